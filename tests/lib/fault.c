@@ -1,0 +1,71 @@
+/* Allocation faults: every allocation of our code passes here (ld --wrap), so a test can make the
+ * n-th one fail. Shared libraries are not wrapped; the Rust archive is kept out by giving it other
+ * names for malloc and friends in test builds (CMakeLists.txt). */
+#define _GNU_SOURCE
+#include "tests/lib/test.h"
+
+static uint64_t count, fail_at, swept_from;
+static bool armed, failed;
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+char *__real_strndup(const char *s, size_t n);
+
+static bool fails(void)
+{
+    __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
+    if (!armed || __atomic_load_n(&count, __ATOMIC_RELAXED) != fail_at)
+        return false;
+    failed = true;
+    return true;
+}
+
+void *__wrap_malloc(size_t n)
+{
+    return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fails() ? NULL : __real_realloc(p, n);
+}
+
+char *__wrap_strdup(const char *s)
+{
+    return fails() ? NULL : __real_strdup(s);
+}
+
+char *__wrap_strndup(const char *s, size_t n)
+{
+    return fails() ? NULL : __real_strndup(s, n);
+}
+
+void fault_begin_alloc(void)
+{
+    swept_from = 0;
+    armed = false;
+    failed = true; /* so that the first round is entered */
+}
+
+bool fault_next_alloc(void)
+{
+    armed = false;
+    if (!failed)
+        return false;
+    failed = false;
+    fail_at = __atomic_load_n(&count, __ATOMIC_RELAXED) + ++swept_from;
+    armed = true;
+    return true;
+}
+
+uint64_t fault_allocations(void)
+{
+    return __atomic_load_n(&count, __ATOMIC_RELAXED);
+}
