@@ -1,0 +1,56 @@
+/* manifest.h: what to load and what it may do (abi 4), from JSON, TOML or a bare module. */
+#ifndef EXTISM_MANIFEST_H
+#define EXTISM_MANIFEST_H
+
+#include "base/buf.h"
+#include "base/map.h"
+
+typedef struct manifest_path {
+    char *host, *guest;
+    bool read_only; /* "ro:" before the host path */
+} manifest_path;
+
+typedef struct manifest_module {
+    char *name; /* NULL: none given */
+    char *path; /* a file, or NULL when `data` holds the module */
+    char *url;  /* or where to fetch it */
+    char *hash; /* SHA-256 in hex, or NULL */
+    buf data;
+} manifest_module;
+
+#define MANIFEST_NO_LIMIT UINT64_MAX
+
+typedef struct manifest {
+    manifest_module *modules;
+    size_t module_count;
+    char **allowed_hosts;
+    size_t allowed_host_count;
+    manifest_path *allowed_paths;
+    size_t allowed_path_count;
+    map *config;                    /* text -> char * (owned) */
+    uint64_t max_pages;             /* MANIFEST_NO_LIMIT: none */
+    uint64_t max_http_response_bytes; /* default 52428800 */
+    uint64_t max_var_bytes;         /* default 1048576; 0: variables are off */
+    uint64_t timeout_ms;            /* MANIFEST_NO_LIMIT: none */
+} manifest;
+
+/* Reads what a user named: wasm, WAT, a JSON or a TOML manifest, told apart by the contents
+ * (abi 4.1). Errors name line or octet, key and what would be right; unknown keys are errors. */
+weir_code manifest_read(manifest **out, bytes contents, weir_error *err);
+
+/* The same for a file; relative module paths in it are relative to the file's folder. */
+weir_code manifest_open(manifest **out, const char *path, weir_error *err);
+void manifest_free(manifest *m);
+
+/* Loads the octets of module `i` into its `data` and checks the hash. A url entry is
+ * WEIR_UNSUPPORTED here: whoever has a network fetches it first. */
+weir_code manifest_load(manifest *m, size_t i, weir_error *err);
+
+/* Config values: copies. NULL value deletes. */
+weir_code manifest_config_set(manifest *m, const char *key, const char *value, weir_error *err);
+const char *manifest_config_get(const manifest *m, bytes key); /* NULL if absent */
+
+/* Extism's allow-list (abi 5): does any pattern match the host? An empty list allows nothing. */
+bool manifest_allows_host(const manifest *m, bytes host);
+
+#endif
