@@ -1,0 +1,71 @@
+/* server.h: the one HTTP/1.1 and WebSocket server of the program: the simulated venue now, the API
+ * later. http-parser over a libuv stream, OpenSSL for TLS, ws.c on the upgraded connection. (Not
+ * libmicrohttpd: it brings GnuTLS as a second TLS stack and a loop of its own, and gives the socket
+ * away on an upgrade.)
+ *
+ * A request comes whole (head and body up to the ceiling) and is answered by server_reply, at once or
+ * later; pipelined requests are answered in order. */
+#ifndef NET_SERVER_H
+#define NET_SERVER_H
+
+#include "loop/loop.h"
+#include "net/http_client.h"
+
+typedef struct server server;
+typedef struct server_request server_request;
+typedef struct server_ws server_ws;
+
+typedef struct server_options {
+    const char *address;   /* NULL: "127.0.0.1" */
+    uint16_t port;         /* 0: any free one; see server_port */
+    const char *cert_file; /* PEM; NULL: plain */
+    const char *key_file;
+    uint32_t max_body;        /* 0: 1 MiB */
+    uint32_t max_connections; /* 0: 10,000 */
+    uint32_t idle_ms;         /* a connection without a request or a socket; 0: 60,000 */
+    bool no_deflate;
+    /* A whole request has come: answer with server_reply or server_upgrade, now or later. */
+    void (*on_request)(void *arg, server_request *r);
+    void *arg;
+} server_options;
+
+/* WEIR_SYSTEM: "port 8443 on 127.0.0.1 is in use; choose another with --port or 0 for any" and the like. */
+weir_code server_new(server **out, loop *l, const server_options *options, weir_error *err);
+void server_free(server *s); /* closes every connection */
+uint16_t server_port(const server *s);
+
+bytes server_method(const server_request *r);
+bytes server_path(const server_request *r);              /* without the query, percent-decoding not applied */
+bytes server_query(const server_request *r);             /* behind '?', may be empty */
+bool server_query_get(const server_request *r, const char *name, buf *decoded);
+bytes server_header(const server_request *r, const char *name); /* len 0 if absent; any case */
+bytes server_body(const server_request *r);
+bytes server_peer(const server_request *r); /* "127.0.0.1:51234" */
+bool server_wants_websocket(const server_request *r);
+/* For requests answered later: told when the peer has gone; the request is dead after it. */
+void server_on_gone(server_request *r, void (*fn)(void *arg), void *arg);
+
+/* Ends the request. Content-Length, Date and Connection are added. */
+void server_reply(server_request *r, uint16_t status, const http_header *headers, size_t count, bytes body);
+void server_drop(server_request *r); /* closes the connection without an answer */
+
+typedef struct server_ws_events {
+    void (*on_message)(void *arg, bool binary, bytes message); /* lent */
+    void (*on_drain)(void *arg);
+    void (*on_close)(void *arg, uint16_t code, bytes reason); /* exactly once; server_ws is dead after it */
+} server_ws_events;
+
+/* Answers 101 (or an error reply for a bad handshake, and then NULL). */
+server_ws *server_upgrade(server_request *r, bytes subprotocol, const server_ws_events *events, void *arg);
+void server_ws_send(server_ws *w, bool binary, bytes message);
+void server_ws_ping(server_ws *w, bytes payload);
+size_t server_ws_queued(const server_ws *w);
+void server_ws_close(server_ws *w, uint16_t code, bytes reason);
+
+/* Faults on purpose, for simulated venues. */
+void server_ws_abort(server_ws *w);                  /* reset, no close frame */
+void server_ws_stall(server_ws *w, bool on);         /* neither reads nor writes: half-open */
+void server_ws_raw(server_ws *w, bytes octets);      /* as they are, past the codec */
+void server_ws_on_ping(server_ws *w, void (*fn)(void *arg)); /* a ping frame came (and was answered) */
+
+#endif
