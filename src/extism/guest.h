@@ -83,6 +83,7 @@ typedef struct guest_options {
     void *owner;
     const char *name;
     uint64_t max_exchange;     /* exchange memory, octets; 0: 64 MiB */
+    uint64_t max_memory;       /* linear memory, octets; 0: what the manifest's max_pages and the engine allow */
     const char *const *env;    /* "NAME=value" for WASI, NULL at the end; may be NULL */
     const char *const *args;   /* likewise; may be NULL */
 } guest_options;

@@ -1,0 +1,258 @@
+/* One guest, one call at a time, carried by the loop.
+ *
+ * The happy path: task_call puts the task into the loop's run queue; run() steps the guest until it
+ * parks, has used its slice, or is done; a park ends by task_wake or its timer, and run() comes again.
+ * What can go wrong: the call's time is over (call_timer, or on_slice while it computes), it computes
+ * without end (on_slice), it is cancelled. Each ends in finish(), which is the only place that calls
+ * on_done. */
+#include "plugin/task.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_MS 5 /* engine_options.tick_ms's default */
+
+static void finish(task *t)
+{
+    const call_result *r = guest_result(t->guest);
+    t->active = false;
+    timer_stop(&t->call_timer);
+    timer_stop(&t->wait_timer);
+    defer_cancel(&t->ready);
+    t->result = *r;
+    if (t->overran) {
+        t->result.code = WEIR_TIMEOUT;
+        t->result.why = t->why.text;
+        t->overran = false;
+    }
+    t->on_done(t->done_arg, &t->result); /* may free the task */
+}
+
+static void run(void *arg)
+{
+    task *t = arg;
+    if (!t->active)
+        return;
+    switch (guest_step(t->guest)) {
+    case RUN_DONE:
+        finish(t);
+        break;
+    case RUN_YIELDED:
+        defer(t->loop, &t->ready);
+        break;
+    case RUN_PARKED: /* task_wait has arranged who wakes it */
+        break;
+    }
+}
+
+static void on_wait_timer(void *arg)
+{
+    task *t = arg;
+    t->timed_out = true;
+    if (t->waiting)
+        defer(t->loop, &t->ready);
+}
+
+static void on_call_timer(void *arg)
+{
+    task *t = arg;
+    char text[200];
+    if (t->waiting)
+        snprintf(text, sizeof text, "%s stopped after %llu ms; it was waiting in %s", t->export_name,
+                 (unsigned long long)t->call_ms, t->waiting_in);
+    else
+        snprintf(text, sizeof text, "%s stopped after %llu ms, the most that one call may take", t->export_name,
+                 (unsigned long long)t->call_ms);
+    task_cancel(t, WEIR_TIMEOUT, text);
+}
+
+static wait_end op_wait(guest *g, uint64_t deadline)
+{
+    return task_wait(g->owner, "poll_oneoff", deadline);
+}
+
+static void op_log(guest *g, log_level level, const char *origin, bytes text)
+{
+    task *t = g->owner;
+    uint64_t dropped;
+    if (!policy_log(&t->policy, loop_now(t->loop), &dropped))
+        return;
+    if (dropped) {
+        char lost[80];
+        snprintf(lost, sizeof lost, "%llu log lines dropped: more than %u in a second", (unsigned long long)dropped,
+                 t->policy.limits.log_per_s);
+        t->world->log(t->world_arg, LOG_WARN, "host", bytes_of(lost));
+    }
+    t->world->log(t->world_arg, level, origin, text);
+}
+
+bool host_extism_http(guest *g, guest_http *request); /* host_http.c */
+
+static const guest_ops ops = {.wait = op_wait, .http = host_extism_http, .log = op_log};
+
+weir_code task_new(task **out, loop *l, linked *code, const task_options *options, weir_error *err)
+{
+    task *t = calloc(1, sizeof *t);
+    if (!t || !(t->name = strdup(options->name))) {
+        free(t);
+        return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", options->name);
+    }
+    t->loop = l;
+    t->world = options->world;
+    t->world_arg = options->world_arg;
+    policy_init(&t->policy, options->limits);
+    list_init(&t->sockets);
+    t->ready = (deferred){.fn = run, .arg = t};
+    timer_init(&t->wait_timer, l, on_wait_timer, t);
+    timer_init(&t->call_timer, l, on_call_timer, t);
+    buf_init(&t->reply, SIZE_MAX);
+    buf_init(&t->scratch, SIZE_MAX);
+    buf_init(&t->key, 1 << 16);
+    guest_options guest = {
+        .manifest = options->manifest,
+        .ops = &ops,
+        .owner = t,
+        .name = t->name,
+        .max_exchange = t->policy.limits.exchange,
+        .max_memory = t->policy.limits.memory,
+        .env = options->env,
+    };
+    if (guest_new(&t->guest, code, &guest, err)) {
+        task_free(t);
+        return err ? err->code : WEIR_INVALID;
+    }
+    *out = t;
+    return WEIR_OK;
+}
+
+void task_free(task *t)
+{
+    if (!t)
+        return;
+    t->active = false;
+    timer_stop(&t->call_timer);
+    timer_stop(&t->wait_timer);
+    defer_cancel(&t->ready);
+    guest_free(t->guest); /* unwinds: host functions see the cancel and let go of their sockets */
+    defer_cancel(&t->ready);
+    timer_stop(&t->wait_timer);
+    for (list_node *n = t->sockets.head.next; n != &t->sockets.head;) {
+        plug *s = LIST_OWNER(n, plug, node);
+        n = n->next;
+        plug_free(s);
+    }
+    buf_fini(&t->reply);
+    buf_fini(&t->scratch);
+    buf_fini(&t->key);
+    free(t->stop_export);
+    free(t->stop_input);
+    free(t->name);
+    free(t);
+}
+
+void task_call(task *t, const char *export_name, bytes input, uint64_t call_ms, task_done on_done, void *arg)
+{
+    assert(!t->active);
+    t->active = true;
+    t->waiting = t->woken = t->overran = t->stopping = false;
+    t->ticks = 0;
+    t->on_done = on_done;
+    t->done_arg = arg;
+    snprintf(t->export_name, sizeof t->export_name, "%s", export_name);
+    t->call_ms = call_ms;
+    t->deadline = 0;
+    if (call_ms) {
+        t->deadline = loop_now(t->loop) + call_ms * NS_PER_MS;
+        timer_at(&t->call_timer, t->deadline);
+    }
+    guest_call(t->guest, export_name, input);
+    defer(t->loop, &t->ready);
+}
+
+bool task_idle(const task *t)
+{
+    return !t->active;
+}
+
+static void finish_later(void *arg)
+{
+    task *t = arg;
+    t->ready.fn = run;
+    finish(t);
+}
+
+void task_cancel(task *t, weir_code code, const char *text)
+{
+    if (!t->active || t->ready.fn == finish_later)
+        return;
+    guest_cancel(t->guest, code, text);
+    t->ready.fn = finish_later;
+    defer(t->loop, &t->ready);
+}
+
+weir_code task_ask_stop(task *t, const char *export_name, bytes input, weir_error *err)
+{
+    free(t->stop_export);
+    free(t->stop_input);
+    t->stop_export = strdup(export_name);
+    t->stop_input = bytes_dup(input);
+    if (!t->stop_export || !t->stop_input)
+        return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", t->name);
+    task_wake(t);
+    return WEIR_OK;
+}
+
+wait_end task_wait(task *t, const char *where, uint64_t deadline)
+{
+    t->ticks = 0;
+    if (t->woken) { /* between the caller's last look and now */
+        t->woken = false;
+        return WAIT_WOKEN;
+    }
+    t->waiting = true;
+    t->timed_out = false;
+    if (where != t->waiting_in)
+        snprintf(t->waiting_in, sizeof t->waiting_in, "%s", where);
+    if (deadline != UINT64_MAX)
+        timer_at(&t->wait_timer, deadline);
+    trap *stop = instance_park(t->guest->inst);
+    t->waiting = false;
+    timer_stop(&t->wait_timer);
+    if (stop) {
+        t->guest->cancelled = stop;
+        return WAIT_CANCELLED;
+    }
+    if (t->woken) {
+        t->woken = false;
+        return WAIT_WOKEN;
+    }
+    return WAIT_TIMEOUT;
+}
+
+void task_wake(task *t)
+{
+    if (!t->active || t->woken)
+        return;
+    t->woken = true;
+    if (t->waiting)
+        defer(t->loop, &t->ready);
+}
+
+/* Called at a tick while the guest computes. One tick and the others have their turn. */
+slice_verdict task_on_slice(void *self)
+{
+    guest *g = self;
+    task *t = g->owner;
+    uint32_t used = ++t->ticks * TICK_MS;
+    if (t->deadline && clock_mono() >= t->deadline)
+        error_set(&t->why, WEIR_TIMEOUT, "%s stopped after %llu ms, the most that one call may take; it was computing",
+                  t->export_name, (unsigned long long)t->call_ms);
+    else if (used >= t->policy.limits.cpu_ms)
+        error_set(&t->why, WEIR_TIMEOUT, "%s stopped: it used the CPU for %u ms without asking the host for anything",
+                  t->export_name, used);
+    else
+        return SLICE_YIELD;
+    t->overran = true;
+    return SLICE_KILL;
+}

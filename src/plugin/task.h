@@ -1,0 +1,103 @@
+/* task.h: a guest on the loop and the call it is in.
+ *
+ *     ready -> running -> parked (in a host function) -> ready ... -> done | failed | cancelled
+ *
+ * task_call queues the call and returns; the loop runs it. A host function that has to wait parks
+ * the guest with task_wait and the loop goes on; task_wake makes it ready again. Between two host
+ * calls a guest may use the CPU for one tick at a time, then others have their turn; past its limit
+ * it is stopped. One call at a time. on_done comes exactly once for each call, on the loop's stack,
+ * and may free the task. */
+#ifndef PLUGIN_TASK_H
+#define PLUGIN_TASK_H
+
+#include "extism/guest.h"
+#include "loop/loop.h"
+#include "plugin/policy.h"
+#include "plugin/socket.h"
+
+typedef struct task task;
+
+typedef void (*task_done)(void *arg, const call_result *result);
+
+struct task {
+    guest *guest;
+    loop *loop;
+    const world *world;
+    void *world_arg;
+    char *name;
+    policy policy;
+
+    deferred ready;   /* in the loop's run queue */
+    timer wait_timer; /* of a park with a deadline */
+    timer call_timer; /* of the whole call */
+    bool active, waiting, woken, timed_out;
+    uint64_t deadline;   /* clock_mono; 0: none */
+    uint64_t call_ms;    /* for the error's text */
+    uint32_t ticks;      /* of CPU since the last host call */
+    bool overran;        /* stopped for using the CPU too long */
+    char export_name[64];
+    char waiting_in[32]; /* the host function it is parked in */
+    call_result result;  /* with our words where the guest layer has none */
+    weir_error why;
+    task_done on_done;
+    void *done_arg;
+
+    list sockets;
+    uint32_t socket_count;
+    buf reply, scratch; /* for host functions, used again and again */
+
+    /* contract 13.5: what to call nested in the next ws_receive; freed by the task */
+    char *stop_export, *stop_input;
+    bool stopping;
+    buf key; /* the last StreamKey that was accepted, as it came: recognised by its octets */
+};
+
+typedef struct task_options {
+    const manifest *manifest; /* lent */
+    const world *world;
+    void *world_arg;
+    const char *name;       /* copied; for logs and errors */
+    const policy_limits *limits; /* NULL: the defaults */
+    const char *const *env; /* lent; for WASI */
+} task_options;
+
+weir_code task_new(task **out, loop *l, linked *code, const task_options *options, weir_error *err);
+/* Any time but from inside a host function of its own guest: unwinds, closes sockets, then frees. No
+ * on_done comes. NULL is fine. */
+void task_free(task *t);
+
+/* Starts a call. `call_ms` bounds the whole call, 0 does not. `input` is copied. The task must be idle. */
+void task_call(task *t, const char *export_name, bytes input, uint64_t call_ms, task_done on_done, void *arg);
+bool task_idle(const task *t);
+
+/* Ends the call with this code and text; on_done comes in the next turn. No effect when idle. */
+void task_cancel(task *t, weir_code code, const char *text);
+
+/* Asks the plugin to stop by calling `export_name` with `input` nested in its next or present
+ * ws_receive (contract 13.5). */
+weir_code task_ask_stop(task *t, const char *export_name, bytes input, weir_error *err);
+
+/* ---- On the guest's fiber ---- */
+
+/* Parks until task_wake or `deadline` (clock_mono; UINT64_MAX: none). `where` names the host function. */
+wait_end task_wait(task *t, const char *where, uint64_t deadline);
+
+/* ---- From anywhere on the loop's thread ---- */
+
+void task_wake(task *t);
+
+/* For engine_options.on_slice. */
+slice_verdict task_on_slice(void *guest);
+
+/* Binds everything that a data-source plugin may import from us: the streaming family under `env` and
+ * `extism:host/user` (contract 4), what Extism and WASI offer, and for anything else a stub that
+ * answers an error document. For module_link; `arg` is a task_imports or NULL. */
+typedef struct task_imports {
+    /* The embedding program's own functions come first; false: not one of them. */
+    bool (*custom)(void *arg, const module_extern *import, binding *out);
+    void *arg;
+    bool strict; /* no stubs: a missing import is an error at link time */
+} task_imports;
+void task_bind(void *arg, const module_extern *import, binding *out);
+
+#endif
