@@ -1,0 +1,89 @@
+/* sub.h: one reader of records, with its own bounded queue.
+ *
+ * A subscriber is made by hub_subscribe and taken away by hub_unsubscribe (hub.h). Its queue is
+ * bounded by records and by octets (of lines); one record always fits. When it is full:
+ *
+ *   SUB_DROP_OLDEST       the oldest records go
+ *   SUB_NEWEST_PER_TOPIC  a data record takes the place of the one of its stream that still waits, even
+ *                         before the queue is full; when it is full of different streams, the oldest go
+ *   SUB_DISCONNECT        the reader is cut off: it may read what is queued and gets no more
+ *   SUB_BLOCK             nothing goes; hub_publish tells the publisher to stop reading its socket. A
+ *                         publisher that goes on all the same can fill the queue to SUB_OVERRUN
+ *                         times its limits; then the oldest go
+ *
+ * What went is counted by reason, and a reader that lost records is told before the next one: a gap
+ * record (cause slow_reader) for each stream concerned, with count, from, to, and the numbers lost. A
+ * record that gave way to a newer one by SUB_NEWEST_PER_TOPIC is counted and not told: the reader
+ * asked for it. Gaps and status records are never replaced by newer ones.
+ *
+ * Reading:
+ *
+ *     while ((r = sub_peek(s)) && write_somewhere(r))
+ *         sub_pop(s);
+ *
+ * The reader hears by on_ready when its queue becomes non-empty, or is cut off. */
+#ifndef HUB_SUB_H
+#define HUB_SUB_H
+
+#include "hub/record.h"
+
+typedef struct sub sub;
+
+typedef enum sub_policy { SUB_DROP_OLDEST, SUB_NEWEST_PER_TOPIC, SUB_DISCONNECT, SUB_BLOCK } sub_policy;
+
+#define SUB_OVERRUN 4
+
+#define SUB_RECORDS_DEFAULT 65536
+#define SUB_OCTETS_DEFAULT (64u << 20)
+
+/* Every reason why a subscriber did not get a record. */
+#define SUB_DROP_REASONS(X)                                               \
+    X(OLDEST, "oldest")             /* the queue was full */              \
+    X(REPLACED, "replaced")         /* a newer one of its stream came */  \
+    X(CUT, "disconnected")          /* did not fit, reader cut off */     \
+    X(OVERRUN, "overrun")           /* the publisher would not stop */    \
+    X(NOMEM, "out_of_memory")       /* the queue could not grow */        \
+    X(UNSUBSCRIBED, "unsubscribed") /* queued when the reader left */
+typedef enum sub_drop_reason {
+#define X(name, text) SUB_DROP_##name,
+    SUB_DROP_REASONS(X)
+#undef X
+    SUB_DROP_REASON_COUNT
+} sub_drop_reason;
+
+const char *sub_drop_reason_name(sub_drop_reason reason);
+
+/* One reader's account: offered = delivered + every reason of dropped + queued, at any moment. And what
+ * was lost = what was told of + what is still to be told. */
+typedef struct sub_account {
+    uint64_t offered;   /* records that matched and were handed to sub_push */
+    uint64_t delivered; /* popped by the reader; its own gap records not counted */
+    uint64_t dropped[SUB_DROP_REASON_COUNT];
+    uint64_t queued;
+    uint64_t queued_octets;
+    uint64_t gaps;        /* slow_reader records that were delivered */
+    uint64_t told;        /* the sum of their counts */
+    uint64_t still_to_tell;
+} sub_account;
+
+/* Called when the queue becomes non-empty (once per edge) and when the reader is cut off, from inside
+ * hub_publish, which may be on a guest's fiber: a reader schedules its work here and does it on the
+ * loop. It may all the same read, publish, subscribe and unsubscribe, itself included. */
+typedef void (*sub_on_ready)(sub *s, void *arg);
+
+/* The next record, or NULL. Lent: it is the queue's until sub_pop, and gone with the next hub_publish
+ * under a policy that drops. A pending gap comes first. */
+record *sub_peek(sub *s);
+/* Delivered: takes away what the last sub_peek answered. After a drop in between it takes away nothing
+ * and the dropped record stays counted as dropped: a reader that keeps a record takes a reference. */
+void sub_pop(sub *s);
+/* peek, ref and pop in one: the caller owns a reference. NULL when there is none. */
+record *sub_next(sub *s);
+
+bool sub_cut(const sub *s); /* SUB_DISCONNECT has struck: no record comes any more */
+bytes sub_pattern(const sub *s);
+sub_account sub_read_account(const sub *s);
+uint64_t sub_dropped(const sub *s); /* by all reasons together */
+bool sub_account_adds_up(const sub_account *a);
+
+#endif

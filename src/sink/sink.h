@@ -1,0 +1,110 @@
+/* sink.h: the ways out. A sink takes records and brings them to a file, a pipe, a terminal.
+ *
+ * One ops table for each kind, one line for each in the registry (sink.c); a new sink is a file, a
+ * line, a page in the docs, and the tests it inherits (suite_test.c runs for every line).
+ *
+ * A sink has no loop. The host joins it to a subscriber:
+ *
+ *     on_ready of the sub    ->  schedule drain
+ *     drain                  ->  switch (sink_drain(k, s, 1024)) {
+ *                                SINK_MORE:     schedule drain again
+ *                                SINK_DONE:     wait for on_ready; poll sink_fd if sink_wants_write
+ *                                SINK_BLOCKED:  poll sink_fd for writing, then drain again
+ *                                SINK_FAILED:   sink_why says why; unsubscribe, close
+ *     timer at sink_next_tick -> sink_tick
+ *
+ * All text that came from a plugin or a venue is escaped before it reaches a terminal. */
+#ifndef SINK_SINK_H
+#define SINK_SINK_H
+
+#include "hub/hub.h"
+
+typedef struct sink sink;
+
+typedef enum sink_result {
+    SINK_ACCEPTED, /* the sink has it; it is written or will be */
+    SINK_WOULD_BLOCK, /* not taken: ask again when sink_fd is writable */
+    SINK_ERROR,    /* not taken, and none will be: sink_why */
+} sink_result;
+
+/* accepted = written + buffered + lost, at any moment. */
+typedef struct sink_account {
+    uint64_t accepted;
+    uint64_t written;  /* the last octet went to the kernel (table: took its row) */
+    uint64_t buffered;
+    uint64_t lost;     /* buffered when the other end went away */
+    uint64_t octets;   /* gone to the kernel */
+} sink_account;
+
+/* What the host knows and the table's status line shows. */
+typedef struct sink_figures {
+    uint64_t received, delivered, dropped, gaps, restarts;
+    uint64_t started_mono_ns;
+} sink_figures;
+
+typedef enum sink_colour { SINK_COLOUR_AUTO, SINK_COLOUR_NEVER, SINK_COLOUR_ALWAYS } sink_colour;
+
+typedef struct sink_options {
+    const char *path; /* "-" or NULL with fd < 0: stdout; else a file or a FIFO, created 0666 less umask */
+    bool append;      /* a file: keep what is there */
+    int fd;           /* used instead of path when >= 0 and path is NULL; stays the caller's */
+    /* the table */
+    sink_colour colour; /* AUTO: on a terminal, unless NO_COLOR is set and not empty, or TERM is dumb */
+    unsigned columns, rows; /* 0: ask the terminal, else 80 by 24 */
+    void (*figures)(void *arg, sink_figures *out); /* may be NULL: the sink's own counts */
+    void *figures_arg;
+} sink_options;
+/* clang-format off */
+#define SINK_OPTIONS_INIT {.fd = -1}
+/* clang-format on */
+
+typedef struct sink_ops {
+    const char *name; /* what follows --sink, before a colon */
+    const char *help; /* one line */
+    /* Reaches its target or says why not. */
+    weir_code (*open)(sink **out, const sink_options *options, weir_error *err);
+    /* Takes the record (a reference of its own if it keeps it) or does not; never half. */
+    sink_result (*write)(sink *s, record *r);
+    /* Brings on its way what is buffered. ACCEPTED: all of it has gone. */
+    sink_result (*flush)(sink *s);
+    /* Tries a last flush that does not wait, leaves the target as it was found, frees. */
+    void (*close)(sink *s);
+    void (*account)(const sink *s, sink_account *out);
+    int (*fd)(const sink *s);           /* to poll; -1: never blocks. May be NULL */
+    bool (*wants_write)(const sink *s); /* something is buffered that the kernel did not take. May be NULL */
+    uint64_t (*next_tick)(const sink *s); /* clock_mono of the next tick it wants, 0: none. May be NULL */
+    void (*tick)(sink *s, uint64_t mono_ns);                    /* may be NULL */
+    void (*resize)(sink *s, unsigned columns, unsigned rows);   /* 0, 0: ask the terminal. May be NULL */
+} sink_ops;
+
+/* Every implementation's struct begins with this. */
+struct sink {
+    const sink_ops *ops;
+    weir_error why; /* set once it failed; .code is WEIR_CLOSED when the reader just went away (EPIPE) */
+};
+
+/* The registry. */
+const sink_ops *sink_find(const char *name);   /* NULL: no such sink */
+const sink_ops *sink_each(size_t index);       /* NULL behind the last */
+
+/* `spec` is NAME, NAME:PATH or NAME:+PATH (append), for instance "ndjson", "ndjson:-", "ndjson:out.jsonl",
+ * "ndjson:+out.jsonl", "table"; what it says of the target overrides `options` (may be NULL).
+ * WEIR_NOT_FOUND: no such sink; the text lists them. */
+weir_code sink_open(sink **out, const char *spec, const sink_options *options, weir_error *err);
+sink_result sink_write(sink *s, record *r);
+sink_result sink_flush(sink *s);
+void sink_close(sink *s); /* NULL is fine */
+sink_account sink_read_account(const sink *s);
+bool sink_account_adds_up(const sink_account *a);
+int sink_fd(const sink *s);
+bool sink_wants_write(const sink *s);
+uint64_t sink_next_tick(const sink *s);
+void sink_tick(sink *s, uint64_t mono_ns);
+void sink_resize(sink *s, unsigned columns, unsigned rows);
+const weir_error *sink_why(const sink *s);
+
+/* Hop 8: moves up to `max` records from the queue to the sink, and flushes when the queue is empty. */
+typedef enum sink_progress { SINK_DONE, SINK_MORE, SINK_BLOCKED, SINK_FAILED } sink_progress;
+sink_progress sink_drain(sink *s, sub *from, size_t max);
+
+#endif
