@@ -53,6 +53,8 @@ plug *plug_new(struct task *t)
 void plug_free(plug *s)
 {
     plug_close(s);
+    if (s->task->receive_plug == s)
+        s->task->receive_plug = NULL;
     list_remove(&s->node);
     inbox_fini(&s->in);
     free(s);
@@ -96,8 +98,8 @@ void socket_opened(plug *s)
 bool socket_message(plug *s, bytes text, bool binary, uint64_t recv_ns)
 {
     bool taken = inbox_put(&s->in, text, binary, recv_ns);
-    if (s->refused_ns == 0)
-        s->refused_ns = loop_now(s->task->loop);
+    if (s->unread_since == 0)
+        s->unread_since = loop_now(s->task->loop);
     task_wake(s->task);
     return taken;
 }

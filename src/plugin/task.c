@@ -87,7 +87,6 @@ static void op_log(guest *g, log_level level, const char *origin, bytes text)
     t->world->log(t->world_arg, level, origin, text);
 }
 
-bool host_extism_http(guest *g, guest_http *request); /* host_http.c */
 
 static const guest_ops ops = {.wait = op_wait, .http = host_extism_http, .log = op_log};
 
@@ -109,6 +108,7 @@ weir_code task_new(task **out, loop *l, linked *code, const task_options *option
     buf_init(&t->reply, SIZE_MAX);
     buf_init(&t->scratch, SIZE_MAX);
     buf_init(&t->key, 1 << 16);
+    buf_init(&t->receive_request, 4096);
     guest_options guest = {
         .manifest = options->manifest,
         .ops = &ops,
@@ -145,6 +145,7 @@ void task_free(task *t)
     buf_fini(&t->reply);
     buf_fini(&t->scratch);
     buf_fini(&t->key);
+    buf_fini(&t->receive_request);
     free(t->stop_export);
     free(t->stop_input);
     free(t->name);

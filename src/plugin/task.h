@@ -49,7 +49,14 @@ struct task {
     /* contract 13.5: what to call nested in the next ws_receive; freed by the task */
     char *stop_export, *stop_input;
     bool stopping;
-    buf key; /* the last StreamKey that was accepted, as it came: recognised by its octets */
+
+    /* What the frequent host calls asked last, recognised by its octets. */
+    buf receive_request;
+    plug *receive_plug; /* NULL: none */
+    int64_t receive_timeout_ms;
+    buf key; /* a StreamKey as it came, then its type, source and identifier, decoded */
+    size_t key_raw, key_type, key_source; /* where each part ends; key_raw 0: none yet */
+    uint64_t recv_ns; /* arrival of the message that ws_receive gave last */
 };
 
 typedef struct task_options {
