@@ -1,0 +1,23 @@
+#include "stream/backoff.h"
+
+#include "tests/lib/test.h"
+
+TEST(backoff, doubles_with_jitter_to_its_ceiling)
+{
+    backoff b;
+    backoff_init(&b, 1000, 60000, 7);
+    for (uint64_t full = 1000, i = 0; i < 12; i++, full = full * 2 > 60000 ? 60000 : full * 2) {
+        uint64_t wait = backoff_next(&b);
+        CHECK(wait >= full / 2 && wait <= full);
+    }
+    backoff_reset(&b);
+    CHECK(backoff_next(&b) <= 1000);
+}
+
+TEST(backoff, differs_between_seeds)
+{
+    backoff a, b;
+    backoff_init(&a, 1000000, 60000000, 1);
+    backoff_init(&b, 1000000, 60000000, 2);
+    CHECK(backoff_next(&a) != backoff_next(&b));
+}

@@ -1,0 +1,67 @@
+/* stream.h: one live feed of one plugin, kept alive: instance, sessions, restarts, records.
+ *
+ * A stream has an instance of its own. It configures it, calls start_stream, which stays pending for
+ * days (contract 13), and turns what the plugin publishes into records. When the instance or its
+ * socket is lost, a new one takes over after a back-off; the records' numbers go on, and what may be
+ * missing is a gap record in its place. All on the loop's thread. */
+#ifndef STREAM_STREAM_H
+#define STREAM_STREAM_H
+
+#include "stream/venue.h"
+
+typedef struct stream stream;
+
+typedef enum stream_state {
+    STREAM_CONNECTING, /* an instance is being set up, or dials */
+    STREAM_LIVE,       /* it waits for messages on an open socket */
+    STREAM_WAITING,    /* for the back-off to end */
+    STREAM_STOPPING,   /* stop_stream was called; at most 2 s */
+    STREAM_CLOSED,     /* stopped as asked */
+    STREAM_FAILED,     /* given up: the plugin refuses, or fails again and again */
+} stream_state;
+
+const char *stream_state_name(stream_state state);
+
+/* What all streams of one plugin share. Lent; outlives them. */
+typedef struct stream_plugin {
+    loop *loop;
+    dialer *dialer;
+    hub *hub;
+    linked *code;
+    const manifest *manifest;
+    const targets *targets;
+    const char *name;        /* for logs and errors */
+    const char *plugin_id;   /* the key's source */
+    const char *config;      /* JSON object for plugin_configure; NULL: none */
+    bool has_configure;      /* the module exports plugin_configure */
+    bool has_stop;           /* and stop_stream */
+    const policy_limits *limits;
+    uint64_t backoff_min_ns; /* 0: 1 s */
+    uint64_t backoff_max_ns; /* 0: 60 s */
+} stream_plugin;
+
+typedef struct stream_options {
+    bytes type, identifier;
+    bytes parameters; /* JSON object of strings; empty: none */
+    bool has_connection;
+    uint64_t connection;
+    void (*on_state)(void *arg, stream *s, stream_state state, const char *why); /* may be NULL; never
+                         inside stream_open; may free the stream once it is closed or failed */
+    void *arg;
+} stream_options;
+
+/* Begins at once; what happens then shows in on_state, status records and the log. */
+weir_code stream_open(stream **out, const stream_plugin *p, const stream_options *options, weir_error *err);
+/* Ends it in good order: nested stop_stream, 2 s, then by force. on_state comes with STREAM_CLOSED. */
+void stream_stop(stream *s);
+/* Any time outside its own callbacks' guest calls; unwinds what runs. NULL is fine. */
+void stream_free(stream *s);
+
+stream_state stream_get_state(const stream *s);
+const char *stream_why(const stream *s); /* of the last change of state */
+record_stream *stream_records(const stream *s);
+uint64_t stream_open_sockets(const stream *s);
+uint64_t stream_queued(const stream *s); /* messages that wait in its inboxes */
+uint64_t stream_lost(const stream *s);   /* messages that died in an inbox with an instance */
+
+#endif

@@ -1,0 +1,33 @@
+/* venue.h: the world of one plugin instance: its sockets, its REST, its log (plugin/world.h made real).
+ *
+ * A stream embeds one; so does a plain call (weir call, meta). Sockets are sessions (session.h). */
+#ifndef STREAM_VENUE_H
+#define STREAM_VENUE_H
+
+#include "hub/hub.h"
+#include "net/http_client.h"
+#include "plugin/task.h"
+
+typedef struct venue venue;
+
+/* What a stream adds to a plain venue. All may be called on a guest's fiber: note it, act on the loop. */
+typedef struct venue_listener {
+    weir_code (*publish)(void *arg, const world_publication *what, weir_error *err);
+    void (*socket_up)(void *arg);
+    void (*socket_down)(void *arg, const weir_error *why, uint32_t retry_after_s, uint16_t http_status);
+    void (*message)(void *arg, uint64_t recv_real_ns); /* one arrived from the venue */
+    void (*receiving)(void *arg);
+} venue_listener;
+
+struct venue {
+    loop *loop;
+    dialer *dialer;
+    const targets *targets;
+    const char *name; /* the plugin's, for logs */
+    const venue_listener *listener; /* NULL: a plain call; publications are refused */
+    void *arg;
+};
+
+extern const world venue_world; /* its world_arg is a venue */
+
+#endif
