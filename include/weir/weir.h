@@ -1,4 +1,34 @@
-/* weir.h: run sandboxed market-data plugins inside a C program. (The whole public API; being written.) */
+/* weir.h: run sandboxed market-data plugins inside a C program.
+ *
+ * A plugin is a WebAssembly module that speaks for one venue (an exchange, a calendar, a news feed).
+ * It has no socket, no file and no clock of its own: it asks the host, and the host answers within
+ * what the plugin's meta asks for and its user granted. What the plugin makes of the venue's
+ * messages becomes records, and records go to subscribers.
+ *
+ *     weir_error err = WEIR_ERROR_INIT;
+ *
+ *     if (weir_host_new(&host, NULL, &err) ||
+ *         weir_plugin_load(&woox, host, "woox.wasm", NULL, &err) ||
+ *         weir_subscribe(&sub, host, "ohlcv.>", print_record, stdout, &err) ||
+ *         weir_stream_open(&btc, woox, "ohlcv", "SPOT_BTC_USDT", "{\"timeframe\":\"1m\"}", &err))
+ *         errx(1, "%s", err.text);
+ *     weir_host_run(host);
+ *     weir_host_free(host);
+ *
+ * Four conventions hold for everything declared here.
+ *
+ * Errors     A call that can fail returns weir_code, zero for success, and takes a weir_error
+ *            last (NULL is fine): the code tells a program what to do, the text tells a person what
+ *            happened.
+ * Ownership  What comes back through a first argument `type **out` is yours until you give it to
+ *            weir_<type>_free; freeing a host frees what still hangs from it. What a getter
+ *            returns belongs to its parent. Strings and octets given in are copied.
+ * Threads    A host and all that hangs from it belong to the thread that runs it. Only
+ *            weir_host_stop may be called from anywhere, a signal handler included. Several hosts may
+ *            live in one process, each on its thread; they share compiled modules.
+ * Callbacks  Run on that thread, one at a time, and never inside the call that registered them. They
+ *            may call everything here but weir_host_free, weir_plugin_load and weir_plugin_call_wait.
+ */
 #ifndef WEIR_H
 #define WEIR_H
 
@@ -9,6 +39,21 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#if defined(__GNUC__)
+#define WEIR_API __attribute__((visibility("default")))
+#else
+#define WEIR_API
+#endif
+
+typedef struct weir_host weir_host;     /* an event loop and everything that lives on it */
+typedef struct weir_plugin weir_plugin; /* a loaded module with its meta, its grants, its configuration */
+typedef struct weir_stream weir_stream; /* one live feed of one plugin */
+typedef struct weir_sub weir_sub;       /* one reader of records, with its own queue */
+typedef struct weir_sink weir_sink;     /* a reader that brings records to a file, a pipe, a terminal */
+typedef struct weir_guest weir_guest;   /* the instance that called a host function of yours */
+
+/* ---- Results ---- */
 
 /* Every result there is: its name, and its text where no better one is known. */
 #define WEIR_CODES(X)                                                  \
@@ -38,12 +83,217 @@ typedef enum weir_code {
 
 typedef struct weir_error {
     weir_code code;
-    char text[WEIR_ERROR_TEXT];
+    char text[WEIR_ERROR_TEXT]; /* one line, safe on a terminal */
 } weir_error;
 
 /* clang-format off */
 #define WEIR_ERROR_INIT {WEIR_OK, {0}}
 /* clang-format on */
+
+WEIR_API const char *weir_version(void);            /* "0.1.0" */
+WEIR_API const char *weir_code_name(weir_code code); /* "REFUSED" */
+WEIR_API const char *weir_code_text(weir_code code); /* as in the list above */
+
+/* ---- Host ---- */
+
+typedef enum weir_log_level { WEIR_LOG_TRACE, WEIR_LOG_DEBUG, WEIR_LOG_INFO, WEIR_LOG_WARN, WEIR_LOG_ERROR, WEIR_LOG_OFF } weir_log_level;
+
+/* Start from WEIR_HOST_OPTIONS_INIT, so that later versions can add members. */
+typedef struct weir_host_options {
+    size_t size;           /* of this struct, as the program knows it */
+    const char *cache_dir; /* compiled modules; NULL: $XDG_CACHE_HOME/weir or ~/.cache/weir; "": none kept */
+    const char *ca_file;   /* PEM with the authorities to trust; NULL: the system's */
+    /* "https://api.woox.io=https://127.0.0.1:8443": where an origin really is, for simulated venues.
+     * Applied after the permission check. NULL at the end; may be NULL. */
+    const char *const *overrides;
+    uint32_t max_instances; /* guests alive at once, of all hosts in the process; 0: 1,000. The first host decides. */
+    uint64_t backoff_min_ms, backoff_max_ms; /* between tries of a stream; 0: 1 s and 60 s */
+} weir_host_options;
+
+/* clang-format off */
+#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0}
+/* clang-format on */
+
+/* `options` may be NULL. WEIR_SYSTEM: no descriptors, threads or address space; WEIR_INVALID: an override. */
+WEIR_API weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_error *err);
+/* Ends what still runs, at once, and frees all of it. NULL is fine. */
+WEIR_API void weir_host_free(weir_host *host);
+
+/* The host's own loop: runs until weir_host_stop. */
+WEIR_API void weir_host_run(weir_host *host);
+/* From any thread or signal handler: weir_host_run returns soon. */
+WEIR_API void weir_host_stop(weir_host *host);
+
+/* The program's loop instead: poll weir_host_fd for reading, at most weir_host_timeout milliseconds
+ * (-1: no limit), then weir_host_step(host, 0). */
+WEIR_API int weir_host_fd(weir_host *host);
+WEIR_API int weir_host_timeout(weir_host *host);
+/* One turn of the loop, waiting up to `timeout_ms` for something to do. True: more is due at once. */
+WEIR_API bool weir_host_step(weir_host *host, int timeout_ms);
+
+/* Calls `fn` every `interval_ms` on the host's thread; 0 stops it. One per host. */
+WEIR_API void weir_host_tick(weir_host *host, uint32_t interval_ms, void (*fn)(void *arg), void *arg);
+
+/* Log lines of the whole process: the host's and, escaped, the plugins'. NULL: stderr. */
+WEIR_API void weir_log(weir_log_level threshold, void (*fn)(void *arg, weir_log_level level, const char *part, const char *text), void *arg);
+
+/* ---- Host functions of your own ---- */
+
+typedef union weir_value {
+    int32_t i32;
+    int64_t i64;
+    uint64_t u64;
+    float f32;
+    double f64;
+    uint8_t v128[16];
+} weir_value;
+
+/* Parameters come in v[0], v[1] ...; the result goes to v[0]. By convention an i64 is the offset of a
+ * block of Extism memory. Runs on the guest's own stack of 512 KiB: quick and shallow. Return false
+ * after weir_guest_fail to end the guest's call. */
+typedef bool (*weir_host_function)(void *arg, weir_guest *guest, weir_value *v);
+
+/* Offers `name` in `namespace_` ("extism:host/user" is usual) to plugins loaded from now on. `type` is
+ * results, then parameters in brackets, i32 i, i64 I, f32 f, f64 F: "I(I)" takes an i64 and gives one.
+ * A second definition of a name replaces the first; one of a built-in's name replaces that. */
+WEIR_API weir_code weir_host_define(weir_host *host, const char *namespace_, const char *name, const char *type,
+                                    weir_host_function fn, void *arg, weir_error *err);
+
+/* The octets of a block, in place, until the function returns. False: no block starts there. */
+WEIR_API bool weir_guest_block(weir_guest *guest, uint64_t offset, const char **at, size_t *len);
+/* A new block with these octets; 0: exchange memory is full (or len is 0). */
+WEIR_API uint64_t weir_guest_alloc(weir_guest *guest, const void *at, size_t len);
+WEIR_API void weir_guest_fail(weir_guest *guest, const char *text);
+WEIR_API weir_plugin *weir_guest_plugin(weir_guest *guest);
+
+/* ---- Plugins ---- */
+
+typedef struct weir_plugin_options {
+    size_t size;
+    const char *config_json; /* {"name":"value"}: for plugin_configure and Extism's config_get. NULL: none */
+    /* Targets granted, NULL at the end: must lie within those that meta asks for. NULL: all of them. */
+    const char *const *allow;
+    uint32_t call_ms;      /* of one call; 0: 30,000 */
+    bool strict_imports;   /* refuse a module with an import that nobody offers, instead of a stub for it */
+    uint64_t memory_bytes; /* linear memory of one instance; 0: 256 MiB */
+    uint32_t cpu_ms;       /* between two host calls; 0: 10,000 */
+} weir_plugin_options;
+
+/* clang-format off */
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0}
+/* clang-format on */
+
+/* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the
+ * cache, links it, and reads its meta. Turns the host's loop until that is done, so streams that run
+ * go on; not from a callback.
+ * WEIR_INVALID: not a module, or one that cannot be linked; the text says what is wrong and the cure.
+ * WEIR_REFUSED: `allow` goes beyond what meta asks for. */
+WEIR_API weir_code weir_plugin_load(weir_plugin **out, weir_host *host, const char *path, const weir_plugin_options *options, weir_error *err);
+/* The same for octets in memory; `name` is for messages. */
+WEIR_API weir_code weir_plugin_load_bytes(weir_plugin **out, weir_host *host, const char *name, const void *at, size_t len,
+                                          const weir_plugin_options *options, weir_error *err);
+/* Ends its calls and streams first. NULL is fine. */
+WEIR_API void weir_plugin_free(weir_plugin *plugin);
+
+WEIR_API const char *weir_plugin_id(const weir_plugin *plugin);   /* meta's pluginId, or the file's name */
+WEIR_API const char *weir_plugin_meta(const weir_plugin *plugin); /* JSON as the plugin gave it; "" without meta */
+WEIR_API bool weir_plugin_exports(const weir_plugin *plugin, const char *export_name);
+
+/* What a call came to. Everything is lent to the callback. */
+typedef struct weir_result {
+    weir_code code;    /* OK: it returned 0 and set no error */
+    int32_t rc;        /* the export's return code; 134 after a trap; the code of proc_exit */
+    const char *output;
+    size_t output_len;
+    const char *error; /* why, in the plugin's words or the host's; "" for OK */
+    const char *trace; /* the guest's back-trace, a frame a line; "" if there is none */
+} weir_result;
+
+/* Calls one export on an instance of its own, configured before. `on_done` comes exactly once. */
+WEIR_API weir_code weir_plugin_call(weir_plugin *plugin, const char *export_name, const void *input, size_t len,
+                                    void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err);
+/* The same, turning the loop until it is done; the result stays good until the plugin's next
+ * weir_plugin_call_wait. Returns the result's code. Not from a callback. */
+WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export_name, const void *input, size_t len,
+                                         const weir_result **result, weir_error *err);
+
+/* All that can be said of a module without running more than its meta, as JSON: see docs/plugin-guide.md.
+ * Also for modules that cannot be loaded: then "findings" say why. The text is yours; free(). */
+WEIR_API weir_code weir_inspect(char **json, weir_host *host, const char *path, weir_error *err);
+
+/* ---- Streams ---- */
+
+typedef enum weir_stream_state {
+    WEIR_STREAM_CONNECTING,
+    WEIR_STREAM_LIVE,
+    WEIR_STREAM_WAITING, /* for the next try */
+    WEIR_STREAM_STOPPING,
+    WEIR_STREAM_CLOSED,
+    WEIR_STREAM_FAILED, /* given up; weir_stream_why says why */
+} weir_stream_state;
+
+/* Opens a live feed: `type` is "ohlcv", "trades", "orderbook", "ticker", "bbo" or what else the plugin
+ * knows, `identifier` the venue's symbol, `params_json` an object of strings such as
+ * {"timeframe":"1m"} (may be NULL). Returns at once; connecting, reconnecting and restarts happen on
+ * the loop and show in weir_stream_get_state, in status records and in the log. */
+WEIR_API weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *type, const char *identifier,
+                                    const char *params_json, weir_error *err);
+/* Stops it in good order, within 2 s; the state becomes WEIR_STREAM_CLOSED. */
+WEIR_API void weir_stream_stop(weir_stream *stream);
+/* At once. NULL is fine. */
+WEIR_API void weir_stream_free(weir_stream *stream);
+WEIR_API weir_stream_state weir_stream_get_state(const weir_stream *stream);
+WEIR_API const char *weir_stream_state_name(weir_stream_state state); /* "live" */
+WEIR_API const char *weir_stream_why(const weir_stream *stream);
+WEIR_API void weir_stream_on_state(weir_stream *stream, void (*fn)(void *arg, weir_stream *stream, weir_stream_state state), void *arg);
+
+/* ---- Records ---- */
+
+typedef enum weir_record_kind { WEIR_RECORD_DATA, WEIR_RECORD_GAP, WEIR_RECORD_STATUS } weir_record_kind;
+
+/* One immutable piece of market data, lent to the callback. */
+typedef struct weir_record {
+    weir_record_kind kind;
+    uint64_t seq;      /* counts per stream; 0: none */
+    const char *topic; /* "ohlcv.woox-datasource.SPOT_BTC_USDT.1m" */
+    const char *json;  /* the whole record, one line, without the line's end */
+    size_t json_len;
+    const char *data; /* the plugin's own object within `json`; NULL unless WEIR_RECORD_DATA */
+    size_t data_len;
+    uint64_t ts_event, ts_recv, ts_out; /* nanoseconds since 1970 UTC; 0: not known */
+} weir_record;
+
+typedef void (*weir_on_record)(void *arg, const weir_record *record);
+
+/* Reads the records whose topic `pattern` selects: tokens joined by dots, '*' for one token, '>' for all
+ * that follow. The queue holds 65,536 records and publishers wait while it is full, so nothing is lost. */
+WEIR_API weir_code weir_subscribe(weir_sub **out, weir_host *host, const char *pattern, weir_on_record fn, void *arg, weir_error *err);
+WEIR_API void weir_sub_free(weir_sub *sub);
+
+/* Brings records to a sink: "ndjson", "ndjson:FILE", "ndjson:+FILE" (append), "table".
+ * `on_end` (may be NULL) tells when the sink can go on no more (a full disk, a closed pipe). */
+WEIR_API weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *spec, const char *pattern,
+                                  void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err);
+/* Writes what is queued, as far as that needs no waiting, and closes. */
+WEIR_API void weir_sink_free(weir_sink *sink);
+/* The terminal has another size now. */
+WEIR_API void weir_sink_resize(weir_sink *sink);
+
+/* The account, at any moment: published = delivered to each reader + dropped + queued. */
+typedef struct weir_account {
+    uint64_t received;  /* messages from venues, of all streams */
+    uint64_t published; /* records of all kinds */
+    uint64_t delivered; /* to all readers together */
+    uint64_t dropped;   /* by all readers together */
+    uint64_t queued;    /* now, in all readers' queues */
+    uint64_t waiting;   /* messages in plugins' inboxes now */
+    uint64_t lost;      /* messages that died with an instance */
+    uint64_t gaps;      /* gap records */
+    uint64_t restarts;  /* of streams */
+} weir_account;
+WEIR_API void weir_host_account(const weir_host *host, weir_account *out);
+/* True when every counter adds up; otherwise a bug of ours, and `err` says where. */
+WEIR_API bool weir_host_account_check(const weir_host *host, weir_error *err);
 
 #ifdef __cplusplus
 }

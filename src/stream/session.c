@@ -16,11 +16,21 @@ struct session {
     ws_client *ws;
     const heartbeat *heartbeat;
     timer beat; /* client pings and the limit on silence */
+    bool opened;
     buf out;
 };
 
+/* It is open no more; said before anybody hears of the close. */
+static void forget_open(session *s)
+{
+    if (s->opened)
+        s->venue->open_sockets--;
+    s->opened = false;
+}
+
 static void session_free(session *s)
 {
+    forget_open(s);
     timer_stop(&s->beat);
     ws_client_free(s->ws);
     buf_fini(&s->out);
@@ -37,6 +47,7 @@ static void arm(session *s)
 static void fail(session *s, const weir_error *why)
 {
     venue *v = s->venue;
+    forget_open(s);
     socket_closed(s->plug, why);
     if (v->listener)
         v->listener->socket_down(v->arg, why, 0, 0);
@@ -68,6 +79,8 @@ static void session_on_open(void *arg, bytes subprotocol)
 {
     session *s = arg;
     (void)subprotocol;
+    s->opened = true;
+    s->venue->open_sockets++;
     arm(s);
     socket_opened(s->plug);
     if (s->venue->listener)
@@ -108,6 +121,7 @@ static void session_on_close(void *arg, uint16_t code, const weir_error *why, ui
     session *s = arg;
     venue *v = s->venue;
     (void)code;
+    forget_open(s);
     socket_closed(s->plug, why);
     if (v->listener)
         v->listener->socket_down(v->arg, why, retry_after_s, http_status);

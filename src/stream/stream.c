@@ -65,7 +65,6 @@ struct stream {
     uint64_t live_since;
 
     task *task;         /* of the present attempt */
-    uint32_t sockets;   /* open now */
     bool dialled;       /* some socket opened or failed to in this attempt */
     uint32_t traps;     /* in a row */
     uint32_t returns;   /* spontaneous ones in a row */
@@ -143,7 +142,6 @@ static void drop_attempt(stream *s)
     defer_cancel(&s->act);
     hub_wait_cancel(&s->room);
     task_free(t);
-    s->sockets = 0;
     s->became_live = s->socket_lost = false;
 }
 
@@ -205,7 +203,7 @@ static void on_ended(void *arg, const call_result *r)
         json_fields(doc, want, 1, NULL);
         json_string_slice(error, &said);
     }
-    if (r->code == WEIR_OK && s->sockets) {
+    if (r->code == WEIR_OK && s->venue.open_sockets) {
         /* contract 13.3: from now on its loop is frozen. */
         log_info("stream", "'%s': start_stream returned although its socket is open; a new instance takes over",
                  record_stream_topic(s->records).at);
@@ -313,7 +311,7 @@ static void on_act(void *arg)
     }
     if (s->socket_lost) {
         s->socket_lost = false;
-        if (s->sockets == 0 && s->task && !timer_running(&s->react))
+        if (s->venue.open_sockets == 0 && s->task && !timer_running(&s->react))
             timer_after(&s->react, REACT_NS);
     }
 }
@@ -321,14 +319,13 @@ static void on_act(void *arg)
 static void on_react_over(void *arg)
 {
     stream *s = arg;
-    if (s->sockets == 0 && s->state == STREAM_LIVE)
+    if (s->venue.open_sockets == 0 && s->state == STREAM_LIVE)
         lose(s, RECORD_GAP_DISCONNECTED, s->down.code ? s->down.text : "the connection is closed", false);
 }
 
 static void socket_up(void *arg)
 {
     stream *s = arg;
-    s->sockets++;
     s->dialled = true;
     timer_stop(&s->react);
 }
@@ -340,8 +337,6 @@ static void socket_down(void *arg, const weir_error *why, uint32_t retry_after_s
     s->down = *why;
     if (http_status == 429 || http_status == 418 || http_status == 503)
         s->retry_after_s = retry_after_s;
-    if (s->sockets)
-        s->sockets--;
     if (s->state == STREAM_LIVE)
         begin_gap(s, RECORD_GAP_DISCONNECTED);
     s->socket_lost = true;
@@ -463,7 +458,7 @@ weir_code stream_open(stream **out, const stream_plugin *p, const stream_options
     if (!s)
         return error_set(err, WEIR_NOMEM, "stream: out of memory");
     s->plugin = p;
-    s->venue = (venue){p->loop, p->dialer, p->targets, p->name, &listener, s};
+    s->venue = (struct venue){p->loop, p->dialer, p->targets, p->name, &listener, s, 0};
     s->on_state = options->on_state;
     s->arg = options->arg;
     s->state = STREAM_WAITING;
@@ -518,7 +513,7 @@ record_stream *stream_records(const stream *s)
 
 uint64_t stream_open_sockets(const stream *s)
 {
-    return s->sockets;
+    return s->venue.open_sockets;
 }
 
 uint64_t stream_queued(const stream *s)

@@ -26,6 +26,7 @@ struct venue {
     const char *name; /* the plugin's, for logs */
     const venue_listener *listener; /* NULL: a plain call; publications are refused */
     void *arg;
+    uint32_t open_sockets; /* now; kept by session.c */
 };
 
 extern const world venue_world; /* its world_arg is a venue */
