@@ -28,7 +28,6 @@ typedef struct record_pool record_pool;
 
 typedef struct record_pool_stats {
     uint64_t live;        /* records that somebody holds */
-    uint64_t live_octets; /* in their blocks */
     uint64_t idle_octets; /* in free blocks, at most RECORD_POOL_IDLE */
 } record_pool_stats;
 
@@ -126,7 +125,7 @@ typedef struct record {
     bytes line;
     bytes data;
     uint64_t seq; /* 0: none */
-    uint64_t ts_event, ts_recv, ts_out;
+    uint64_t ts_event, ts_recv, ts_out; /* of a gap: from, to, and when it was told */
     uint32_t refs;
     uint8_t kind;       /* record_kind */
     uint8_t state;      /* record_state, of a status */
@@ -137,9 +136,9 @@ typedef struct record {
 
 /* Hop 5, verdict to record: number, topic and JSON, encoded once, never changed again.
  *
- * `data` is validated JSON from the plugin and goes in unchanged; only where it contains raw line
- * breaks (JSON allows them between tokens) is it compacted, since a record is one line. `ts_event`
- * is the venue's time, `ts_recv` when the message arrived (both real ns, 0: not known); ts_out is now.
+ * `data` is validated JSON from the plugin and goes in unchanged, except that raw line breaks (JSON
+ * allows them between tokens only) become blanks, since a record is one line. `ts_event` is the venue's
+ * time, `ts_recv` when the message arrived (both real ns, 0: not known); ts_out is now.
  * One reference for the caller. NULL when out of memory; then no seq is used up. */
 record *record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data);
 record *record_gap_new(record_stream *s, const record_gap *gap);

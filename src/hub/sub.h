@@ -45,10 +45,10 @@ typedef enum sub_policy { SUB_DROP_OLDEST, SUB_NEWEST_PER_TOPIC, SUB_DISCONNECT,
     X(NOMEM, "out_of_memory")       /* the queue could not grow */        \
     X(UNSUBSCRIBED, "unsubscribed") /* queued when the reader left */
 typedef enum sub_drop_reason {
-#define X(name, text) SUB_DROP_##name,
+#define X(name, text) SUB_DROPPED_##name,
     SUB_DROP_REASONS(X)
 #undef X
-    SUB_DROP_REASON_COUNT
+    SUB_DROPPED_REASONS
 } sub_drop_reason;
 
 const char *sub_drop_reason_name(sub_drop_reason reason);
@@ -58,7 +58,7 @@ const char *sub_drop_reason_name(sub_drop_reason reason);
 typedef struct sub_account {
     uint64_t offered;   /* records that matched and were handed to sub_push */
     uint64_t delivered; /* popped by the reader; its own gap records not counted */
-    uint64_t dropped[SUB_DROP_REASON_COUNT];
+    uint64_t dropped[SUB_DROPPED_REASONS];
     uint64_t queued;
     uint64_t queued_octets;
     uint64_t gaps;        /* slow_reader records that were delivered */
