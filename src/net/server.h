@@ -1,5 +1,5 @@
 /* server.h: the one HTTP/1.1 and WebSocket server of the program: the simulated venue now, the API
- * later. http-parser over a libuv stream, OpenSSL for TLS, ws.c on the upgraded connection. (Not
+ * later. http-parser over descriptors of our loop, OpenSSL for TLS, ws.c on the upgraded connection. (Not
  * libmicrohttpd: it brings GnuTLS as a second TLS stack and a loop of its own, and gives the socket
  * away on an upgrade.)
  *
@@ -48,6 +48,9 @@ void server_on_gone(server_request *r, void (*fn)(void *arg), void *arg);
 /* Ends the request. Content-Length, Date and Connection are added. */
 void server_reply(server_request *r, uint16_t status, const http_header *headers, size_t count, bytes body);
 void server_drop(server_request *r); /* closes the connection without an answer */
+/* Octets of an answer as they are, head included, in as many pieces as wanted; the last one ends the
+ * request and the connection. For simulated venues that answer slowly or wrongly. */
+void server_reply_raw(server_request *r, bytes octets, bool last);
 
 typedef struct server_ws_events {
     void (*on_message)(void *arg, bool binary, bytes message); /* lent */
@@ -64,6 +67,7 @@ void server_ws_close(server_ws *w, uint16_t code, bytes reason);
 
 /* Faults on purpose, for simulated venues. */
 void server_ws_abort(server_ws *w);                  /* reset, no close frame */
+void server_ws_drop(server_ws *w);                   /* sends what is queued, then ends TCP in order, no close frame */
 void server_ws_stall(server_ws *w, bool on);         /* neither reads nor writes: half-open */
 void server_ws_raw(server_ws *w, bytes octets);      /* as they are, past the codec */
 void server_ws_on_ping(server_ws *w, void (*fn)(void *arg)); /* a ping frame came (and was answered) */
