@@ -96,31 +96,36 @@ void guest_free(guest *g); /* instance first, then what it used */
  * wasi_snapshot_preview1. False: the import is neither (or has no such name). For module_link. */
 bool guest_bind(const module_extern *import, binding *out);
 
-/* ---- One call (abi 2): initialise once, reset, input, export, outcome. ---- */
+/* ---- One call: initialise once, reset, input, export, outcome. ---- */
 
 typedef enum call_state { CALL_RUNNING, CALL_OVER } call_state;
 
 typedef struct call_result {
     weir_code code;  /* OK: returned 0 without an error set. FAILED: returned non-zero or set an error.
                         TRAPPED, TIMEOUT, CANCELLED, NOT_FOUND (no such export), INVALID (its type) */
-    int32_t rc;      /* what the export returned; abi 2.3 (134 for a trap; proc_exit's code) */
+    int32_t rc;      /* what the export returned, 0 where it returns nothing. proc_exit's code, up to
+                        125. 134: a trap of the engine or a cancelled call, unless the guest set an
+                        error. -1: everything else */
     bytes output;    /* in exchange memory: valid until the next call on this guest */
     bytes error;     /* the guest's own error text, or empty */
     const char *why; /* host's text for anything but OK: reason, one line; "" if none */
     const char *trace; /* guest back-trace, "" if none */
+    bool needs_reset;  /* the next call wants a new guest: this one trapped, was cancelled, left with a
+                          code, could not be initialised, or has run `_start` as its export */
 } call_result;
 
 /* Starts calling `name`; nothing runs before guest_step. The guest must be idle. Runtime
- * initialisation (abi 2.5, contract 3.3: _initialize, __wasm_call_ctors, hs_init, a command's
+ * initialisation (_initialize, __wasm_call_ctors, hs_init, a command's
  * _start once) happens first, inside the same task, under the same deadline. */
 void guest_call(guest *g, const char *name, bytes input);
 run_state guest_step(guest *g);              /* RUN_DONE when the whole sequence is over */
 const call_result *guest_result(guest *g);   /* after RUN_DONE */
 void guest_cancel(guest *g, weir_code why, const char *text); /* TIMEOUT or CANCELLED; then guest_result says so */
 
-/* A call nested in a host function of the same guest (contract 13.5): input, output and error are
+/* A call nested in a host function of the same guest: input, output and error are
  * saved and restored, exchange memory is not reset. `out` gets output and error appended.
- * The result's rc as in call_result; false: it trapped (the text says why). */
+ * `rc` is what the export returned, or -1 where it returned 0 with an error set. False: it trapped
+ * or there is no such export (the text says why). It must not wait. */
 bool guest_call_nested(guest *g, const char *name, bytes input, int32_t *rc, buf *out, weir_error *err);
 
 /* ---- For host functions ---- */

@@ -1,4 +1,4 @@
-/* kernel.h: the exchange memory of one instance and its allocator (abi 1.3, 1.4).
+/* kernel.h: the exchange memory of one instance and its allocator.
  *
  * One region at a fixed address; a handle is an offset into it and also where a host finds the
  * octets. All operations are O(1) and allocate nothing: every block has a header of the host's own
@@ -7,8 +7,9 @@
  * octets at a time), then alloc and length.
  *
  * Long calls. A call that streams for days must not grow: kernel_request_done and
- * kernel_reply_given mark blocks that the guest no longer needs (contract 2.3); they are recycled
- * at the next alloc, never earlier. */
+ * kernel_reply_given mark blocks that the guest no longer needs; they are recycled at the next alloc,
+ * never earlier, and not while a call has made less than 8 KiB of blocks. A guest may free them
+ * itself, once or twice; blocks named by output_set and error_set stay until the call ends. */
 #ifndef EXTISM_KERNEL_H
 #define EXTISM_KERNEL_H
 
@@ -23,7 +24,8 @@ uint64_t kernel_alloc(kernel *k, uint64_t len);      /* 0 when len is 0 or there
 void kernel_release(kernel *k, uint64_t offset);     /* anything but an active block's start is ignored */
 uint64_t kernel_length(kernel *k, uint64_t offset);  /* 0 for anything but an active block's start */
 uint8_t *kernel_base(kernel *k);
-uint64_t kernel_size(kernel *k); /* END of abi 1.4: the memory's present size, whole pages */
+uint64_t kernel_size(kernel *k);  /* the memory's present size, whole pages: END of the range rules */
+uint64_t kernel_arena(kernel *k); /* what memory_bytes answers: the part of it that blocks may use */
 
 uint8_t kernel_load_u8(kernel *k, uint64_t at);
 uint64_t kernel_load_u64(kernel *k, uint64_t at);
@@ -38,6 +40,9 @@ uint64_t kernel_input_length(kernel *k);
 uint64_t kernel_output_offset(kernel *k);
 uint64_t kernel_output_length(kernel *k);
 uint64_t kernel_error(kernel *k);
+
+/* Drops all blocks, zeroes what they held and what the slots say. Costs what the call used; after
+ * a call that used much, its pages go back to the system. */
 void kernel_reset(kernel *k);
 
 /* The recorded output, clamped to the memory. */

@@ -1,4 +1,4 @@
-/* manifest.h: what to load and what it may do (abi 4), from JSON, TOML or a bare module. */
+/* manifest.h: what to load and what it may do, from Extism's JSON or TOML or a bare module. */
 #ifndef EXTISM_MANIFEST_H
 #define EXTISM_MANIFEST_H
 
@@ -14,7 +14,8 @@ typedef struct manifest_module {
     char *name; /* NULL: none given */
     char *path; /* a file, or NULL when `data` holds the module */
     char *url;  /* or where to fetch it */
-    char *hash; /* SHA-256 in hex, or NULL */
+    char *method, *headers; /* of a url entry: as given, NULL for GET; a JSON object of strings, or NULL */
+    char *hash;             /* SHA-256 in hex, or NULL */
     buf data;
 } manifest_module;
 
@@ -34,8 +35,7 @@ typedef struct manifest {
     uint64_t timeout_ms;            /* MANIFEST_NO_LIMIT: none */
 } manifest;
 
-/* Reads what a user named: wasm, WAT, a JSON or a TOML manifest, told apart by the contents
- * (abi 4.1). Errors name line or octet, key and what would be right; unknown keys are errors. */
+/* Reads what a user named: wasm, WAT, a JSON or a TOML manifest, told apart by the contents. Errors name line or octet, key and what would be right; unknown keys are errors. */
 weir_code manifest_read(manifest **out, bytes contents, weir_error *err);
 
 /* The same for a file; relative module paths in it are relative to the file's folder. */
@@ -46,11 +46,14 @@ void manifest_free(manifest *m);
  * WEIR_UNSUPPORTED here: whoever has a network fetches it first. */
 weir_code manifest_load(manifest *m, size_t i, weir_error *err);
 
+/* Which module's exports are called: the one named "main" or nameless, else the last. */
+size_t manifest_main(const manifest *m);
+
 /* Config values: copies. NULL value deletes. */
 weir_code manifest_config_set(manifest *m, const char *key, const char *value, weir_error *err);
 const char *manifest_config_get(const manifest *m, bytes key); /* NULL if absent */
 
-/* Extism's allow-list (abi 5): does any pattern match the host? An empty list allows nothing. */
+/* Extism's allow-list (glob.h): does any pattern match the host? An empty list allows nothing. */
 bool manifest_allows_host(const manifest *m, bytes host);
 
 #endif
