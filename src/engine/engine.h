@@ -1,5 +1,5 @@
-/* engine.h: WebAssembly and nothing else. Behind it is Wasmtime (engine_wasmtime.c); no other file
- * of the program includes its headers.
+/* engine.h: WebAssembly and nothing else. Behind it is Wasmtime; no file outside this folder (but
+ * its benchmark) includes its headers.
  *
  *   engine    one for a process or a host: settings, pool, the thread that ticks. Thread-safe.
  *   module    compiled code; shared between threads and instances; compile on a worker
@@ -142,6 +142,7 @@ void instance_free(instance *i);
 /* A function of the instance, looked up once. */
 typedef struct func {
     uint64_t handle[2]; /* the engine's own */
+    uint32_t slots;     /* values that a call needs: the larger of parameters and results */
     char type[ENGINE_TYPE_SIZE];
 } func;
 

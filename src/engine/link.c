@@ -1,0 +1,98 @@
+/* Imports bound to C functions: one linker for each module, with exactly the module's imports in
+ * it, kept only as what Wasmtime makes of it (an instance_pre, 5 us to an instance). */
+#include <stdlib.h>
+
+#include "engine/inside.h"
+
+static weir_code no_function(const module_extern *x, weir_error *err)
+{
+    static const char *const kinds[] = {"a function", "a memory", "a global", "a table", "something"};
+    return error_set(err, WEIR_INVALID, "import '" BYTES_FMT "' of '" BYTES_FMT "' is %s; a host offers functions only",
+                     BYTES_ARG(x->name), BYTES_ARG(x->module), kinds[x->kind]);
+}
+
+static weir_code check(const module_extern *x, const binding *b, weir_error *err)
+{
+    if (x->kind != EXTERN_FUNC)
+        return no_function(x, err);
+    if (!b->fn)
+        return error_set(err, WEIR_INVALID, "import '" BYTES_FMT "' of '" BYTES_FMT "' with type %s is not offered here",
+                         BYTES_ARG(x->name), BYTES_ARG(x->module), x->type);
+    if (strcmp(x->type, b->type) != 0)
+        return error_set(err, WEIR_INVALID, "import '" BYTES_FMT "' of '" BYTES_FMT "' has type %s here, but the module declares %s",
+                         BYTES_ARG(x->name), BYTES_ARG(x->module), b->type, x->type);
+    return WEIR_OK;
+}
+
+static weir_code define(wasmtime_linker_t *linker, const wasm_importtype_t *type, const module_extern *x, bound *b, weir_error *err)
+{
+    const wasm_functype_t *function = wasm_externtype_as_functype_const(wasm_importtype_type(type));
+    wasmtime_error_t *error = wasmtime_linker_define_func_unchecked(linker, x->module.at, x->module.len, x->name.at,
+                                                                    x->name.len, function, host_enter, b, NULL);
+    return error ? error_from_wasmtime(err, WEIR_INVALID, error) : WEIR_OK;
+}
+
+/* Asks for every import, whatever happens, and keeps the first failure. */
+static weir_code bind_all(linked *l, wasmtime_linker_t *linker, bind_fn bind, void *arg, weir_error *err)
+{
+    module *m = l->module;
+    wasm_importtype_vec_t types;
+    weir_code code = WEIR_OK;
+    wasmtime_module_imports(m->wasm, &types);
+    for (size_t k = 0; k < m->import_count; k++) {
+        const module_extern *x = &m->imports[k];
+        binding b = {0};
+        bind(arg, x, &b);
+        l->bound[k] = (bound){b.fn, b.env};
+        if (!code)
+            code = check(x, &b, err);
+        if (!code)
+            code = define(linker, types.data[k], x, &l->bound[k], err);
+    }
+    wasm_importtype_vec_delete(&types);
+    return code;
+}
+
+weir_code module_link(linked **out, module *m, bind_fn bind, void *arg, weir_error *err)
+{
+    *out = NULL;
+    linked *l = calloc(1, sizeof *l);
+    if (!l || !(l->bound = calloc(m->import_count + 1, sizeof *l->bound))) {
+        free(l);
+        return error_set(err, WEIR_NOMEM, "linking: out of memory");
+    }
+    l->module = module_ref(m);
+    l->refs = 1;
+    wasmtime_linker_t *linker = wasmtime_linker_new(m->engine->wasm);
+    wasmtime_linker_allow_shadowing(linker, true); /* a module may import the same function twice */
+    weir_code code = bind_all(l, linker, bind, arg, err);
+    if (!code) {
+        wasmtime_error_t *error = wasmtime_linker_instantiate_pre(linker, m->wasm, &l->pre);
+        if (error)
+            code = error_from_wasmtime(err, WEIR_INVALID, error);
+    }
+    wasmtime_linker_delete(linker);
+    if (code) {
+        linked_unref(l);
+        return code;
+    }
+    *out = l;
+    return WEIR_OK;
+}
+
+void linked_unref(linked *l)
+{
+    if (__atomic_sub_fetch(&l->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    if (l->pre)
+        wasmtime_instance_pre_delete(l->pre);
+    module_unref(l->module);
+    free(l->bound);
+    free(l);
+}
+
+void linked_free(linked *l)
+{
+    if (l)
+        linked_unref(l);
+}
