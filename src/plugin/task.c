@@ -5,7 +5,7 @@
  * What can go wrong: the call's time is over (call_timer, or on_slice while it computes), it computes
  * without end (on_slice), it is cancelled. Each ends in finish(), which is the only place that calls
  * on_done. */
-#include "plugin/task.h"
+#include "plugin/host.h"
 
 #include <assert.h>
 #include <stdio.h>

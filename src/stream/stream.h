@@ -36,6 +36,7 @@ typedef struct stream_plugin {
     bool has_configure;      /* the module exports plugin_configure */
     bool has_stop;           /* and stop_stream */
     const policy_limits *limits;
+    void *owner;             /* the weir_plugin, for the program's own host functions */
     uint64_t backoff_min_ns; /* 0: 1 s */
     uint64_t backoff_max_ns; /* 0: 60 s */
 } stream_plugin;

@@ -27,6 +27,7 @@ struct venue {
     const venue_listener *listener; /* NULL: a plain call; publications are refused */
     void *arg;
     uint32_t open_sockets; /* now; kept by session.c */
+    void *owner; /* the weir_plugin it belongs to */
 };
 
 extern const world venue_world; /* its world_arg is a venue */

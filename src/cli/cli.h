@@ -1,0 +1,78 @@
+/* cli.h: what the commands share. Each command is a file with one function; main.c finds it by name.
+ *
+ * The CLI reaches the runtime through weir.h only. Exit codes, the same for every command: */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <weir/weir.h>
+
+enum {
+    EXIT_FINE = 0,
+    EXIT_FAILED = 1,  /* it did not work: the plugin, the venue, the system */
+    EXIT_USAGE = 2,   /* the command line does not make sense */
+    EXIT_PLUGIN = 3,  /* the plugin cannot be loaded */
+    EXIT_REFUSED = 4, /* a permission does not allow it */
+    EXIT_GUEST = 5,   /* the plugin answered with a failure, or trapped */
+};
+
+typedef struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name */
+} command;
+
+extern const command commands[]; /* a NULL name ends it */
+
+int cmd_run(int argc, char **argv);
+int cmd_call(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
+int cmd_sim(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
+
+/* "weir: TEXT" on stderr, red on a terminal; returns `code`. */
+int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A wrong option or argument: the text, then where to read more. */
+int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int cli_exit_code(weir_code code);
+
+/* Repeatable options gather here; list[count] is always NULL. */
+typedef struct cli_list {
+    const char **at;
+    size_t count;
+} cli_list;
+bool cli_add(cli_list *l, const char *text);
+
+/* The configuration as JSON from k=v pairs and a file (JSON object, or lines k=v); "" when none was
+ * given; NULL after an error that it has reported. free(). */
+char *cli_config(const cli_list *pairs, const char *file);
+
+/* What every command that loads a plugin understands. */
+typedef struct cli_common {
+    cli_list config, allow, overrides;
+    const char *config_file, *ca_file, *cache_dir;
+    int verbose;
+    bool json;
+} cli_common;
+
+#define CLI_COMMON_OPTIONS                                                                                         \
+    {"config", required_argument, 0, 1000}, {"config-file", required_argument, 0, 1001},                           \
+        {"allow", required_argument, 0, 1002}, {"override", required_argument, 0, 1003},                           \
+        {"ca", required_argument, 0, 1004}, {"cache-dir", required_argument, 0, 1005},                             \
+        {"verbose", no_argument, 0, 'v'}, {"json", no_argument, 0, 'j'}, {"help", no_argument, 0, 'h'}
+#define CLI_COMMON_HELP                                                                    \
+    "  --config KEY=VALUE     a value of the plugin's configuration; repeat\n"              \
+    "  --config-file FILE     the same from a JSON object or lines KEY=VALUE\n"             \
+    "  --allow PATTERN        grant only this target, e.g. 'wss://wss.woox.io/*'; repeat\n" \
+    "  --override ORIGIN=ORIGIN  where an origin really is, for a simulated venue; repeat\n" \
+    "  --ca FILE              authorities to trust (PEM) instead of the system's\n"         \
+    "  --cache-dir DIR        compiled modules; '' keeps none\n"                            \
+    "  -v, --verbose          more of the log; twice: all of it\n"                          \
+    "  -j, --json             for machines\n"                                               \
+    "  -h, --help             this\n"
+bool cli_common_option(cli_common *c, int option, const char *value);
+/* The host that the options describe; NULL after an error that it has reported (*code is the exit code). */
+weir_host *cli_host(const cli_common *c, int *code);
+/* The same for a plugin. */
+weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, int *code);
+
+#endif

@@ -1,0 +1,260 @@
+/* What the commands share: messages, lists of options, configuration, the host and the plugin. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static void say(const char *format, va_list args)
+{
+    bool colour = isatty(STDERR_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+    fflush(stdout);
+    fputs(colour ? "\033[31mweir:\033[0m " : "weir: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+int cli_fail(int code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    return code;
+}
+
+int cli_usage(const char *command, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    fprintf(stderr, "see 'weir %s --help'\n", command);
+    return EXIT_USAGE;
+}
+
+int cli_exit_code(weir_code code)
+{
+    switch (code) {
+    case WEIR_OK:
+        return EXIT_FINE;
+    case WEIR_REFUSED:
+        return EXIT_REFUSED;
+    case WEIR_TRAPPED:
+    case WEIR_FAILED:
+    case WEIR_TIMEOUT:
+        return EXIT_GUEST;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+bool cli_add(cli_list *l, const char *text)
+{
+    const char **at = realloc(l->at, (l->count + 2) * sizeof *at);
+    if (!at)
+        return false;
+    l->at = at;
+    l->at[l->count++] = text;
+    l->at[l->count] = NULL;
+    return true;
+}
+
+/* ---- Configuration ---- */
+
+typedef struct text {
+    char *at;
+    size_t len;
+    FILE *out;
+} text;
+
+static void put_json(FILE *out, const char *s, size_t len)
+{
+    fputc('"', out);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c == '"' || c == '\\')
+            fprintf(out, "\\%c", c);
+        else if (c < 0x20)
+            fprintf(out, "\\u%04x", c);
+        else
+            fputc(c, out);
+    }
+    fputc('"', out);
+}
+
+static bool put_pair(FILE *out, const char *pair, size_t len, bool *first)
+{
+    const char *equals = memchr(pair, '=', len);
+    if (!equals || equals == pair)
+        return false;
+    fputs(*first ? "" : ",", out);
+    *first = false;
+    put_json(out, pair, (size_t)(equals - pair));
+    fputc(':', out);
+    put_json(out, equals + 1, len - (size_t)(equals + 1 - pair));
+    return true;
+}
+
+/* Lines KEY=VALUE; blank ones and those behind '#' do not count. */
+static bool put_lines(FILE *out, FILE *in, const char *file, bool *first)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n;
+    for (int number = 1; (n = getline(&line, &room, in)) >= 0; number++) {
+        while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+            n--;
+        if (n == 0 || line[0] == '#')
+            continue;
+        if (!put_pair(out, line, (size_t)n, first)) {
+            cli_fail(EXIT_USAGE, "'%s' line %d: expected KEY=VALUE", file, number);
+            free(line);
+            return false;
+        }
+    }
+    free(line);
+    return true;
+}
+
+static bool put_file(FILE *out, const char *file, bool *first)
+{
+    FILE *in = fopen(file, "r");
+    int c;
+    if (!in) {
+        cli_fail(EXIT_USAGE, "configuration '%s': %s", file, strerror(errno));
+        return false;
+    }
+    while ((c = fgetc(in)) == ' ' || c == '\n' || c == '\t' || c == '\r')
+        ;
+    if (c != '{') {
+        rewind(in);
+        bool ok = put_lines(out, in, file, first);
+        fclose(in);
+        return ok;
+    }
+    /* A JSON object: its members go in as they are; the host checks them. */
+    long last = -1, at = 0;
+    char *body = NULL;
+    size_t size = 0;
+    FILE *copy = open_memstream(&body, &size);
+    while (copy && (c = fgetc(in)) != EOF) {
+        if (c == '}')
+            last = at;
+        fputc(c, copy);
+        at++;
+    }
+    fclose(in);
+    if (!copy || fclose(copy) || last < 0) {
+        free(body);
+        cli_fail(EXIT_USAGE, "configuration '%s': the JSON object does not end", file);
+        return false;
+    }
+    bool empty = strspn(body, " \t\r\n") >= (size_t)last;
+    if (!empty) {
+        fputs(*first ? "" : ",", out);
+        *first = false;
+        fwrite(body, 1, (size_t)last, out);
+    }
+    free(body);
+    return true;
+}
+
+char *cli_config(const cli_list *pairs, const char *file)
+{
+    text t = {0};
+    bool first = true, ok = true;
+    if (!pairs->count && !file)
+        return strdup("");
+    if (!(t.out = open_memstream(&t.at, &t.len)))
+        return NULL;
+    fputc('{', t.out);
+    if (file)
+        ok = put_file(t.out, file, &first);
+    for (size_t i = 0; ok && i < pairs->count; i++)
+        if (!put_pair(t.out, pairs->at[i], strlen(pairs->at[i]), &first)) {
+            cli_fail(EXIT_USAGE, "--config '%s': expected KEY=VALUE", pairs->at[i]);
+            ok = false;
+        }
+    fputc('}', t.out);
+    if (fclose(t.out) || !ok) {
+        free(t.at);
+        return NULL;
+    }
+    return t.at;
+}
+
+/* ---- Options ---- */
+
+bool cli_common_option(cli_common *c, int option, const char *value)
+{
+    switch (option) {
+    case 1000:
+        return cli_add(&c->config, value);
+    case 1001:
+        c->config_file = value;
+        return true;
+    case 1002:
+        return cli_add(&c->allow, value);
+    case 1003:
+        return cli_add(&c->overrides, value);
+    case 1004:
+        c->ca_file = value;
+        return true;
+    case 1005:
+        c->cache_dir = value;
+        return true;
+    case 'v':
+        c->verbose++;
+        return true;
+    case 'j':
+        c->json = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_log(void *arg, weir_log_level level, const char *part, const char *line)
+{
+    static const char *const level_names[] = {"trace", "debug", "info", "warn", "error"};
+    (void)arg;
+    fprintf(stderr, "weir: %s: %s: %s\n", level_names[level], part, line);
+}
+
+weir_host *cli_host(const cli_common *c, int *code)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    weir_host_options options = WEIR_HOST_OPTIONS_INIT;
+    weir_host *host;
+    weir_log(c->verbose > 1 ? WEIR_LOG_DEBUG : c->verbose ? WEIR_LOG_INFO : WEIR_LOG_WARN, on_log, NULL);
+    options.ca_file = c->ca_file;
+    options.cache_dir = c->cache_dir;
+    options.overrides = c->overrides.at;
+    if (weir_host_new(&host, &options, &err)) {
+        *code = cli_fail(err.code == WEIR_INVALID ? EXIT_USAGE : EXIT_FAILED, "%s", err.text);
+        return NULL;
+    }
+    return host;
+}
+
+weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, int *code)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    weir_plugin_options options = WEIR_PLUGIN_OPTIONS_INIT;
+    weir_plugin *plugin = NULL;
+    char *config = cli_config(&c->config, c->config_file);
+    if (!config) {
+        *code = EXIT_USAGE;
+        return NULL;
+    }
+    options.config_json = config;
+    options.allow = c->allow.at;
+    if (weir_plugin_load(&plugin, host, path, &options, &err))
+        *code = cli_fail(err.code == WEIR_REFUSED ? EXIT_REFUSED : EXIT_PLUGIN, "%s", err.text);
+    free(config);
+    return plugin;
+}

@@ -1,0 +1,58 @@
+/* weir: finds the command by its name. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+const command commands[] = {
+    {"run", "stream market data from a plugin", cmd_run},
+    {"call", "call one export of a plugin", cmd_call},
+    {"inspect", "say what a module is, what it may do, and what is wrong with it", cmd_inspect},
+    {"sim", "a simulated venue, and a player of recorded traffic", cmd_sim},
+    {"completion", "print the completion script for bash, zsh or fish", cmd_completion},
+    {NULL, NULL, NULL},
+};
+
+static void help(FILE *out)
+{
+    fputs("usage: weir COMMAND [ARGUMENTS]\n\n"
+          "Runs sandboxed market-data plugins (WebAssembly) and streams what they publish.\n\n"
+          "commands\n",
+          out);
+    for (const command *c = commands; c->name; c++)
+        fprintf(out, "  %-12s%s\n", c->name, c->summary);
+    fputs("\noptions\n"
+          "  -h, --help      this; 'weir COMMAND --help' for a command\n"
+          "  -V, --version   the version\n\n"
+          "examples\n"
+          "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
+          "  weir call woox.wasm list_markets\n"
+          "  weir inspect woox.wasm\n"
+          "  weir sim woox --port 8443\n\n"
+          "exit codes\n"
+          "  0 fine   1 it did not work   2 wrong usage   3 the plugin cannot be loaded\n"
+          "  4 a permission refuses it   5 the plugin answered with a failure\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        help(stdout);
+        return EXIT_FINE;
+    }
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        printf("weir %s\n", weir_version());
+        return EXIT_FINE;
+    }
+    for (const command *c = commands; c->name; c++)
+        if (!strcmp(argv[1], c->name))
+            return c->run(argc - 1, argv + 1);
+    cli_fail(EXIT_USAGE, "there is no command '%s'", argv[1]);
+    help(stderr);
+    return EXIT_USAGE;
+}

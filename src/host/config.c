@@ -1,0 +1,75 @@
+/* The user's configuration of a plugin.
+ *
+ * Every value reaches the plugin under its own name and, for a snake_case name, under the camelCase twin,
+ * too: published plugins declare the one and read the other (contract 6, 7.5). */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "host/inside.h"
+
+/* "api_key" -> "apiKey". False: no underscore in it. */
+static bool twin_of(buf *out, const char *name)
+{
+    bool twin = false;
+    buf_clear(out);
+    for (const char *c = name; *c; c++)
+        if (*c == '_' && c[1] && c != name) {
+            buf_add_char(out, (char)toupper((unsigned char)*++c));
+            twin = true;
+        } else {
+            buf_add_char(out, *c);
+        }
+    return twin;
+}
+
+static void put(buf *out, bytes name, const char *value)
+{
+    if (out->len > 1)
+        buf_add_char(out, ',');
+    json_put_string(out, name);
+    buf_add_char(out, ':');
+    json_put_text(out, value);
+}
+
+weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err)
+{
+    json doc, key, value;
+    buf all, twin;
+    weir_code code = WEIR_OK;
+    if (!config_json || !*config_json)
+        return WEIR_OK;
+    if (json_read(&doc, bytes_of(config_json), err))
+        return error_wrap(err, "configuration");
+    if (doc.type != JSON_OBJECT)
+        return error_set(err, WEIR_INVALID, "configuration: a JSON object of names and values is needed");
+    buf_init(&all, 1 << 20);
+    buf_init(&twin, 1 << 16);
+    buf_add_char(&all, '{');
+    for (json_iter it = json_each(doc); !code && json_next(&it, &key, &value);) {
+        char *name = json_string_dup(key);
+        char *text = value.type == JSON_STRING ? json_string_dup(value) : bytes_dup(value.raw);
+        if (!name || !text)
+            code = error_set(err, WEIR_INVALID, "configuration: " BYTES_FMT " holds a NUL character, or memory ran out", BYTES_ARG(key.raw));
+        else if (value.type == JSON_OBJECT || value.type == JSON_ARRAY)
+            code = error_set(err, WEIR_INVALID, "configuration: '%s' is no plain value", name);
+        else if (value.type != JSON_NULL) {
+            code = manifest_config_set(p->manifest, name, text, err);
+            put(&all, bytes_of(name), text);
+            if (twin_of(&twin, name)) {
+                char *other = bytes_dup(buf_bytes(&twin));
+                if (other && json_member(doc, other).type == JSON_NONE)
+                    put(&all, buf_bytes(&twin), text);
+                free(other);
+            }
+        }
+        free(name);
+        free(text);
+    }
+    buf_add_char(&all, '}');
+    if (!code && (all.failed || !(p->config = bytes_dup(buf_bytes(&all)))))
+        code = error_set(err, WEIR_NOMEM, "configuration: out of memory");
+    buf_fini(&all);
+    buf_fini(&twin);
+    return code;
+}

@@ -1,0 +1,224 @@
+/* weir_host: the loop, the network, the hub, and what hangs from them. No logic of its own. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host/inside.h"
+
+static const char *const names[] = {
+#define X(name, text) #name,
+    WEIR_CODES(X)
+#undef X
+};
+static const char *const texts[] = {
+#define X(name, text) text,
+    WEIR_CODES(X)
+#undef X
+};
+
+const char *weir_version(void)
+{
+    return WEIR_VERSION;
+}
+
+const char *weir_code_name(weir_code code)
+{
+    return (size_t)code < sizeof names / sizeof *names ? names[code] : "UNKNOWN";
+}
+
+const char *weir_code_text(weir_code code)
+{
+    return (size_t)code < sizeof texts / sizeof *texts ? texts[code] : "an unknown result";
+}
+
+static void on_wake(void *arg)
+{
+    weir_host *h = arg;
+    if (__atomic_exchange_n(&h->stopping, false, __ATOMIC_ACQ_REL))
+        loop_stop(h->loop);
+}
+
+static void on_ticker(void *arg)
+{
+    weir_host *h = arg;
+    timer_after(&h->ticker, h->tick_ns);
+    h->on_tick(h->tick_arg);
+}
+
+/* The folder of the compile cache: as asked, or the user's. */
+static weir_code cache_folder(weir_host *h, const char *asked, weir_error *err)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char path[4096];
+    if (asked && !*asked)
+        return WEIR_OK;
+    if (asked)
+        snprintf(path, sizeof path, "%s", asked);
+    else if (base && *base == '/')
+        snprintf(path, sizeof path, "%s/weir/aot", base);
+    else if (home && *home == '/')
+        snprintf(path, sizeof path, "%s/.cache/weir/aot", home);
+    else
+        return WEIR_OK;
+    h->cache_dir = strdup(path);
+    return h->cache_dir ? WEIR_OK : error_set(err, WEIR_NOMEM, "host: out of memory");
+}
+
+/* Kept as text for every plugin's targets, and checked now. */
+static weir_code take_overrides(weir_host *h, const char *const *overrides, weir_error *err)
+{
+    size_t n = 0;
+    while (overrides && overrides[n])
+        n++;
+    targets *probe = targets_new();
+    weir_code code = WEIR_OK;
+    h->overrides = calloc(n ? n : 1, sizeof *h->overrides);
+    if (!probe || !h->overrides)
+        code = error_set(err, WEIR_NOMEM, "host: out of memory");
+    for (; !code && h->override_count < n; h->override_count++) {
+        code = targets_override(probe, bytes_of(overrides[h->override_count]), err);
+        if (!code && !(h->overrides[h->override_count] = strdup(overrides[h->override_count])))
+            code = error_set(err, WEIR_NOMEM, "host: out of memory");
+        if (code)
+            break;
+    }
+    targets_free(probe);
+    return code;
+}
+
+weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_error *err)
+{
+    weir_host_options o = WEIR_HOST_OPTIONS_INIT;
+    weir_host *h = calloc(1, sizeof *h);
+    if (!h)
+        return error_set(err, WEIR_NOMEM, "host: out of memory");
+    if (options)
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    list_init(&h->plugins);
+    list_init(&h->streams);
+    list_init(&h->subs);
+    list_init(&h->sinks);
+    h->backoff_min_ns = o.backoff_min_ms * NS_PER_MS;
+    h->backoff_max_ns = o.backoff_max_ms * NS_PER_MS;
+    dialer_options dial = {.ca_file = o.ca_file};
+    if (cache_folder(h, o.cache_dir, err) ||
+        take_overrides(h, o.overrides, err) ||
+        loop_new(&h->loop, err) ||
+        modules_engine(&h->engine, o.max_instances, err) ||
+        dialer_new(&h->dialer, h->loop, &dial, err) ||
+        hub_new(&h->hub, err)) {
+        weir_host_free(h);
+        return error_wrap(err, "host");
+    }
+    loop_on_wake(h->loop, on_wake, h);
+    timer_init(&h->ticker, h->loop, on_ticker, h);
+    *out = h;
+    return WEIR_OK;
+}
+
+void weir_host_free(weir_host *h)
+{
+    if (!h)
+        return;
+    readers_free(h);
+    while (!list_empty(&h->plugins)) /* streams and calls go with their plugin */
+        weir_plugin_free(LIST_OWNER(h->plugins.head.next, weir_plugin, node));
+    functions_free(h);
+    hub_free(h->hub);
+    dialer_free(h->dialer);
+    if (h->loop) {
+        timer_stop(&h->ticker);
+        loop_free(h->loop);
+    }
+    modules_release(h->engine);
+    for (size_t i = 0; i < h->override_count; i++)
+        free(h->overrides[i]);
+    free(h->overrides);
+    free(h->cache_dir);
+    free(h);
+}
+
+void weir_host_run(weir_host *h)
+{
+    loop_run(h->loop);
+}
+
+void weir_host_stop(weir_host *h)
+{
+    __atomic_store_n(&h->stopping, true, __ATOMIC_RELEASE);
+    loop_wake(h->loop);
+}
+
+int weir_host_fd(weir_host *h)
+{
+    return loop_fd(h->loop);
+}
+
+int weir_host_timeout(weir_host *h)
+{
+    return loop_timeout_ms(h->loop);
+}
+
+bool weir_host_step(weir_host *h, int timeout_ms)
+{
+    return loop_step(h->loop, timeout_ms);
+}
+
+void weir_host_tick(weir_host *h, uint32_t interval_ms, void (*fn)(void *arg), void *arg)
+{
+    timer_stop(&h->ticker);
+    h->tick_ns = interval_ms * NS_PER_MS;
+    h->on_tick = fn;
+    h->tick_arg = arg;
+    if (interval_ms)
+        timer_after(&h->ticker, h->tick_ns);
+}
+
+/* ---- Log ---- */
+
+static struct {
+    void (*fn)(void *arg, weir_log_level level, const char *part, const char *text);
+    void *arg;
+} log_to;
+
+static void pass_on(void *arg, log_level level, const char *part, const char *text)
+{
+    (void)arg;
+    log_to.fn(log_to.arg, (weir_log_level)level, part, text);
+}
+
+void weir_log(weir_log_level threshold, void (*fn)(void *arg, weir_log_level level, const char *part, const char *text), void *arg)
+{
+    log_threshold = (log_level)threshold;
+    log_to.fn = fn;
+    log_to.arg = arg;
+    log_set_sink(fn ? pass_on : NULL, NULL);
+}
+
+/* ---- The account ---- */
+
+void weir_host_account(const weir_host *h, weir_account *out)
+{
+    hub_account a = hub_read_account(h->hub);
+    hub_stats s = hub_read_stats(h->hub);
+    *out = (weir_account){
+        .received = s.counts.received,
+        .published = a.published,
+        .delivered = a.subs.delivered,
+        .queued = a.subs.queued,
+        .gaps = s.counts.gaps,
+        .restarts = s.counts.restarts,
+        .lost = h->lost,
+    };
+    for (int i = 0; i < SUB_DROPPED_REASONS; i++)
+        out->dropped += a.subs.dropped[i];
+    for (list_node *n = h->streams.head.next; n != &h->streams.head; n = n->next) {
+        const weir_stream *t = LIST_OWNER(n, weir_stream, node);
+        out->waiting += stream_queued(t->stream);
+        out->lost += stream_lost(t->stream);
+    }
+}
+
+bool weir_host_account_check(const weir_host *h, weir_error *err)
+{
+    return hub_account_check(h->hub, err);
+}

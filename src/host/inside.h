@@ -1,0 +1,97 @@
+/* inside.h: what the files of host/ share: the structs behind weir.h's names. */
+#ifndef HOST_INSIDE_H
+#define HOST_INSIDE_H
+
+#include "net/dial.h"
+#include "plugin/meta.h"
+#include "sink/sink.h"
+#include "stream/stream.h"
+
+typedef struct custom_function custom_function;
+
+struct weir_host {
+    loop *loop;
+    dialer *dialer;
+    hub *hub;
+    engine *engine; /* shared by the hosts of the process: modules.c */
+    char *cache_dir; /* NULL: none */
+    char **overrides;
+    size_t override_count;
+    uint64_t backoff_min_ns, backoff_max_ns;
+    custom_function *functions;
+    list plugins, streams, subs, sinks;
+    bool stopping;
+    bool running;
+    timer ticker;
+    uint64_t tick_ns;
+    void (*on_tick)(void *arg);
+    void *tick_arg;
+    uint64_t lost; /* messages of streams that are gone */
+};
+
+/* One call under way, or an instance that waits for the next one. */
+typedef struct plugin_call {
+    list_node node;
+    weir_plugin *plugin;
+    task *task;
+    bool configured;
+    char *export_name, *input;
+    size_t input_len;
+    void (*on_done)(void *arg, const weir_result *result);
+    void *arg;
+} plugin_call;
+
+struct weir_plugin {
+    list_node node;
+    weir_host *host;
+    char *name; /* the file's name without folder: for messages */
+    manifest *manifest;
+    module *module;
+    linked *code;
+    meta *meta; /* NULL: it has none */
+    targets *targets;
+    char *config; /* for plugin_configure, twins included; NULL: none */
+    policy_limits limits;
+    uint32_t call_ms;
+    venue venue; /* for plain calls */
+    stream_plugin shared; /* for streams */
+    list calls;           /* under way */
+    plugin_call *idle;    /* one instance kept warm */
+    buf wait_output, wait_error, wait_trace; /* of weir_plugin_call_wait */
+    weir_result wait_result;
+    bool waiting;
+};
+
+struct weir_stream {
+    list_node node;
+    weir_plugin *plugin;
+    stream *stream;
+    void (*on_state)(void *arg, weir_stream *stream, weir_stream_state state);
+    void *arg;
+};
+
+/* ---- modules.c: the process's engine and its compiled modules ---- */
+
+weir_code modules_engine(engine **out, uint32_t max_instances, weir_error *err); /* one reference each */
+void modules_release(engine *e);
+/* The compiled module of these octets: from the process, the cache folder, or the compiler, which works on
+ * another thread while this turns the loop. */
+weir_code modules_get(module **out, weir_host *host, bytes wasm, const char *name, weir_error *err);
+
+/* ---- functions.c: the program's own host functions ---- */
+
+bool functions_bind(void *host, const module_extern *import, binding *out);
+void functions_free(weir_host *host);
+
+/* ---- readers.c ---- */
+
+void readers_free(weir_host *host); /* closes every sink and subscriber */
+
+
+/* ---- config.c ---- */
+
+/* Takes the user's values: into the manifest for Extism's config_get, into p->config for
+ * plugin_configure. WEIR_INVALID: no JSON object of plain values. */
+weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err);
+
+#endif

@@ -1,0 +1,132 @@
+/* The engine and the compiled modules of the process, shared by its hosts.
+ *
+ * A module is known by the SHA-256 of its octets: the second host, or the second stream, that loads the
+ * same file gets the same code. Under one lock; compiling happens outside it. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "host/inside.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static engine *shared;
+static unsigned hosts;
+static map *known; /* digest -> module, one reference each */
+
+#define INSTANCES 1000
+
+weir_code modules_engine(engine **out, uint32_t max_instances, weir_error *err)
+{
+    weir_code code = WEIR_OK;
+    engine_options options = {.max_instances = max_instances ? max_instances : INSTANCES, .on_slice = task_on_slice};
+    pthread_mutex_lock(&lock);
+    if (!known && !(known = map_new()))
+        code = error_set(err, WEIR_NOMEM, "engine: out of memory");
+    if (!code && !shared)
+        code = engine_new(&shared, &options, err);
+    if (!code) {
+        hosts++;
+        *out = shared;
+    }
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+void modules_release(engine *e)
+{
+    size_t at = 0;
+    bytes key;
+    void *m;
+    if (!e)
+        return;
+    pthread_mutex_lock(&lock);
+    if (--hosts == 0) {
+        while (map_each(known, &at, &key, &m))
+            module_unref(m);
+        map_free(known);
+        known = NULL;
+        engine_free(shared);
+        shared = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+typedef struct compile {
+    engine *engine;
+    bytes wasm;
+    const char *folder;
+    module *module;
+    cache_result cached;
+    weir_code code;
+    weir_error err;
+    bool over;
+} compile;
+
+static void work(void *arg)
+{
+    compile *c = arg;
+    c->code = c->folder ? module_load(&c->module, c->engine, c->wasm, c->folder, &c->cached, &c->err)
+                        : module_compile(&c->module, c->engine, c->wasm, &c->err);
+}
+
+static void done(void *arg, bool cancelled)
+{
+    compile *c = arg;
+    (void)cancelled;
+    c->over = true;
+}
+
+static module *find(const char *digest)
+{
+    pthread_mutex_lock(&lock);
+    module *m = map_get(known, bytes_of(digest));
+    if (m)
+        module_ref(m);
+    pthread_mutex_unlock(&lock);
+    return m;
+}
+
+/* Two hosts may have compiled the same one meanwhile; then the first to come stays. */
+static module *keep(const char *digest, module *m)
+{
+    pthread_mutex_lock(&lock);
+    module *first = map_get(known, bytes_of(digest));
+    if (first) {
+        module_unref(m);
+        m = first;
+        module_ref(m);
+    } else if (map_set(known, bytes_of(digest), m, NULL)) {
+        module_ref(m);
+    }
+    pthread_mutex_unlock(&lock);
+    return m;
+}
+
+weir_code modules_get(module **out, weir_host *host, bytes wasm, const char *name, weir_error *err)
+{
+    char digest[DIGEST_HEX];
+    compile c = {.engine = host->engine, .wasm = wasm, .folder = host->cache_dir, .err = WEIR_ERROR_INIT};
+    job *j;
+    uint64_t began = clock_mono();
+    digest_sha256(digest, wasm);
+    if ((*out = find(digest)))
+        return WEIR_OK;
+    if (job_start(&j, host->loop, work, done, &c, err))
+        return error_wrap(err, "plugin '%s'", name);
+    bool said = false;
+    while (!c.over) {
+        loop_step(host->loop, 200);
+        if (!said && !c.over && clock_mono() - began > NS_PER_S / 2) {
+            said = true;
+            log_warn("engine", "compiling '%s' (%.1f MB), once; the result is kept in the cache", name, (double)wasm.len / 1e6);
+        }
+    }
+    if (c.code) {
+        if (err)
+            *err = c.err;
+        return c.code;
+    }
+    *out = keep(digest, c.module);
+    return WEIR_OK;
+}

@@ -1,0 +1,369 @@
+/* Loading a plugin, asking it for its meta, calling its exports.
+ *
+ * A call runs on an instance of its own, configured first. One instance is kept warm for the next call;
+ * it is thrown away after a trap, an exit or a time-out, since nobody knows what state it is in. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "host/inside.h"
+
+#define META_MS 5000
+#define CONFIGURE_MS 15000
+#define CALL_MS 30000
+
+/* ---- Calls ---- */
+
+static void call_free(plugin_call *c)
+{
+    task_free(c->task);
+    list_remove(&c->node);
+    free(c->export_name);
+    free(c->input);
+    free(c);
+}
+
+/* Keeps the instance for the next call, or throws it away. */
+static void retire(plugin_call *c, const call_result *r)
+{
+    weir_plugin *p = c->plugin;
+    bool sound = (r->code == WEIR_OK || r->code == WEIR_FAILED) && !r->needs_reset && !p->idle && task_idle(c->task);
+    if (!sound) {
+        call_free(c);
+        return;
+    }
+    list_remove(&c->node);
+    free(c->export_name);
+    free(c->input);
+    c->export_name = c->input = NULL;
+    p->idle = c;
+}
+
+/* The reason in the plugin's words or ours. */
+static const char *reason(const call_result *r, char *room, size_t size)
+{
+    json error;
+    bytes said = r->error;
+    if (r->code == WEIR_OK)
+        return "";
+    if (said.len == 0 && r->code == WEIR_FAILED && r->output.len) {
+        json_field want[] = {{"error", &error}};
+        if (json_read_fields(r->output, want, 1, NULL) == WEIR_OK)
+            json_string_slice(error, &said);
+    }
+    if (said.len)
+        snprintf(room, size, "%.*s", (int)(said.len < size ? said.len : size - 1), said.at);
+    else if (r->why && *r->why)
+        snprintf(room, size, "%s", r->why);
+    else
+        snprintf(room, size, "it failed (code %d) and gave no reason", r->rc);
+    return room;
+}
+
+static void on_called(void *arg, const call_result *r)
+{
+    plugin_call *c = arg;
+    char text[WEIR_ERROR_TEXT];
+    weir_result result = {
+        .code = r->code,
+        .rc = r->rc,
+        .output = r->output.at ? r->output.at : "",
+        .output_len = r->output.len,
+        .error = reason(r, text, sizeof text),
+        .trace = r->trace ? r->trace : "",
+    };
+    c->on_done(c->arg, &result);
+    retire(c, r);
+}
+
+static void on_configured(void *arg, const call_result *r)
+{
+    plugin_call *c = arg;
+    if (r->code) {
+        on_called(c, r);
+        return;
+    }
+    c->configured = true;
+    task_call(c->task, c->export_name, bytes_make(c->input, c->input_len), c->plugin->call_ms, on_called, c);
+}
+
+static weir_code call_new(plugin_call **out, weir_plugin *p, weir_error *err)
+{
+    plugin_call *c = p->idle;
+    task_options options = {
+        .manifest = p->manifest,
+        .world = &venue_world,
+        .world_arg = &p->venue,
+        .name = p->name,
+        .limits = &p->limits,
+    };
+    p->idle = NULL;
+    if (!c) {
+        if (!(c = calloc(1, sizeof *c)))
+            return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", p->name);
+        c->plugin = p;
+        if (task_new(&c->task, p->host->loop, p->code, &options, err)) {
+            free(c);
+            return error_wrap(err, "plugin '%s'", p->name);
+        }
+    }
+    list_push(&p->calls, &c->node);
+    *out = c;
+    return WEIR_OK;
+}
+
+static weir_code call_start(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, bool configure,
+                            void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err)
+{
+    plugin_call *c;
+    if (call_new(&c, p, err))
+        return err ? err->code : WEIR_INVALID;
+    c->on_done = on_done;
+    c->arg = arg;
+    c->export_name = strdup(export_name);
+    c->input = malloc(input.len ? input.len : 1);
+    c->input_len = input.len;
+    if (!c->export_name || !c->input) {
+        call_free(c);
+        return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", p->name);
+    }
+    if (input.len)
+        memcpy(c->input, input.at, input.len);
+    if (configure && p->config && !c->configured && weir_plugin_exports(p, "plugin_configure"))
+        task_call(c->task, "plugin_configure", bytes_of(p->config), CONFIGURE_MS, on_configured, c);
+    else
+        task_call(c->task, c->export_name, bytes_make(c->input, c->input_len), ms, on_called, c);
+    return WEIR_OK;
+}
+
+weir_code weir_plugin_call(weir_plugin *p, const char *export_name, const void *input, size_t len,
+                           void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err)
+{
+    return call_start(p, export_name, bytes_make(input, len), p->call_ms, true, on_done, arg, err);
+}
+
+/* ---- Calls that are waited for ---- */
+
+static void keep_result(void *arg, const weir_result *r)
+{
+    weir_plugin *p = arg;
+    buf_add(&p->wait_output, r->output, r->output_len);
+    buf_add_char(&p->wait_output, '\0');
+    buf_add(&p->wait_error, r->error, strlen(r->error) + 1);
+    buf_add(&p->wait_trace, r->trace, strlen(r->trace) + 1);
+    p->wait_result = *r;
+    p->wait_result.output = p->wait_output.at;
+    p->wait_result.error = p->wait_error.at;
+    p->wait_result.trace = p->wait_trace.at;
+    p->waiting = false;
+}
+
+static weir_code call_wait(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, bool configure,
+                           const weir_result **result, weir_error *err)
+{
+    if (p->waiting)
+        return error_set(err, WEIR_BUSY, "plugin '%s': a call is being waited for already", p->name);
+    buf_clear(&p->wait_output);
+    buf_clear(&p->wait_error);
+    buf_clear(&p->wait_trace);
+    p->waiting = true;
+    if (call_start(p, export_name, input, ms, configure, keep_result, p, err)) {
+        p->waiting = false;
+        return err ? err->code : WEIR_INVALID;
+    }
+    while (p->waiting)
+        loop_step(p->host->loop, -1);
+    if (p->wait_output.failed || p->wait_error.failed || p->wait_trace.failed)
+        return error_set(err, WEIR_NOMEM, "plugin '%s': %s: out of memory", p->name, export_name);
+    *result = &p->wait_result;
+    if (p->wait_result.code)
+        error_set(err, p->wait_result.code, "plugin '%s': %s: %s", p->name, export_name, p->wait_result.error);
+    return p->wait_result.code;
+}
+
+weir_code weir_plugin_call_wait(weir_plugin *p, const char *export_name, const void *input, size_t len,
+                                const weir_result **result, weir_error *err)
+{
+    return call_wait(p, export_name, bytes_make(input, len), p->call_ms, true, result, err);
+}
+
+/* ---- Loading ---- */
+
+static weir_code read_meta(weir_plugin *p, weir_error *err)
+{
+    const weir_result *r;
+    if (!weir_plugin_exports(p, "meta"))
+        return WEIR_OK; /* a plain Extism plugin: it may call, not stream */
+    if (call_wait(p, "meta", BYTES(""), META_MS, false, &r, err))
+        return err ? err->code : WEIR_FAILED;
+    if (meta_read(&p->meta, bytes_make(r->output, r->output_len), err))
+        return error_wrap(err, "plugin '%s'", p->name);
+    return WEIR_OK;
+}
+
+/* What it may reach: what meta asks for, narrowed by what the user allows. */
+static weir_code grant(weir_plugin *p, const char *const *allow, weir_error *err)
+{
+    targets *asked = targets_new();
+    weir_code code = WEIR_OK;
+    p->targets = targets_new();
+    if (!asked || !p->targets)
+        code = error_set(err, WEIR_NOMEM, "out of memory");
+    for (size_t i = 0; !code && p->meta && i < p->meta->target_count; i++)
+        code = targets_add(asked, bytes_of(p->meta->targets[i]), err);
+    for (size_t i = 0; !code && allow && allow[i]; i++)
+        code = targets_add(p->targets, bytes_of(allow[i]), err);
+    if (!code && allow && p->meta && !targets_within(p->targets, asked, err))
+        code = err ? err->code : WEIR_REFUSED;
+    if (!allow) {
+        targets_free(p->targets);
+        p->targets = asked;
+        asked = NULL;
+    }
+    for (size_t i = 0; !code && i < p->host->override_count; i++)
+        code = targets_override(p->targets, bytes_of(p->host->overrides[i]), err);
+    targets_free(asked);
+    return code ? error_wrap(err, "plugin '%s'", p->name) : WEIR_OK;
+}
+
+static weir_code link_module(weir_plugin *p, bool strict, weir_error *err)
+{
+    task_imports imports = {.custom = functions_bind, .arg = p->host, .strict = strict};
+    if (p->manifest->module_count != 1)
+        return error_set(err, WEIR_UNSUPPORTED, "a manifest with %zu modules; one can be loaded", p->manifest->module_count);
+    if (manifest_load(p->manifest, 0, err) ||
+        modules_get(&p->module, p->host, buf_bytes(&p->manifest->modules[0].data), p->name, err))
+        return err ? err->code : WEIR_INVALID;
+    buf_fini(&p->manifest->modules[0].data); /* the code is compiled; the octets are not needed again */
+    return module_link(&p->code, p->module, task_bind, &imports, err);
+}
+
+static void share(weir_plugin *p)
+{
+    weir_host *h = p->host;
+    p->venue = (venue){.loop = h->loop, .dialer = h->dialer, .targets = p->targets, .name = p->name, .owner = p};
+    p->shared = (stream_plugin){
+        .loop = h->loop,
+        .dialer = h->dialer,
+        .hub = h->hub,
+        .code = p->code,
+        .manifest = p->manifest,
+        .targets = p->targets,
+        .name = p->name,
+        .plugin_id = weir_plugin_id(p),
+        .config = p->config,
+        .has_configure = weir_plugin_exports(p, "plugin_configure"),
+        .has_stop = weir_plugin_exports(p, "stop_stream"),
+        .limits = &p->limits,
+        .owner = p,
+        .backoff_min_ns = h->backoff_min_ns,
+        .backoff_max_ns = h->backoff_max_ns,
+    };
+}
+
+/* Everything behind reading the manifest. Frees the manifest if it fails. */
+static weir_code load(weir_plugin **out, weir_host *host, const char *name, manifest *m, const weir_plugin_options *options, weir_error *err)
+{
+    weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
+    weir_plugin *p = calloc(1, sizeof *p);
+    if (options)
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    if (!p || !(p->name = strdup(name))) {
+        free(p);
+        manifest_free(m);
+        return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", name);
+    }
+    p->host = host;
+    p->manifest = m;
+    list_init(&p->calls);
+    list_push(&host->plugins, &p->node);
+    buf_init(&p->wait_output, SIZE_MAX);
+    buf_init(&p->wait_error, SIZE_MAX);
+    buf_init(&p->wait_trace, SIZE_MAX);
+    p->limits = policy_defaults;
+    if (o.memory_bytes)
+        p->limits.memory = o.memory_bytes;
+    if (o.cpu_ms)
+        p->limits.cpu_ms = o.cpu_ms;
+    p->call_ms = o.call_ms ? o.call_ms : m->timeout_ms != MANIFEST_NO_LIMIT && m->timeout_ms ? (uint32_t)m->timeout_ms : CALL_MS;
+    if (config_take(p, o.config_json, err) || link_module(p, o.strict_imports, err)) {
+        weir_plugin_free(p);
+        return error_wrap(err, "plugin '%s'", name);
+    }
+    share(p); /* meta is asked with no targets at all */
+    if (read_meta(p, err) || grant(p, o.allow, err)) {
+        weir_plugin_free(p);
+        return err ? err->code : WEIR_INVALID;
+    }
+    share(p);
+    *out = p;
+    return WEIR_OK;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+weir_code weir_plugin_load(weir_plugin **out, weir_host *host, const char *path, const weir_plugin_options *options, weir_error *err)
+{
+    manifest *m;
+    if (manifest_open(&m, path, err))
+        return error_wrap(err, "plugin '%s'", base_name(path));
+    return load(out, host, base_name(path), m, options, err);
+}
+
+weir_code weir_plugin_load_bytes(weir_plugin **out, weir_host *host, const char *name, const void *at, size_t len,
+                                 const weir_plugin_options *options, weir_error *err)
+{
+    manifest *m;
+    if (manifest_read(&m, bytes_make(at, len), err))
+        return error_wrap(err, "plugin '%s'", name);
+    return load(out, host, name, m, options, err);
+}
+
+void weir_plugin_free(weir_plugin *p)
+{
+    if (!p)
+        return;
+    for (list_node *n = p->host->streams.head.next; n != &p->host->streams.head;) {
+        weir_stream *s = LIST_OWNER(n, weir_stream, node);
+        n = n->next;
+        if (s->plugin == p)
+            weir_stream_free(s);
+    }
+    while (!list_empty(&p->calls))
+        call_free(LIST_OWNER(p->calls.head.next, plugin_call, node));
+    if (p->idle)
+        call_free(p->idle);
+    linked_free(p->code);
+    module_unref(p->module);
+    manifest_free(p->manifest);
+    meta_free(p->meta);
+    targets_free(p->targets);
+    buf_fini(&p->wait_output);
+    buf_fini(&p->wait_error);
+    buf_fini(&p->wait_trace);
+    list_remove(&p->node);
+    free(p->config);
+    free(p->name);
+    free(p);
+}
+
+const char *weir_plugin_id(const weir_plugin *p)
+{
+    return p->meta ? p->meta->plugin_id : p->name;
+}
+
+const char *weir_plugin_meta(const weir_plugin *p)
+{
+    return p->meta ? p->meta->json : "";
+}
+
+bool weir_plugin_exports(const weir_plugin *p, const char *export_name)
+{
+    const module_extern *e = module_find_export(p->module, export_name);
+    return e && e->kind == EXTERN_FUNC;
+}

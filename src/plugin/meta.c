@@ -1,0 +1,98 @@
+#include "plugin/meta.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+
+static weir_code text_member(char **out, json value, const char *name, bool required, weir_error *err)
+{
+    if (value.type == JSON_STRING) {
+        *out = json_string_dup(value);
+        if (*out && (**out || !required))
+            return WEIR_OK;
+        if (!*out)
+            return error_set(err, WEIR_INVALID, "\"%s\" holds a NUL character, or memory ran out", name);
+    } else if (value.type != JSON_NONE && value.type != JSON_NULL) {
+        return error_set(err, WEIR_INVALID, "\"%s\" is " BYTES_FMT "; it is text", name, BYTES_ARG(value.raw));
+    }
+    if (required)
+        return error_set(err, WEIR_INVALID, "\"%s\" is missing or empty; every plugin needs one", name);
+    free(*out);
+    *out = strdup("");
+    return *out ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
+}
+
+/* A list of strings, or of objects whose member `of` is one; null and absent are an empty list. */
+static weir_code list_member(char ***out, size_t *count, json value, const char *name, const char *of, weir_error *err)
+{
+    json key, item;
+    size_t n = 0;
+    if (value.type == JSON_NONE || value.type == JSON_NULL)
+        return WEIR_OK;
+    if (value.type != JSON_ARRAY)
+        return error_set(err, WEIR_INVALID, "\"%s\" is no list", name);
+    for (json_iter it = json_each(value); json_next(&it, &key, &item);)
+        n++;
+    *out = calloc(n ? n : 1, sizeof **out);
+    if (!*out)
+        return error_set(err, WEIR_NOMEM, "out of memory");
+    for (json_iter it = json_each(value); json_next(&it, &key, &item); ++*count) {
+        if (of)
+            item = json_member(item, of);
+        if (!((*out)[*count] = json_string_dup(item)))
+            return error_set(err, WEIR_INVALID, "\"%s\" entry %zu is no text", name, *count + 1);
+    }
+    return WEIR_OK;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+weir_code meta_read(meta **out, bytes text, weir_error *err)
+{
+    json id, name, app, version, category, resources, features;
+    const json_field want[] = {{"pluginId", &id}, {"name", &name}, {"appId", &app}, {"version", &version}, {"category", &category}, {"resources", &resources}, {"features", &features}};
+    meta *m;
+    if (json_read_fields(text, want, 7, err))
+        return error_wrap(err, "meta");
+    m = calloc(1, sizeof *m);
+    if (!m || !(m->json = bytes_dup(text))) {
+        meta_free(m);
+        return error_set(err, WEIR_NOMEM, "meta: out of memory");
+    }
+    if (text_member(&m->plugin_id, id, "pluginId", true, err) || text_member(&m->name, name, "name", false, err) ||
+        text_member(&m->app_id, app, "appId", false, err) || text_member(&m->version, version, "version", true, err) ||
+        text_member(&m->category, category, "category", false, err) ||
+        list_member(&m->targets, &m->target_count, json_member(resources, "allowedNetworkTargets"), "allowedNetworkTargets", "pattern", err) ||
+        list_member(&m->features, &m->feature_count, features, "features", NULL, err)) {
+        meta_free(m);
+        return error_wrap(err, "meta");
+    }
+    qsort(m->features, m->feature_count, sizeof *m->features, by_text);
+    *out = m;
+    return WEIR_OK;
+}
+
+static void list_free(char **list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(list[i]);
+    free(list);
+}
+
+void meta_free(meta *m)
+{
+    if (!m)
+        return;
+    list_free(m->targets, m->target_count);
+    list_free(m->features, m->feature_count);
+    free(m->json);
+    free(m->plugin_id);
+    free(m->name);
+    free(m->app_id);
+    free(m->version);
+    free(m->category);
+    free(m);
+}

@@ -1,0 +1,22 @@
+/* meta.h: what a plugin says of itself (contract 5.1): the answer of its export `meta`. */
+#ifndef PLUGIN_META_H
+#define PLUGIN_META_H
+
+#include "base/error.h"
+#include "base/bytes.h"
+
+typedef struct meta {
+    char *json; /* as given */
+    char *plugin_id, *name, *app_id, *version, *category; /* "" where it says nothing */
+    char **targets; /* allowedNetworkTargets */
+    size_t target_count;
+    char **features; /* sorted: plugins list them in random order */
+    size_t feature_count;
+} meta;
+
+/* Unknown members are ignored, optional ones default. WEIR_INVALID: no JSON object, or pluginId or
+ * version is missing, or a member has the wrong type; the text says which. */
+weir_code meta_read(meta **out, bytes text, weir_error *err);
+void meta_free(meta *m);
+
+#endif

@@ -1,0 +1,62 @@
+#include "plugin/meta.h"
+
+#include "tests/lib/test.h"
+
+static const char full[] =
+    "{\"pluginId\":\"woox\",\"name\":\"WooX\",\"appId\":\"datasrc\",\"version\":\"v1.0.0\",\"category\":\"cex\",\"tags\":null,"
+    "\"resources\":{\"allowedNetworkTargets\":[{\"pattern\":\"wss://wss.woox.io/*\"},{\"pattern\":\"https://api.woox.io/*\"}],\"stdoutAccess\":true},"
+    "\"features\":[\"ohlcv_stream\",\"historic_ohlcv\"],\"later\":1}";
+
+TEST(meta, reads_what_a_plugin_says)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    meta *m;
+    CHECK_OK(meta_read(&m, bytes_of(full), &err));
+    CHECK_TEXT(m->plugin_id, "woox");
+    CHECK_TEXT(m->version, "v1.0.0");
+    CHECK_UINT(m->target_count, 2);
+    CHECK_TEXT(m->targets[1], "https://api.woox.io/*");
+    CHECK_TEXT(m->features[0], "historic_ohlcv"); /* sorted */
+    CHECK_TEXT(m->json, full);
+    meta_free(m);
+}
+
+TEST(meta, defaults_what_is_optional)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    meta *m;
+    CHECK_OK(meta_read(&m, BYTES("{\"pluginId\":\"p\",\"version\":\"1.0.0\",\"resources\":{\"allowedNetworkTargets\":null},\"features\":null}"), &err));
+    CHECK_TEXT(m->name, "");
+    CHECK_UINT(m->target_count, 0);
+    meta_free(m);
+}
+
+TEST(meta, says_what_is_wrong)
+{
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"[]", "meta"},
+        {"{\"version\":\"1\"}", "\"pluginId\" is missing"},
+        {"{\"pluginId\":7,\"version\":\"1\"}", "\"pluginId\" is 7"},
+        {"{\"pluginId\":\"a\"}", "\"version\" is missing"},
+        {"{\"pluginId\":\"a\",\"version\":\"1\",\"features\":{}}", "\"features\" is no list"},
+        {"{\"pluginId\":\"a\",\"version\":\"1\",\"resources\":{\"allowedNetworkTargets\":[1]}}", "entry 1"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        weir_error err = WEIR_ERROR_INIT;
+        meta *m = NULL;
+        CHECK_UINT(meta_read(&m, bytes_of(bad[i].text), &err), WEIR_INVALID);
+        CHECK_HAS(err.text, bad[i].says);
+    }
+}
+
+TEST(meta, survives_any_failed_allocation)
+{
+    FAULT_SWEEP (alloc) {
+        weir_error err = WEIR_ERROR_INIT;
+        meta *m = NULL;
+        meta_read(&m, bytes_of(full), &err);
+        meta_free(m);
+    }
+}
