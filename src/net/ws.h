@@ -18,8 +18,9 @@
  * comes once, a close frame with the right code is queued, and what still arrives is ignored.
  *
  * A codec belongs to one thread at a time. Between ws_read_space and ws_read_done no other codec of
- * the same thread may be asked for space; inside an event it may. Events may call everything here,
- * ws_free included: the memory then goes when the outermost call returns, and no event comes any more. */
+ * the same thread may be asked for space; inside an event it may. Events may call everything here but
+ * the same codec's ws_read_space, ws_read_done and ws_feed; ws_free too: the memory then goes when the
+ * outermost call returns, and no event comes any more. */
 #ifndef NET_WS_H
 #define NET_WS_H
 
@@ -71,7 +72,7 @@ typedef struct ws_deflate {
 typedef struct ws_options {
     ws_role role;
     size_t max_message;     /* octets of a message after inflating; 0: 16 MiB. More: 1009 */
-    size_t max_frame;       /* octets of one frame's payload as sent; 0: as max_message. More: 1009 */
+    size_t max_frame;       /* octets of one frame's payload as sent; 0: max_message and a little. More: 1009 */
     uint32_t max_fragments; /* frames of one message; 0: 131,072. More: 1008 */
     ws_deflate deflate;     /* as negotiated */
     uint32_t deflate_min;   /* shorter messages go out uncompressed; 0: 128, 1: compress all */
