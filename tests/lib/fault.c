@@ -1,7 +1,9 @@
 /* Allocation faults: every allocation of our code passes here (ld --wrap), so a test can make the
  * n-th one fail. Shared libraries are not wrapped; the Rust archive is kept out by giving it other
  * names for malloc and friends in test builds (CMakeLists.txt). */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "tests/lib/test.h"
 
 static uint64_t count, fail_at, swept_from;
@@ -12,6 +14,11 @@ void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
 char *__real_strdup(const char *s);
 char *__real_strndup(const char *s, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+char *__wrap_strndup(const char *s, size_t n);
 
 static bool fails(void)
 {

@@ -81,13 +81,14 @@ static bool wanted(const test_case *t, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    int passed = 0, failed = 0, left_out = 0;
+    static int passed, failed, left_out; /* static: their values must survive the jump out of a test */
+    static test_case *t;
     if (argc > 1 && strcmp(argv[1], "--list") == 0) {
-        for (test_case *t = cases; t; t = t->next)
+        for (t = cases; t; t = t->next)
             printf("%s.%s\n", t->suite, t->name);
         return 0;
     }
-    for (test_case *t = cases; t; t = t->next) {
+    for (t = cases; t; t = t->next) {
         if (!wanted(t, argc, argv))
             continue;
         running = t;
