@@ -1,8 +1,22 @@
-/* Modules: compiling, and what they import and export. */
+/* Modules: compiling, or mapping what was compiled before, and what they import and export. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "engine/aot.h"
 #include "engine/inside.h"
+
+#define CACHE_KEEPS ((uint64_t)1 << 30)
+
+/* Where the compiled file of one module is, or will be. */
+typedef struct place {
+    const char *folder;
+    int fd; /* of the folder */
+    char key[DIGEST_HEX];
+    cache_result *result;
+} place;
 
 /* (wasm_valtype_kind ends the process at a vector.) */
 static char letter(const wasm_valtype_t *type)
@@ -132,19 +146,121 @@ static weir_code compile_binary(module **out, engine *e, bytes wasm, weir_error 
     return code;
 }
 
-weir_code module_compile(module **out, engine *e, bytes wasm, weir_error *err)
+/* `how` with the binary form of `wasm`. */
+static weir_code with_binary(module **out, engine *e, bytes wasm, const place *where, weir_error *err,
+                             weir_code (*how)(module **out, engine *e, bytes wasm, const place *where, weir_error *err))
 {
     *out = NULL;
     if (!wasm_is_text(wasm))
-        return compile_binary(out, e, wasm, err);
+        return how(out, e, wasm, where, err);
     wasm_byte_vec_t binary;
     wasmtime_error_t *error = wasmtime_wat2wasm(wasm.at, wasm.len, &binary);
     if (error) {
         error_from_wasmtime(err, WEIR_INVALID, error);
         return error_wrap(err, "not valid WebAssembly text");
     }
-    weir_code code = compile_binary(out, e, bytes_make(binary.data, binary.size), err);
+    weir_code code = how(out, e, bytes_make(binary.data, binary.size), where, err);
     wasm_byte_vec_delete(&binary);
+    return code;
+}
+
+static weir_code compile(module **out, engine *e, bytes wasm, const place *where, weir_error *err)
+{
+    (void)where;
+    return compile_binary(out, e, wasm, err);
+}
+
+weir_code module_compile(module **out, engine *e, bytes wasm, weir_error *err)
+{
+    return with_binary(out, e, wasm, NULL, err, compile);
+}
+
+/* ---- Through the cache ---- */
+
+/* Maps the file, which has been checked. The engine takes a path: the descriptor's own. */
+static wasmtime_module_t *map_image(engine *e, const place *where, int fd, weir_error *err)
+{
+    char path[4096];
+    wasmtime_module_t *mapped = NULL;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    if (access(path, R_OK) != 0) /* no /proc here */
+        snprintf(path, sizeof path, "%s/%s.cwasm", where->folder, where->key);
+    wasmtime_error_t *error = wasmtime_module_deserialize_file(e->wasm, path, &mapped);
+    if (error)
+        error_from_wasmtime(err, WEIR_INVALID, error);
+    return mapped;
+}
+
+static wasmtime_module_t *find_image(engine *e, const place *where)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    wasmtime_module_t *mapped = NULL;
+    int fd = aot_open(where->fd, where->key, &err);
+    if (fd >= 0) {
+        mapped = map_image(e, where, fd, &err);
+        close(fd);
+    }
+    if (!mapped && err.code != WEIR_NOT_FOUND)
+        log_warn("engine", "compiled file '%s/%s.cwasm' is not used: %s", where->folder, where->key, err.text);
+    return mapped;
+}
+
+/* Stores what has been compiled, and runs from the file from then on: its pages are shared with
+ * every other process that maps it. */
+static weir_code store_image(module *m, engine *e, const place *where, weir_error *err)
+{
+    wasm_byte_vec_t image;
+    wasmtime_error_t *error = wasmtime_module_serialize(m->wasm, &image);
+    if (error)
+        return error_from_wasmtime(err, WEIR_SYSTEM, error);
+    weir_code code = aot_store(where->fd, where->key, bytes_make(image.data, image.size), err);
+    wasm_byte_vec_delete(&image);
+    if (code)
+        return code;
+    aot_trim(where->fd, CACHE_KEEPS);
+    wasmtime_module_t *mapped = find_image(e, where);
+    if (mapped) {
+        wasmtime_module_delete(m->wasm);
+        m->wasm = mapped;
+    }
+    return WEIR_OK;
+}
+
+static weir_code load(module **out, engine *e, bytes wasm, const place *given, weir_error *err)
+{
+    bool has_start;
+    place where = *given;
+    weir_code code = wasm_check(wasm, &has_start, err);
+    if (code)
+        return code;
+    aot_key(where.key, wasm, engine_name(), e->settings);
+    wasmtime_module_t *mapped = find_image(e, &where);
+    if (mapped) {
+        *where.result = CACHE_HIT;
+        return module_wrap(out, e, mapped, wasm.len, has_start, err);
+    }
+    if ((code = compile_binary(out, e, wasm, err)))
+        return code;
+    weir_error why = WEIR_ERROR_INIT;
+    if (!store_image(*out, e, &where, &why))
+        *where.result = CACHE_STORED;
+    else
+        log_warn("engine", "compiled files are not kept in '%s': %s", where.folder, why.text);
+    return WEIR_OK;
+}
+
+weir_code module_load(module **out, engine *e, bytes wasm, const char *folder, cache_result *cached, weir_error *err)
+{
+    weir_error why = WEIR_ERROR_INIT;
+    place where = {.folder = folder, .result = cached};
+    *cached = CACHE_OFF;
+    where.fd = aot_open_folder(folder, &why);
+    if (where.fd < 0) {
+        log_warn("engine", "compiled files are not kept: %s", why.text);
+        return module_compile(out, e, wasm, err);
+    }
+    weir_code code = with_binary(out, e, wasm, &where, err, load);
+    close(where.fd);
     return code;
 }
 
