@@ -79,7 +79,7 @@ typedef enum weir_code {
 #undef X
 } weir_code;
 
-#define WEIR_ERROR_TEXT 512
+#define WEIR_ERROR_TEXT 1024
 
 typedef struct weir_error {
     weir_code code;

@@ -52,6 +52,7 @@ typedef struct cli_common {
     const char *config_file, *ca_file, *cache_dir;
     int verbose;
     bool json;
+    uint32_t call_ms; /* 0: the default */
 } cli_common;
 
 #define CLI_COMMON_OPTIONS                                                                                         \

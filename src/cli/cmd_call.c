@@ -77,7 +77,7 @@ int cmd_call(int argc, char **argv)
     const char *text = "", *file = NULL;
     char *read = NULL;
     size_t len;
-    unsigned long timeout_ms = 0, repeat = 1;
+    unsigned long repeat = 1;
     int option, code = EXIT_FINE;
     while ((option = getopt_long(argc, argv, "i:f:t:n:vjh", options, NULL)) != -1)
         switch (option) {
@@ -88,8 +88,8 @@ int cmd_call(int argc, char **argv)
             file = optarg;
             break;
         case 't':
-            timeout_ms = strtoul(optarg, NULL, 10);
-            if (!timeout_ms || timeout_ms > 86400000)
+            common.call_ms = (uint32_t)strtoul(optarg, NULL, 10);
+            if (!common.call_ms || common.call_ms > 86400000)
                 return cli_usage("call", "--timeout '%s': milliseconds, from 1 to 86400000", optarg);
             break;
         case 'n':
@@ -114,8 +114,6 @@ int cmd_call(int argc, char **argv)
     const weir_result *result = NULL;
     weir_host *host = cli_host(&common, &code);
     weir_plugin *plugin = host ? cli_plugin(host, &common, argv[optind], &code) : NULL;
-    if (plugin && timeout_ms)
-        (void)0;
     for (unsigned long i = 0; plugin && i < repeat; i++)
         if (weir_plugin_call_wait(plugin, argv[optind + 1], file ? read : text, len, &result, &err))
             break;

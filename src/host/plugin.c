@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "host/inside.h"
+#include "plugin/diagnose.h"
 
 #define META_MS 5000
 #define CONFIGURE_MS 15000
@@ -116,7 +117,7 @@ static weir_code call_new(plugin_call **out, weir_plugin *p, weir_error *err)
 static weir_code call_start(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, bool configure,
                             void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err)
 {
-    plugin_call *c;
+    plugin_call *c = NULL;
     if (call_new(&c, p, err))
         return err ? err->code : WEIR_INVALID;
     c->on_done = on_done;
@@ -227,6 +228,21 @@ static weir_code grant(weir_plugin *p, const char *const *allow, weir_error *err
     return code ? error_wrap(err, "plugin '%s'", p->name) : WEIR_OK;
 }
 
+/* The first error among the findings says it better than the linker did. */
+static void explain(void *arg, const finding *f)
+{
+    weir_error *err = arg;
+    if (err && f->level == FINDING_ERROR && !strstr(err->text, "; cure: "))
+        error_set(err, WEIR_INVALID, "%s; cure: %s%s%s", f->what, f->cure, *f->code ? ": " : "", f->code);
+}
+
+static void warn(void *arg, const finding *f)
+{
+    const weir_plugin *p = arg;
+    if (f->level >= FINDING_WARNING)
+        log_info("plugin", "'%s': %s; cure: %s", p->name, f->what, f->cure);
+}
+
 static weir_code link_module(weir_plugin *p, bool strict, weir_error *err)
 {
     task_imports imports = {.custom = functions_bind, .arg = p->host, .strict = strict};
@@ -236,7 +252,12 @@ static weir_code link_module(weir_plugin *p, bool strict, weir_error *err)
         modules_get(&p->module, p->host, buf_bytes(&p->manifest->modules[0].data), p->name, err))
         return err ? err->code : WEIR_INVALID;
     buf_fini(&p->manifest->modules[0].data); /* the code is compiled; the octets are not needed again */
-    return module_link(&p->code, p->module, task_bind, &imports, err);
+    if (module_link(&p->code, p->module, task_bind, &imports, err)) {
+        diagnose_module(p->module, task_bind, &imports, explain, err);
+        return err ? err->code : WEIR_INVALID;
+    }
+    diagnose_module(p->module, task_bind, &imports, warn, p);
+    return WEIR_OK;
 }
 
 static void share(weir_plugin *p)

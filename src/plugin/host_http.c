@@ -100,7 +100,7 @@ bool host_http_request(task *t, bytes request)
     world_header list[HOST_HEADERS];
     world_http_request r = {.headers = list, .timeout_ms = REQUEST_MS, .max_body = t->policy.limits.http_body};
     waiting w = {.task = t, .write = write_plugin_reply};
-    span at_url, at_method, at_body;
+    span at_url = {0}, at_method = {0}, at_body = {0};
     bytes base64;
 
     buf_clear(&t->scratch);

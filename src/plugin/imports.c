@@ -105,7 +105,7 @@ typedef struct stub {
     struct stub *next;
 } stub;
 
-static trap *answer_unknown(void *env, void *self, value *v)
+trap *task_stub(void *env, void *self, value *v)
 {
     stub *s = env;
     guest *g = self;
@@ -180,6 +180,6 @@ void task_bind(void *arg, const module_extern *import, binding *out)
     stub *s = stub_for(import);
     if (!s)
         return;
-    *out = (binding){.fn = answer_unknown, .env = s};
+    *out = (binding){.fn = task_stub, .env = s};
     snprintf(out->type, sizeof out->type, "%s", import->type);
 }

@@ -106,5 +106,7 @@ typedef struct task_imports {
     bool strict; /* no stubs: a missing import is an error at link time */
 } task_imports;
 void task_bind(void *arg, const module_extern *import, binding *out);
+/* The function behind every stub, to tell them apart. */
+trap *task_stub(void *env, void *self, value *v);
 
 #endif

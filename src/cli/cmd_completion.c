@@ -1,0 +1,74 @@
+/* weir completion: a script for the user's shell, on stdout. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const char common_words[] = "--config --config-file --allow --override --ca --cache-dir --verbose --json --help";
+static const struct {
+    const char *command, *words;
+} words[] = {
+    {"run", "--stream --sink --duration --count --quiet"},
+    {"call", "--input --input-file --timeout --repeat"},
+    {"inspect", ""},
+    {NULL, NULL},
+};
+
+static void bash(void)
+{
+    printf("# weir for bash: source this, or put it into /etc/bash_completion.d/weir\n_weir() {\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
+           "    if [ \"$COMP_CWORD\" = 1 ]; then\n        words='");
+    for (const command *c = commands; c->name; c++)
+        printf("%s ", c->name);
+    printf("--help --version'\n    else\n        case $prev in\n        --sink|-o) words='table ndjson ndjson:' ;;\n"
+           "        --config-file|--input-file|-f|--ca) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+           "        --cache-dir) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
+           "        sim) words='woox replay' ;;\n        completion) words='bash zsh fish' ;;\n        *)\n"
+           "            case ${COMP_WORDS[1]} in\n");
+    for (int i = 0; words[i].command; i++)
+        printf("            %s) words='%s %s' ;;\n", words[i].command, words[i].words, common_words);
+    printf("            esac\n            [ \"${cur#-}\" = \"$cur\" ] && { COMPREPLY=($(compgen -f -- \"$cur\")); return; }\n"
+           "            ;;\n        esac\n    fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\ncomplete -o filenames -F _weir weir\n");
+}
+
+static void zsh(void)
+{
+    printf("#compdef weir\n# weir for zsh: put it as _weir into a folder of $fpath\n_weir() {\n  local -a names\n  names=(\n");
+    for (const command *c = commands; c->name; c++)
+        printf("    '%s:%s'\n", c->name, c->summary);
+    printf("  )\n  if (( CURRENT == 2 )); then _describe command names; return; fi\n  case $words[2] in\n");
+    for (int i = 0; words[i].command; i++)
+        printf("  %s) compadd -- %s %s; _files ;;\n", words[i].command, words[i].words, common_words);
+    printf("  sim) compadd woox replay; _files ;;\n  completion) compadd bash zsh fish ;;\n  esac\n}\n_weir \"$@\"\n");
+}
+
+static void fish(void)
+{
+    printf("# weir for fish: put it into ~/.config/fish/completions/weir.fish\n");
+    for (const command *c = commands; c->name; c++)
+        printf("complete -c weir -n __fish_use_subcommand -a %s -d '%s'\n", c->name, c->summary);
+    for (int i = 0; words[i].command; i++) {
+        char all[512], *save, *word;
+        snprintf(all, sizeof all, "%s %s", words[i].words, common_words);
+        for (word = strtok_r(all, " ", &save); word; word = strtok_r(NULL, " ", &save))
+            printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s\n", words[i].command, word + 2);
+    }
+    printf("complete -c weir -n '__fish_seen_subcommand_from sim' -a 'woox replay'\n"
+           "complete -c weir -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n");
+}
+
+int cmd_completion(int argc, char **argv)
+{
+    if (argc == 2 && !strcmp(argv[1], "bash"))
+        bash();
+    else if (argc == 2 && !strcmp(argv[1], "zsh"))
+        zsh();
+    else if (argc == 2 && !strcmp(argv[1], "fish"))
+        fish();
+    else if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+        puts("usage: weir completion bash|zsh|fish\n\nexample\n  source <(weir completion bash)");
+    else
+        return cli_usage("completion", "expected bash, zsh or fish");
+    return EXIT_FINE;
+}

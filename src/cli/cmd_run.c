@@ -1,0 +1,323 @@
+/* weir run: streams from a plugin to a sink until Ctrl-C, --duration or --count, then a summary. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static void help(void)
+{
+    fputs("usage: weir run PLUGIN --stream TYPE:IDENTIFIER[:TIMEFRAME] ... [OPTIONS]\n\n"
+          "Loads a data-source plugin and streams what it publishes: a table on a terminal, one JSON\n"
+          "line for each record otherwise. Ctrl-C stops cleanly and prints a summary on stderr.\n\n"
+          "options\n"
+          "  -s, --stream SPEC      ohlcv:SPOT_BTC_USDT:1m, trades:PERP_ETH_USDT, orderbook:..., ticker:...,\n"
+          "                         bbo:...; more parameters as ,name=value; repeat for more streams\n"
+          "  -o, --sink SINK        table, ndjson, ndjson:FILE, ndjson:+FILE (append); repeat\n"
+          "  -d, --duration TIME    stop after 90s, 15m, 2h\n"
+          "  -n, --count N          stop after N data records\n"
+          "  -q, --quiet            no summary\n" CLI_COMMON_HELP
+          "\nexamples\n"
+          "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
+          "  weir run woox.wasm -s trades:SPOT_BTC_USDT -s trades:SPOT_ETH_USDT --sink ndjson:trades.jsonl\n"
+          "  weir run woox.wasm -s ohlcv:SPOT_BTC_USDT:1m --count 20 --ca ca.pem \\\n"
+          "      --override wss://wss.woox.io=wss://127.0.0.1:8443 --override https://api.woox.io=https://127.0.0.1:8443\n\n"
+          "exit codes: 0 stopped as asked; 1 every stream failed, or the sink did; others as in 'weir --help'\n",
+          stdout);
+}
+
+typedef struct run {
+    cli_common common;
+    cli_list specs, sinks;
+    double seconds;
+    unsigned long long count, seen;
+    bool quiet;
+    weir_host *host;
+    weir_stream **streams;
+    weir_sink *out[16];
+    size_t sinks_open;
+    struct timespec began;
+    bool stopping;
+    int code;
+} run;
+
+static volatile sig_atomic_t interrupted, resized;
+static weir_host *signalled;
+
+static void on_signal(int number)
+{
+    if (number == SIGWINCH)
+        resized = 1;
+    else
+        interrupted++;
+    weir_host_stop(signalled);
+}
+
+/* "90s", "15m", "2h", "90" */
+static bool parse_duration(const char *text, double *seconds)
+{
+    char *end;
+    *seconds = strtod(text, &end);
+    double unit = *end == 'h' ? 3600 : *end == 'm' ? 60 : 1;
+    if (end == text || *seconds <= 0 || (*end && (!strchr("smh", *end) || end[1])))
+        return false;
+    *seconds *= unit;
+    return true;
+}
+
+static void put_quoted(FILE *out, const char *at, size_t len)
+{
+    fputc('"', out);
+    for (size_t i = 0; i < len; i++)
+        if (at[i] == '"' || at[i] == '\\')
+            fprintf(out, "\\%c", at[i]);
+        else if ((unsigned char)at[i] >= 0x20)
+            fputc(at[i], out);
+    fputc('"', out);
+}
+
+/* "ohlcv:SPOT_BTC_USDT:1m,depth=50" opens a stream. */
+static weir_code open_stream(weir_stream **out, weir_plugin *plugin, const char *spec, weir_error *err)
+{
+    char *copy = strdup(spec), *params = NULL;
+    size_t size;
+    FILE *json = copy ? open_memstream(&params, &size) : NULL;
+    weir_code code;
+    if (!json) {
+        free(copy);
+        return WEIR_NOMEM;
+    }
+    char *extra = strchr(copy, ',');
+    if (extra)
+        *extra++ = '\0';
+    char *identifier = strchr(copy, ':');
+    *identifier++ = '\0';
+    char *timeframe = strchr(identifier, ':');
+    if (timeframe)
+        *timeframe++ = '\0';
+    fputc('{', json);
+    if (timeframe) {
+        fputs("\"timeframe\":", json);
+        put_quoted(json, timeframe, strlen(timeframe));
+    }
+    for (char *item = extra; item; item = extra) {
+        if ((extra = strchr(item, ',')))
+            *extra++ = '\0';
+        char *equals = strchr(item, '=');
+        size_t n = equals ? (size_t)(equals - item) : strlen(item);
+        fputs(ftell(json) > 1 ? "," : "", json);
+        put_quoted(json, item, n);
+        fputc(':', json);
+        put_quoted(json, equals ? equals + 1 : "", equals ? strlen(equals + 1) : 0);
+    }
+    fputc('}', json);
+    fclose(json);
+    code = weir_stream_open(out, plugin, copy, identifier, params, err);
+    free(copy);
+    free(params);
+    return code;
+}
+
+static void stop_all(run *r)
+{
+    r->stopping = true;
+    for (size_t i = 0; i < r->specs.count; i++)
+        if (r->streams[i])
+            weir_stream_stop(r->streams[i]);
+}
+
+static void on_record(void *arg, const weir_record *record)
+{
+    run *r = arg;
+    if (record->kind == WEIR_RECORD_DATA && ++r->seen == r->count)
+        weir_host_stop(r->host);
+}
+
+static void on_state(void *arg, weir_stream *stream, weir_stream_state state)
+{
+    run *r = arg;
+    if (state == WEIR_STREAM_FAILED) {
+        fprintf(stderr, "weir: a stream is given up: %s\n", weir_stream_why(stream));
+        r->code = EXIT_FAILED;
+    }
+    if (state == WEIR_STREAM_FAILED || state == WEIR_STREAM_CLOSED)
+        weir_host_stop(r->host); /* to see whether any is left */
+}
+
+static void on_sink_end(void *arg, const weir_error *why)
+{
+    run *r = arg;
+    if (why->code != WEIR_CLOSED) /* a reader that has read enough is no failure */
+        r->code = cli_fail(EXIT_FAILED, "%s", why->text);
+    interrupted++;
+    weir_host_stop(r->host);
+}
+
+static double elapsed(const run *r)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - r->began.tv_sec) + (double)(now.tv_nsec - r->began.tv_nsec) * 1e-9;
+}
+
+static void on_time_over(void *arg)
+{
+    run *r = arg;
+    if (r->seconds > 0 && elapsed(r) >= r->seconds)
+        weir_host_stop(r->host);
+}
+
+static bool any_left(const run *r)
+{
+    for (size_t i = 0; i < r->specs.count; i++)
+        if (r->streams[i]) {
+            weir_stream_state s = weir_stream_get_state(r->streams[i]);
+            if (s != WEIR_STREAM_CLOSED && s != WEIR_STREAM_FAILED)
+                return true;
+        }
+    return false;
+}
+
+/* Turns the loop until something asks to stop, then until all streams have ended. */
+static void turn(run *r)
+{
+    for (;;) {
+        weir_host_run(r->host);
+        if (resized) {
+            resized = 0;
+            for (size_t i = 0; i < r->sinks_open; i++)
+                weir_sink_resize(r->out[i]);
+        }
+        bool enough = interrupted || (r->count && r->seen >= r->count) || (r->seconds > 0 && elapsed(r) >= r->seconds);
+        if (!any_left(r) || interrupted > 1)
+            return;
+        if (enough && !r->stopping)
+            stop_all(r);
+        if (!any_left(r))
+            return;
+    }
+}
+
+static void summary(const run *r, const weir_account *a)
+{
+    if (r->common.json)
+        fprintf(stderr,
+                "{\"received\":%llu,\"published\":%llu,\"delivered\":%llu,\"dropped\":%llu,\"lost\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"seconds\":%.3f}\n",
+                (unsigned long long)a->received, (unsigned long long)a->published, (unsigned long long)a->delivered,
+                (unsigned long long)a->dropped, (unsigned long long)a->lost, (unsigned long long)a->gaps,
+                (unsigned long long)a->restarts, elapsed(r));
+    else
+        fprintf(stderr, "received %llu messages, delivered %llu records, dropped %llu, lost %llu, gaps %llu, restarts %llu, in %.1f s\n",
+                (unsigned long long)a->received, (unsigned long long)r->seen, (unsigned long long)a->dropped,
+                (unsigned long long)a->lost, (unsigned long long)a->gaps, (unsigned long long)a->restarts, elapsed(r));
+}
+
+static int parse(run *r, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+    char *end;
+    int option;
+    while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
+        switch (option) {
+        case 's': {
+            const char *colon = strchr(optarg, ':');
+            if (!colon || colon == optarg || !colon[1] || colon[1] == ':')
+                return cli_usage("run", "--stream '%s': expected TYPE:IDENTIFIER[:TIMEFRAME], such as ohlcv:SPOT_BTC_USDT:1m", optarg);
+            cli_add(&r->specs, optarg);
+            break;
+        }
+        case 'o':
+            if (r->sinks.count == sizeof r->out / sizeof *r->out)
+                return cli_usage("run", "more than %zu sinks", r->sinks.count);
+            cli_add(&r->sinks, optarg);
+            break;
+        case 'd':
+            if (!parse_duration(optarg, &r->seconds))
+                return cli_usage("run", "--duration '%s': expected a time such as 90s, 15m or 2h", optarg);
+            break;
+        case 'n':
+            r->count = strtoull(optarg, &end, 10);
+            if (!r->count || *end || *optarg == '-')
+                return cli_usage("run", "--count '%s': a number from 1", optarg);
+            break;
+        case 'q':
+            r->quiet = true;
+            break;
+        case 'h':
+            help();
+            return -1;
+        default:
+            if (!cli_common_option(&r->common, option, optarg))
+                return cli_usage("run", "wrong option");
+        }
+    if (argc - optind != 1)
+        return cli_usage("run", argc == optind ? "which plugin?" : "one plugin, please; '%s' is too much", argv[argc - 1]);
+    if (!r->specs.count)
+        return cli_usage("run", "what to stream? for example --stream ohlcv:SPOT_BTC_USDT:1m");
+    if (!r->sinks.count)
+        cli_add(&r->sinks, isatty(STDOUT_FILENO) && !r->common.json ? "table" : "ndjson");
+    return EXIT_FINE;
+}
+
+static bool open_all(run *r, weir_plugin *plugin)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    weir_sub *counter;
+    for (; r->sinks_open < r->sinks.count; r->sinks_open++)
+        if (weir_sink_open(&r->out[r->sinks_open], r->host, r->sinks.at[r->sinks_open], ">", on_sink_end, r, &err)) {
+            r->code = cli_fail(err.code == WEIR_NOT_FOUND || err.code == WEIR_INVALID ? EXIT_USAGE : EXIT_FAILED, "%s", err.text);
+            return false;
+        }
+    if (weir_subscribe(&counter, r->host, ">", on_record, r, &err)) {
+        r->code = cli_fail(EXIT_FAILED, "%s", err.text);
+        return false;
+    }
+    for (size_t i = 0; i < r->specs.count; i++) {
+        if (open_stream(&r->streams[i], plugin, r->specs.at[i], &err)) {
+            r->code = cli_fail(cli_exit_code(err.code), "%s", err.text);
+            return false;
+        }
+        weir_stream_on_state(r->streams[i], on_state, r);
+    }
+    return true;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    run r = {.code = EXIT_FINE};
+    int code = parse(&r, argc, argv);
+    if (code)
+        return code < 0 ? EXIT_FINE : code;
+    r.streams = calloc(r.specs.count, sizeof *r.streams);
+    if (!r.streams || !(r.host = cli_host(&r.common, &r.code)))
+        return r.code;
+    weir_plugin *plugin = cli_plugin(r.host, &r.common, argv[optind], &r.code);
+    signalled = r.host;
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGWINCH, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    clock_gettime(CLOCK_MONOTONIC, &r.began);
+    if (plugin && open_all(&r, plugin)) {
+        weir_account account;
+        if (r.seconds > 0)
+            weir_host_tick(r.host, 50, on_time_over, &r);
+        turn(&r);
+        for (size_t i = 0; i < r.sinks_open; i++) /* what is queued still goes out */
+            weir_sink_free(r.out[i]);
+        weir_host_account(r.host, &account);
+        if (!r.quiet)
+            summary(&r, &account);
+    }
+    sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    weir_host_free(r.host);
+    free(r.streams);
+    return r.code;
+}
