@@ -16,7 +16,7 @@ typedef struct targets targets;
 targets *targets_new(void);
 void targets_free(targets *t);
 
-/* "wss://wss.woox.io/*". WEIR_INVALID: not of the form scheme://host/path*, a wildcard in the host ... */
+/* A scheme, a host and a path that may end in a star. WEIR_INVALID: not of the form scheme://host/path*, a wildcard in the host ... */
 weir_code targets_add(targets *t, bytes pattern, weir_error *err);
 size_t targets_count(const targets *t);
 bytes targets_pattern(const targets *t, size_t i);
