@@ -435,13 +435,14 @@ weir_code instance_new(instance **out, linked *l, const instance_limits *limits,
     i->guest = guest;
     i->linked = l;
     __atomic_add_fetch(&l->refs, 1, __ATOMIC_RELAXED);
+    *out = i; /* already here, since a start section calls host functions */
     weir_code code;
     if ((code = take_place(l->module->engine, err)) || (code = start_store(i, limits, err)) || (code = instantiate(i, err))) {
+        *out = NULL;
         instance_free(i);
         return code;
     }
     find_memory(i);
-    *out = i;
     return WEIR_OK;
 }
 
