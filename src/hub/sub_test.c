@@ -1,0 +1,447 @@
+/* What each policy does when a reader falls behind. Every test ends by adding up the account. */
+#include "base/json.h"
+#include "hub/hub.h"
+#include "tests/lib/test.h"
+
+static hub *h;
+static record_stream *btc, *eth;
+
+static record_stream *stream_of(const char *symbol)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    record_key key = {BYTES("trades"), BYTES("woox"), bytes_of(symbol), {NULL, 0}, false, 0};
+    record_stream *s;
+    CHECK_OK(hub_stream(&s, h, &key, &err));
+    return s;
+}
+
+static void begin(void)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    CHECK_OK(hub_new(&h, &err));
+    btc = stream_of("BTC");
+    eth = stream_of("ETH");
+}
+
+static void adds_up(void)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    if (!hub_account_check(h, &err))
+        test_fail(__FILE__, __LINE__, "%s", err.text);
+}
+
+static void end(void)
+{
+    adds_up();
+    record_stream_unref(btc);
+    record_stream_unref(eth);
+    CHECK_UINT(hub_read_stats(h).lost, 0);
+    hub_free(h);
+}
+
+static sub *reader(sub_policy policy, uint64_t records, uint64_t octets)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    sub_options o = {.policy = policy, .max_records = records, .max_octets = octets};
+    sub *s;
+    CHECK_OK(hub_subscribe(&s, h, ">", &o, &err));
+    return s;
+}
+
+static bool publish(record_stream *s, const char *data)
+{
+    bool go_on = hub_publish(h, record_new(s, 0, 100 + record_stream_seq(s), bytes_of(data)));
+    adds_up();
+    return go_on;
+}
+
+/* The next record in short: its data, or a gap as "gap BTC count from_seq-to_seq", or "" for none. */
+static const char *next(sub *s)
+{
+    static char text[256];
+    record *r = sub_next(s);
+    json doc, count, from, to;
+
+    text[0] = '\0';
+    if (!r)
+        return text;
+    bytes id = record_stream_identifier(r->stream);
+    if (r->kind == RECORD_DATA) {
+        snprintf(text, sizeof text, BYTES_FMT, BYTES_ARG(r->data));
+    } else if (r->kind == RECORD_STATUS) {
+        snprintf(text, sizeof text, "status %s", record_state_name((record_state)r->state));
+    } else {
+        json_field fields[] = {{"count", &count}, {"from_seq", &from}, {"to_seq", &to}};
+        CHECK(!json_read_fields(r->line, fields, 3, NULL));
+        CHECK_BYTES(json_read(&doc, r->line, NULL) ? BYTES("") : bytes_make(doc.raw.at, 1), BYTES("{"));
+        snprintf(text, sizeof text, "gap " BYTES_FMT " " BYTES_FMT " " BYTES_FMT "-" BYTES_FMT, BYTES_ARG(id), BYTES_ARG(count.raw),
+                 BYTES_ARG(from.raw), BYTES_ARG(to.raw));
+    }
+    record_unref(r);
+    adds_up();
+    return text;
+}
+
+TEST(sub, reader_gets_all_in_order)
+{
+    begin();
+    sub *s = reader(SUB_DROP_OLDEST, 8, 0);
+    publish(btc, "1");
+    publish(eth, "2");
+    publish(btc, "3");
+    CHECK_TEXT(next(s), "1");
+    CHECK_TEXT(next(s), "2");
+    CHECK_TEXT(next(s), "3");
+    CHECK_TEXT(next(s), "");
+    CHECK_UINT(sub_read_account(s).delivered, 3);
+    CHECK_UINT(sub_dropped(s), 0);
+    end();
+}
+
+TEST(sub, slow_reader_drops_its_oldest_and_is_told)
+{
+    begin();
+    sub *slow = reader(SUB_DROP_OLDEST, 2, 0), *fast = reader(SUB_DROP_OLDEST, 8, 0);
+    publish(btc, "3011.2");
+    publish(btc, "3011.3");
+    publish(btc, "3011.4");
+    CHECK_TEXT(next(slow), "gap BTC 1 \"1\"-\"1\"");
+    CHECK_TEXT(next(slow), "3011.3");
+    CHECK_TEXT(next(slow), "3011.4");
+    CHECK_TEXT(next(slow), "");
+    CHECK_TEXT(next(fast), "3011.2");
+    CHECK_UINT(sub_dropped(slow), 1);
+    CHECK_UINT(sub_dropped(fast), 0);
+    end();
+}
+
+TEST(sub, gap_stands_before_the_next_record_and_names_times)
+{
+    begin();
+    sub *s = reader(SUB_DROP_OLDEST, 1, 0);
+    publish(btc, "1"); /* received at 100, 101, 102 */
+    publish(btc, "2");
+    publish(btc, "3");
+    record *r = sub_peek(s);
+    CHECK_INT(r->kind, RECORD_GAP);
+    CHECK_INT(r->cause, RECORD_GAP_SLOW_READER);
+    CHECK_HAS(r->line.at, "\"cause\":\"slow_reader\",\"from\":\"100\",\"to\":\"101\",\"count\":2,\"from_seq\":\"1\",\"to_seq\":\"2\"");
+    sub_pop(s);
+    CHECK_TEXT(next(s), "3");
+    end();
+}
+
+TEST(sub, each_stream_that_lost_has_its_own_gap)
+{
+    begin();
+    sub *s = reader(SUB_DROP_OLDEST, 1, 0);
+    publish(btc, "1");
+    publish(eth, "2");
+    publish(btc, "3");
+    publish(eth, "4");
+    CHECK_TEXT(next(s), "gap BTC 2 \"1\"-\"2\"");
+    CHECK_TEXT(next(s), "gap ETH 1 \"1\"-\"1\"");
+    CHECK_TEXT(next(s), "4");
+    CHECK_TEXT(next(s), "");
+    CHECK_UINT(sub_read_account(s).told, 3);
+    end();
+}
+
+TEST(sub, loss_while_a_gap_is_shown_makes_another_gap)
+{
+    begin();
+    sub *s = reader(SUB_DROP_OLDEST, 1, 0);
+    publish(btc, "1");
+    publish(btc, "2");
+    CHECK_INT(sub_peek(s)->kind, RECORD_GAP);
+    publish(btc, "3");
+    CHECK_TEXT(next(s), "gap BTC 1 \"1\"-\"1\"");
+    CHECK_TEXT(next(s), "gap BTC 1 \"2\"-\"2\"");
+    CHECK_TEXT(next(s), "3");
+    end();
+}
+
+TEST(sub, lost_gap_record_widens_the_gap)
+{
+    begin();
+    record_gap gap = {.cause = RECORD_GAP_DISCONNECTED, .from_ns = 50, .to_ns = 60};
+    sub *s = reader(SUB_DROP_OLDEST, 1, 0);
+    hub_publish_gap(h, btc, &gap);
+    publish(btc, "2");
+    CHECK_HAS(sub_peek(s)->line.at, "\"from\":\"50\",\"to\":\"60\",\"count\":1");
+    end();
+}
+
+TEST(sub, queue_is_bounded_by_octets_but_takes_one_record_always)
+{
+    begin();
+    sub *s = reader(SUB_DROP_OLDEST, 0, 1);
+    publish(btc, "1");
+    publish(btc, "22222222");
+    CHECK_UINT(sub_read_account(s).queued, 1);
+    CHECK_TEXT(next(s), "gap BTC 1 \"1\"-\"1\"");
+    CHECK_TEXT(next(s), "22222222");
+    CHECK_UINT(sub_read_account(s).queued_octets, 0);
+    end();
+}
+
+TEST(sub, pop_after_its_record_was_dropped_takes_nothing)
+{
+    begin();
+    sub *s = reader(SUB_DROP_OLDEST, 1, 0);
+    publish(btc, "1");
+    CHECK_BYTES(sub_peek(s)->data, BYTES("1"));
+    publish(btc, "2");
+    sub_pop(s);
+    CHECK_UINT(sub_read_account(s).delivered, 0);
+    CHECK_TEXT(next(s), "gap BTC 1 \"1\"-\"1\"");
+    CHECK_TEXT(next(s), "2");
+    sub_pop(s); /* nothing was peeked */
+    end();
+}
+
+TEST(sub, newest_of_a_stream_takes_the_place_of_the_waiting_one)
+{
+    begin();
+    sub *s = reader(SUB_NEWEST_PER_TOPIC, 8, 0);
+    publish(btc, "1");
+    publish(eth, "2");
+    publish(btc, "3");
+    publish(btc, "4");
+    CHECK_TEXT(next(s), "4");
+    publish(btc, "5");
+    CHECK_TEXT(next(s), "2");
+    CHECK_TEXT(next(s), "5");
+    CHECK_TEXT(next(s), "");
+    CHECK_UINT(sub_read_account(s).dropped[SUB_DROPPED_REPLACED], 2);
+    CHECK_UINT(sub_read_account(s).gaps, 0);
+    end();
+}
+
+TEST(sub, nothing_overtakes_a_gap_or_a_status)
+{
+    begin();
+    record_gap gap = {.cause = RECORD_GAP_SEQUENCE, .count = 1, .has_seq = true, .from_seq = 8, .to_seq = 8};
+    sub *s = reader(SUB_NEWEST_PER_TOPIC, 8, 0);
+    publish(btc, "1");
+    hub_publish_gap(h, btc, &gap);
+    publish(btc, "2");
+    hub_publish_status(h, btc, RECORD_LIVE, "");
+    publish(btc, "3");
+    publish(btc, "4");
+    CHECK_TEXT(next(s), "1");
+    CHECK_TEXT(next(s), "gap BTC 1 \"8\"-\"8\"");
+    CHECK_TEXT(next(s), "2");
+    CHECK_TEXT(next(s), "status live");
+    CHECK_TEXT(next(s), "4");
+    end();
+}
+
+TEST(sub, newest_per_topic_drops_the_oldest_when_full_of_streams)
+{
+    begin();
+    enum { STREAMS = 40 };
+    record_stream *many[STREAMS];
+    sub *s = reader(SUB_NEWEST_PER_TOPIC, 8, 0);
+    for (int i = 0; i < STREAMS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "S%d", i);
+        many[i] = stream_of(name);
+    }
+    for (int round = 0; round < 5; round++)
+        for (int i = 0; i < STREAMS; i++)
+            publish(many[i], "1");
+    CHECK_UINT(sub_read_account(s).queued, 8);
+    CHECK_UINT(sub_read_account(s).dropped[SUB_DROPPED_OLDEST], 5 * STREAMS - 8);
+    CHECK_UINT(sub_read_account(s).still_to_tell, 5 * STREAMS - 8);
+    int gaps = 0;
+    while (strncmp(next(s), "gap ", 4) == 0)
+        gaps++;
+    CHECK_INT(gaps, STREAMS);
+    CHECK_UINT(sub_read_account(s).still_to_tell, 0);
+    CHECK_UINT(sub_read_account(s).delivered, 1);
+    for (int i = 0; i < STREAMS; i++)
+        record_stream_unref(many[i]);
+    end();
+}
+
+TEST(sub, random_pushes_and_pops_keep_every_account)
+{
+    static const sub_policy policies[] = {SUB_DROP_OLDEST, SUB_NEWEST_PER_TOPIC, SUB_BLOCK};
+    for (size_t p = 0; p < 3; p++) {
+        begin();
+        record_stream *many[50];
+        uint64_t told[50] = {0}, seen[50] = {0}, replaced = 0, x = 88172645463325252u;
+        sub *s = reader(policies[p], 30, 3000);
+        for (int i = 0; i < 50; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "S%d", i);
+            many[i] = stream_of(name);
+        }
+        for (int step = 0; step < 20000 || sub_peek(s); step++) {
+            x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+            if (step < 20000 && x % 5 < 3) {
+                hub_publish(h, record_new(many[x / 7 % 50], 0, (uint64_t)step + 1, BYTES("1")));
+                continue;
+            }
+            record *r = sub_next(s);
+            if (!r)
+                continue;
+            for (int i = 0; i < 50; i++) {
+                if (r->stream != many[i])
+                    continue;
+                if (r->kind == RECORD_DATA) {
+                    CHECK(r->seq > seen[i]);
+                    if (policies[p] != SUB_NEWEST_PER_TOPIC)
+                        CHECK_UINT(r->seq, seen[i] + told[i] + 1);
+                    seen[i] = r->seq;
+                    told[i] = 0;
+                } else {
+                    json count;
+                    json_field field = {"count", &count};
+                    uint64_t n = 0;
+                    CHECK(!json_read_fields(r->line, &field, 1, NULL));
+                    CHECK(json_u64(count, &n));
+                    told[i] += n;
+                }
+            }
+            record_unref(r);
+        }
+        sub_account a = sub_read_account(s);
+        replaced = a.dropped[SUB_DROPPED_REPLACED];
+        CHECK_UINT(a.still_to_tell, 0);
+        CHECK_UINT(a.offered, a.delivered + a.told + replaced);
+        for (int i = 0; i < 50; i++)
+            record_stream_unref(many[i]);
+        end();
+    }
+}
+
+TEST(sub, disconnect_cuts_the_reader_off_and_leaves_it_what_is_queued)
+{
+    begin();
+    sub *s = reader(SUB_DISCONNECT, 2, 0);
+    publish(btc, "1");
+    publish(btc, "2");
+    CHECK(!sub_cut(s));
+    publish(btc, "3");
+    CHECK(sub_cut(s));
+    publish(btc, "4"); /* not offered any more */
+    CHECK_TEXT(next(s), "1");
+    CHECK_TEXT(next(s), "2");
+    CHECK_TEXT(next(s), "");
+    CHECK_UINT(sub_read_account(s).offered, 3);
+    CHECK_UINT(sub_read_account(s).dropped[SUB_DROPPED_CUT], 1);
+    end();
+}
+
+static int rooms;
+
+static void on_room(void *arg)
+{
+    (void)arg;
+    rooms++;
+}
+
+TEST(sub, block_loses_nothing_and_tells_the_publisher_to_stop)
+{
+    hub_waiter w = {.on_room = on_room};
+    begin();
+    rooms = 0;
+    sub *s = reader(SUB_BLOCK, 4, 0);
+    CHECK(publish(btc, "1"));
+    CHECK(publish(btc, "2"));
+    CHECK(publish(btc, "3"));
+    CHECK(!publish(btc, "4"));
+    CHECK(!publish(btc, "5")); /* taken all the same */
+    CHECK(hub_blocked(h, btc));
+    hub_wait(h, &w);
+    hub_wait(h, &w); /* once is enough */
+    CHECK_TEXT(next(s), "1");
+    CHECK_TEXT(next(s), "2");
+    CHECK_INT(rooms, 0);
+    CHECK_TEXT(next(s), "3");
+    CHECK_INT(rooms, 1);
+    CHECK(!hub_blocked(h, NULL));
+    CHECK_TEXT(next(s), "4");
+    CHECK_TEXT(next(s), "5");
+    CHECK(publish(btc, "6"));
+    CHECK_INT(rooms, 1);
+    CHECK_UINT(sub_dropped(s), 0);
+    end();
+}
+
+TEST(sub, block_stops_only_the_streams_that_the_reader_reads)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    sub_options o = {.policy = SUB_BLOCK, .max_records = 1};
+    sub *s;
+    begin();
+    CHECK_OK(hub_subscribe(&s, h, "*.*.BTC", &o, &err));
+    CHECK(!publish(btc, "1"));
+    CHECK(publish(eth, "1"));
+    CHECK(hub_blocked(h, btc));
+    CHECK(!hub_blocked(h, eth));
+    CHECK(hub_blocked(h, NULL));
+    end();
+}
+
+TEST(sub, publisher_that_will_not_stop_overruns_within_bounds)
+{
+    begin();
+    sub *s = reader(SUB_BLOCK, 2, 0);
+    for (int i = 0; i < 20; i++)
+        publish(btc, "1");
+    CHECK_UINT(sub_read_account(s).queued, 2 * SUB_OVERRUN);
+    CHECK_UINT(sub_read_account(s).dropped[SUB_DROPPED_OVERRUN], 20 - 2 * SUB_OVERRUN);
+    CHECK_TEXT(next(s), "gap BTC 12 \"1\"-\"12\"");
+    end();
+}
+
+TEST(sub, steady_state_allocates_nothing_under_any_policy)
+{
+    for (int policy = SUB_DROP_OLDEST; policy <= SUB_BLOCK; policy++) {
+        begin();
+        sub *s = reader((sub_policy)policy, 100, 0);
+        uint64_t before = 0;
+        for (int i = 0; i < 20000; i++) {
+            if (i == 2000)
+                before = fault_allocations();
+            hub_publish(h, record_new(i % 3 ? btc : eth, 1, 1, BYTES("{\"price\":1}")));
+            if (i % 500 >= 250 || policy == SUB_DISCONNECT)
+                for (int n = 0; n < 3; n++)
+                    record_unref(sub_next(s));
+        }
+        CHECK_UINT(fault_allocations(), before);
+        end();
+    }
+}
+
+TEST(sub, every_failed_allocation_leaves_the_account_right)
+{
+    FAULT_SWEEP (alloc) {
+        weir_error err = WEIR_ERROR_INIT;
+        record_key key = {BYTES("t"), BYTES("s"), BYTES("i"), {NULL, 0}, false, 0};
+        record_stream *st = NULL;
+        for (int policy = SUB_DROP_OLDEST; policy <= SUB_BLOCK; policy++) {
+            sub_options o = {.policy = (sub_policy)policy, .max_records = 20};
+            sub *s = NULL;
+            h = NULL;
+            if (!hub_new(&h, &err) && !hub_stream(&st, h, &key, &err)) {
+                if (!hub_subscribe(&s, h, "t.>", &o, &err)) {
+                    for (int i = 0; i < 40; i++)
+                        hub_publish(h, record_new(st, 0, 0, BYTES("1")));
+                    for (int i = 0; i < 10; i++)
+                        record_unref(sub_next(s));
+                    hub_account a = hub_read_account(h);
+                    CHECK_UINT(a.published + hub_read_stats(h).lost, 40);
+                    adds_up();
+                }
+                record_stream_unref(st);
+            }
+            if (err.code)
+                CHECK_UINT(err.code, WEIR_NOMEM);
+            hub_free(h);
+        }
+    }
+}
