@@ -1,7 +1,7 @@
 /* The user's configuration of a plugin.
  *
  * Every value reaches the plugin under its own name and, for a snake_case name, under the camelCase twin,
- * too: published plugins declare the one and read the other (contract 6, 7.5). */
+ * too: published plugins declare the one and read the other. */
 #include <ctype.h>
 #include <stdlib.h>
 

@@ -9,7 +9,7 @@
 #include "engine/engine.h"
 
 typedef enum import_verdict {
-    IMPORT_HOST,    /* one of ours: contract 4 */
+    IMPORT_HOST,    /* one of ours */
     IMPORT_EXTISM,  /* extism:host/env */
     IMPORT_WASI,    /* wasi_snapshot_preview1 */
     IMPORT_CUSTOM,  /* the embedding program's */
@@ -34,7 +34,7 @@ import_verdict diagnose_import(const module_extern *import, bind_fn bind, void *
 /* Calls `fn` for each finding, the gravest kinds of imports first. */
 void diagnose_module(const module *m, bind_fn bind, void *arg, void (*fn)(void *fn_arg, const finding *f), void *fn_arg);
 
-/* "2, reactor" and the like (contract 1): the plugin interface, by exports. */
+/* "2, reactor" and the like: the plugin interface, by exports. */
 const char *diagnose_generation(const module *m);
 
 #endif

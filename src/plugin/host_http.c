@@ -1,4 +1,4 @@
-/* http_request (contract 4.6) and Extism's own http_request (abi 5), both over the world's HTTP. The
+/* http_request and Extism's own http_request, both over the world's HTTP. The
  * guest is parked meanwhile; the answer is written by the callback, on the loop's stack. */
 #include <inttypes.h>
 

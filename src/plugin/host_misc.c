@@ -1,4 +1,4 @@
-/* log_record (contract 4.7) and what all host functions share. */
+/* log_record and what all host functions share. */
 #include "plugin/host.h"
 
 bool host_say_ok(task *t)

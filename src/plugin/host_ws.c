@@ -1,4 +1,4 @@
-/* The streaming family (contract 4.2 to 4.5): ws_connect, ws_send, ws_receive, ws_close,
+/* The streaming family: ws_connect, ws_send, ws_receive, ws_close,
  * publish_stream_data. ws_receive and publish_stream_data are the hot path: hop 3 and hop 4. */
 #include <inttypes.h>
 
@@ -152,7 +152,7 @@ static bool say_message(task *t, plug *s, const inbox_message *m)
     return true;
 }
 
-/* The plugin was asked to stop (contract 13.5): its stop export runs nested, here, once. */
+/* The plugin was asked to stop: its stop export runs nested, here, once. */
 static bool stop_nested(task *t)
 {
     weir_error err = WEIR_ERROR_INIT;
@@ -165,7 +165,7 @@ static bool stop_nested(task *t)
 }
 
 /* The n-th error reply on a closed socket comes later and later: a plugin that asks again at once,
- * for ever, must not spin (contract 4.4). */
+ * for ever, must not spin. */
 static bool say_closed(task *t, plug *s)
 {
     if (s->errors) {

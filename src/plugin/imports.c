@@ -1,8 +1,8 @@
 /* All that a plugin can ask us for, on one screen, and how each import finds its function.
  *
- * Every function of the table is offered under `env` and under `extism:host/user` (contract 4.1); one
+ * Every function of the table is offered under `env` and under `extism:host/user`; one
  * module may mix the two. What nobody offers gets a stub that answers an error document, so that the
- * plugin stays usable for the parts that work (contract 4.9). */
+ * plugin stays usable for the parts that work. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

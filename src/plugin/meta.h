@@ -1,4 +1,4 @@
-/* meta.h: what a plugin says of itself (contract 5.1): the answer of its export `meta`. */
+/* meta.h: what a plugin says of itself: the answer of its export `meta`. */
 #ifndef PLUGIN_META_H
 #define PLUGIN_META_H
 

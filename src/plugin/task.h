@@ -46,7 +46,7 @@ struct task {
     uint32_t socket_count;
     buf reply, scratch; /* for host functions, used again and again */
 
-    /* contract 13.5: what to call nested in the next ws_receive; freed by the task */
+    /* what to call nested in the next ws_receive; freed by the task */
     char *stop_export, *stop_input;
     bool stopping;
 
@@ -81,7 +81,7 @@ bool task_idle(const task *t);
 void task_cancel(task *t, weir_code code, const char *text);
 
 /* Asks the plugin to stop by calling `export_name` with `input` nested in its next or present
- * ws_receive (contract 13.5). */
+ * ws_receive. */
 weir_code task_ask_stop(task *t, const char *export_name, bytes input, weir_error *err);
 
 /* ---- On the guest's fiber ---- */
@@ -97,7 +97,7 @@ void task_wake(task *t);
 slice_verdict task_on_slice(void *guest);
 
 /* Binds everything that a data-source plugin may import from us: the streaming family under `env` and
- * `extism:host/user` (contract 4), what Extism and WASI offer, and for anything else a stub that
+ * `extism:host/user`, what Extism and WASI offer, and for anything else a stub that
  * answers an error document. For module_link; `arg` is a task_imports or NULL. */
 typedef struct task_imports {
     /* The embedding program's own functions come first; false: not one of them. */

@@ -75,7 +75,7 @@ typedef struct world {
     /* The guest's log: origin is "log_record", "stdout", "stderr", "extism"; text not yet escaped. */
     void (*log)(void *arg, log_level level, const char *origin, bytes text);
 
-    /* The plugin waits for messages on an open socket: its stream runs (contract 13.4). */
+    /* The plugin waits for messages on an open socket: its stream runs. */
     void (*receiving)(void *arg, plug *s);
 } world;
 

@@ -1,4 +1,4 @@
-/* heartbeat.h: the venue's own pings, answered by the host (contract 10.3).
+/* heartbeat.h: the venue's own pings, answered by the host.
  *
  * Plugins of generation 1 and 2 declare no heartbeat and ignore the venue's JSON pings; without help
  * the venue hangs up after a minute. So for known origins the host answers them and sends its own.

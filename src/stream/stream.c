@@ -2,7 +2,7 @@
  *
  * The happy path: an instance is made and configured, start_stream dials and loops on ws_receive, the
  * stream is live, publications become records; stream_stop lets the plugin end its loop.
- * What can go wrong, and what follows (contract 13.5, 13.6):
+ * What can go wrong, and what follows:
  *   start_stream fails before it ever dialled     the plugin refuses these parameters: failed
  *   it fails, traps, or overruns later            gap, back-off, a new instance
  *   it returns although its socket is open        the known death of Go plugins: a new instance at once
@@ -204,7 +204,7 @@ static void on_ended(void *arg, const call_result *r)
         json_string_slice(error, &said);
     }
     if (r->code == WEIR_OK && s->venue.open_sockets) {
-        /* contract 13.3: from now on its loop is frozen. */
+        /* Its loop runs only while an export call is pending: from now on it is frozen. */
         log_info("stream", "'%s': start_stream returned although its socket is open; a new instance takes over",
                  record_stream_topic(s->records).at);
         lose(s, RECORD_GAP_RESTART, "the plugin's start_stream returned unasked", s->returns++ == 0);
@@ -273,7 +273,8 @@ static void on_configured(void *arg, const call_result *r)
 
 static void attempt(void *arg)
 {
-    /* GOGC: contract 13.6; it keeps the loop of a Go plugin from freezing at its first collection. */
+    /* With GOGC=5 a Go plugin collects its garbage while it starts. A first collection later on would park the
+     * loop inside start_stream and let the call return, which freezes the feed. */
     static const char *const env[] = {"GOGC=5", NULL};
     stream *s = arg;
     weir_error err = WEIR_ERROR_INIT;

@@ -1,7 +1,7 @@
 /* stream.h: one live feed of one plugin, kept alive: instance, sessions, restarts, records.
  *
  * A stream has an instance of its own. It configures it, calls start_stream, which stays pending for
- * days (contract 13), and turns what the plugin publishes into records. When the instance or its
+ * days, and turns what the plugin publishes into records. When the instance or its
  * socket is lost, a new one takes over after a back-off; the records' numbers go on, and what may be
  * missing is a gap record in its place. All on the loop's thread. */
 #ifndef STREAM_STREAM_H
