@@ -38,7 +38,7 @@ weir_code guest_new(guest **out, linked *l, const guest_options *o, weir_error *
 {
     guest_core *c = calloc(1, sizeof *c);
     if (!c)
-        return error_set(err, WEIR_NOMEM, "guest: out of memory");
+        return error_set(err, WEIR_NOMEM, "%s: out of memory", o->name ? o->name : "guest");
     guest *g = &c->pub;
     g->manifest = o->manifest;
     g->ops = o->ops;
