@@ -173,9 +173,8 @@ static bool keep_alive(woox_stream *s, bool quiet, uint64_t venue_ms, weir_fail 
     uint64_t now;
     if (!quiet) {
         s->heard = true;
-        if (++s->unlooked < 8 || (venue_ms && venue_ms < s->venue_ms + 1000))
-            if (venue_ms < s->venue_ms + 1000)
-                return true;
+        if (++s->unlooked < 8 && venue_ms < s->venue_ms + 1000)
+            return true;
     }
     s->unlooked = 0;
     s->venue_ms = venue_ms ? venue_ms : s->venue_ms;

@@ -1,0 +1,3 @@
+/* Every host function, imported from env. */
+#define WEIR_HOST_MODULE "env"
+#include "ask_functions.h"
