@@ -9,8 +9,6 @@
 #include "engine/inside.h"
 #include "engine/weir_rust.h"
 
-/* With 4 GiB reserved a 32-bit address needs no check, and the memory never moves. */
-#define MEMORY_RESERVED ((uint64_t)4 << 30)
 #define MEMORY_GUARD ((uint64_t)32 << 20)
 
 #define DEFAULT_MAX_MEMORY ((uint64_t)256 << 20)
@@ -43,7 +41,7 @@ static wasm_config_t *make_config(const engine *e, const engine_options *o, uint
     wasmtime_config_epoch_interruption_set(config, !o->no_interrupts);
     wasmtime_config_max_wasm_stack_set(config, GUEST_STACK);
     wasmtime_config_async_stack_size_set(config, FIBER_STACK);
-    wasmtime_config_memory_reservation_set(config, MEMORY_RESERVED);
+    wasmtime_config_memory_reservation_set(config, e->reserved);
     wasmtime_config_memory_guard_size_set(config, MEMORY_GUARD);
     wasmtime_config_memory_may_move_set(config, false);
     wasmtime_config_parallel_compilation_set(config, !o->single_thread_compile);
@@ -86,8 +84,10 @@ static weir_code start_wasm(engine *e, const engine_options *o, weir_error *err)
     machine m;
     char why[POOL_WHY];
     machine_read(&m);
+    e->reserved = pool_reservation(&m, e->max_memory);
+    snprintf(e->settings, sizeof e->settings, "%s %llu", o->no_interrupts ? "plain" : "ticks", (unsigned long long)e->reserved);
     uint32_t asked = o->max_instances;
-    uint32_t size = pool_unwanted(o) ? 0 : pool_size(&m, asked, MEMORY_RESERVED + MEMORY_GUARD, why);
+    uint32_t size = pool_unwanted(o) ? 0 : pool_size(&m, asked, e->reserved + MEMORY_GUARD, why);
     if (!pool_unwanted(o) && (size == 0 || size < asked))
         log_info("engine", "room for %u instances instead of %u: %s", size, asked, why);
     for (int halvings = 0; size && halvings < 3; halvings++, size /= 2) {
@@ -143,9 +143,8 @@ weir_code engine_new(engine **out, const engine_options *options, weir_error *er
         return error_set(err, WEIR_NOMEM, "engine: out of memory");
     e->on_slice = o->on_slice;
     e->max_memory = o->max_memory ? o->max_memory : DEFAULT_MAX_MEMORY;
-    if (e->max_memory > MEMORY_RESERVED)
-        e->max_memory = MEMORY_RESERVED;
-    snprintf(e->settings, sizeof e->settings, "%s", o->no_interrupts ? "plain" : "ticks");
+    if (e->max_memory > MEMORY_WHOLE)
+        e->max_memory = MEMORY_WHOLE;
     weir_code code = start(e, o, err);
     if (code) {
         engine_free(e);

@@ -55,7 +55,8 @@ typedef enum slice_verdict {
 } slice_verdict;
 
 typedef struct engine_options {
-    uint32_t max_instances;     /* size of the pool; 0: as many as vm.max_map_count and memory allow, at most 20,000 */
+    uint32_t max_instances;     /* size of the pool, at most 20,000; 0: 4,000, or what the machine allows. A pool costs
+                                   2.5 us a place at the start: a command that runs one plugin asks for a few */
     uint64_t max_memory;        /* one linear memory, octets; 0: 256 MiB */
     uint32_t tick_ms;           /* length of a tick; 0: 5 */
     bool no_pool;               /* allocate on demand: for valgrind and small programs */
@@ -131,7 +132,7 @@ typedef struct instance_limits {
     uint32_t max_elements; /* of a table; 0: 1,000,000 */
 } instance_limits;
 
-/* Instantiates. A start section runs here, on the fiber, and must not park. WEIR_LIMIT: the pool or
+/* Instantiates. A start section runs here, on a fiber, with *out set already; it must not park. WEIR_LIMIT: the pool or
  * the machine's mappings are used up. WEIR_TRAPPED: the start section trapped. */
 weir_code instance_new(instance **out, linked *l, const instance_limits *limits, void *guest, weir_error *err);
 

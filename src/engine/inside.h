@@ -23,10 +23,11 @@ struct engine {
     ticker *ticker;         /* NULL without interrupts */
     slice_verdict (*on_slice)(void *guest);
     uint64_t max_memory;
+    uint64_t reserved; /* address space of one linear memory */
     uint32_t capacity;
     uint32_t live; /* instances; atomic */
     bool pooled;
-    char settings[64]; /* what changes compiled code, as text; part of a cache key */
+    char settings[40]; /* what changes compiled code, as text; part of a cache key */
 };
 
 struct module {
@@ -86,6 +87,11 @@ typedef struct machine {
 #define POOL_WHY 80
 
 void machine_read(machine *m);
+
+/* With 4 GiB reserved a 32-bit address needs no check and the memory never moves. Where address
+ * space is short, only as much is reserved as a memory may take; then code checks, and is slower. */
+#define MEMORY_WHOLE ((uint64_t)4 << 30)
+uint64_t pool_reservation(const machine *m, uint64_t max_memory);
 
 /* The size of the pool for `wanted` instances (0: as many as sensible), or 0: no pool at all. `why` is what
  * made it smaller than wanted, "" if nothing did. */

@@ -40,7 +40,7 @@ struct instance {
     bool wake;       /* a parked fiber may go on */
     bool cancelling; /* the fiber is being unwound; nothing may suspend it */
     bool quitting;   /* the idle fiber shall end */
-    bool starting;   /* the job is to instantiate */
+    bool starting;   /* its start section runs, on a fiber of its own */
     wasmtime_context_t *cx;
     wasmtime_call_future_t *fiber; /* NULL before the first call and after a cancel */
     seat *seat;
@@ -52,7 +52,7 @@ struct instance {
     trap *failure; /* behind the outcome's texts */
     outcome outcome;
     const char *stack_top;
-    wasm_trap_t *fiber_trap; /* how the fiber itself ended; only out of stacks */
+    wasm_trap_t *fiber_trap; /* how the fiber itself ended */
     wasmtime_error_t *fiber_error;
     uint8_t *base; /* of the linear memory; NULL: exports none */
     size_t size;   /* as far as known; it only grows */
@@ -134,6 +134,8 @@ trap *instance_call_nested(instance *i, const func *f, value *v)
     const char *here = __builtin_frame_address(0);
     if (i->cancelling)
         return cancelled();
+    if (i->starting)
+        return trap_new("a start section cannot be called back");
     if ((size_t)(i->stack_top - here) > FIBER_STACK - GUEST_STACK - HOST_RESERVE)
         return trap_with_kind(TRAP_STACK, "call stack exhausted by calls from the host back into the plugin");
     wasm_trap_t *wasm = NULL;
@@ -199,6 +201,11 @@ static void set_failure(instance *i, trap *t)
     i->outcome.trace = trap_trace(t);
 }
 
+static void set_returned(instance *i)
+{
+    i->outcome = (outcome){.kind = OUTCOME_RETURNED, .text = "", .trace = ""};
+}
+
 static void set_cancelled(instance *i)
 {
     i->outcome = (outcome){.kind = OUTCOME_CANCELLED, .text = "cancelled", .trace = ""};
@@ -207,13 +214,9 @@ static void set_cancelled(instance *i)
 static void run_job(instance *i)
 {
     wasm_trap_t *wasm = NULL;
-    wasmtime_error_t *error;
     next_slice(i);
-    if (__builtin_expect(i->starting, false))
-        error = wasmtime_instance_pre_instantiate(i->linked->pre, i->cx, &i->handle, &wasm);
-    else
-        error = wasmtime_func_call_unchecked(i->cx, &i->target, (wasmtime_val_raw_t *)i->v, i->slots, &wasm);
-    i->outcome = (outcome){.kind = OUTCOME_RETURNED, .text = "", .trace = ""};
+    wasmtime_error_t *error = wasmtime_func_call_unchecked(i->cx, &i->target, (wasmtime_val_raw_t *)i->v, i->slots, &wasm);
+    set_returned(i);
     if (__builtin_expect(error || wasm, false))
         set_failure(i, trap_take(take_raised(i), wasm, error));
 }
@@ -268,7 +271,7 @@ void instance_call(instance *i, const func *f, value *v)
     i->state = STATE_READY;
 }
 
-/* The fiber could not be made: no stack left, most likely. */
+/* The start section is over, or else the fiber could not be made: no stack left, most likely. */
 static void fiber_ended(instance *i)
 {
     wasmtime_call_future_delete(i->fiber);
@@ -276,8 +279,10 @@ static void fiber_ended(instance *i)
     trap *t = trap_take(take_raised(i), i->fiber_trap, i->fiber_error);
     i->fiber_trap = NULL;
     i->fiber_error = NULL;
-    set_failure(i, t ? t : trap_with_kind(TRAP_OTHER, "the guest's fiber ended"));
     i->state = STATE_IDLE;
+    set_returned(i);
+    if (t)
+        set_failure(i, t);
 }
 
 run_state instance_resume(instance *i)
@@ -382,22 +387,28 @@ static weir_code instantiation_error(weir_error *err, const trap *t)
     return error_set(err, WEIR_TRAPPED, "its initialisation stopped: %s", text);
 }
 
-/* A module without a start section runs no code here, and its fiber waits for the first call. */
+/* A start section runs code, which may yield, so it has a fiber: its own, since Wasmtime starts no
+ * module from inside another call. */
+static weir_code run_start(instance *i, weir_error *err)
+{
+    run_state run;
+    i->fiber = wasmtime_instance_pre_instantiate_async(i->linked->pre, i->cx, &i->handle, &i->fiber_trap, &i->fiber_error);
+    i->starting = true;
+    i->state = STATE_READY;
+    while ((run = instance_resume(i)) == RUN_YIELDED)
+        ;
+    if (run == RUN_PARKED)
+        instance_cancel(i);
+    i->starting = false;
+    if (run == RUN_PARKED)
+        return error_set(err, WEIR_TRAPPED, "its start section waits for the host, which only a call of an export may do");
+    return i->outcome.kind == OUTCOME_RETURNED ? WEIR_OK : instantiation_error(err, i->failure);
+}
+
 static weir_code instantiate(instance *i, weir_error *err)
 {
-    if (i->linked->module->has_start) {
-        i->starting = true;
-        i->state = STATE_READY;
-        run_state run;
-        while ((run = instance_resume(i)) == RUN_YIELDED)
-            ;
-        if (run == RUN_PARKED) {
-            instance_cancel(i);
-            return error_set(err, WEIR_TRAPPED, "its start section waits for the host, which only a call of an export may do");
-        }
-        i->starting = false;
-        return i->outcome.kind == OUTCOME_RETURNED ? WEIR_OK : instantiation_error(err, i->failure);
-    }
+    if (i->linked->module->has_start)
+        return run_start(i, err);
     wasm_trap_t *wasm = NULL;
     wasmtime_error_t *error = wasmtime_instance_pre_instantiate(i->linked->pre, i->cx, &i->handle, &wasm);
     trap *t = trap_take(NULL, wasm, error);

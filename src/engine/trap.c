@@ -131,21 +131,23 @@ static size_t digits(bytes line)
     return n;
 }
 
-/* "3:   0x1977 - woox.wasm!main.parse" -> "  3: 0x1977 woox.wasm!main.parse\n" */
+/* "3:   0x1977 - woox.wasm!main.parse" -> "  3: 0x1977 woox.wasm!main.parse\n"; where a function has
+ * just been entered there is no address, and a name right behind the number */
 static bool add_frame(buf *trace, bytes line)
 {
     size_t n = digits(line);
     if (!n || n + 2 >= line.len || line.at[n] != ':')
         return false;
-    const char *address = memmem(line.at, line.len, "0x", 2);
-    const char *dash = memmem(line.at, line.len, " - ", 3);
-    if (!address || !dash || address > dash)
-        return false;
-    bytes name = bytes_make(dash + 3, line.len - (size_t)(dash + 3 - line.at));
+    bytes where = BYTES("?"), name = bytes_make(line.at + n + 2, line.len - n - 2);
+    const char *address = memmem(name.at, name.len, "0x", 2), *dash = memmem(name.at, name.len, " - ", 3);
+    if (address && dash && address < dash) {
+        where = bytes_make(address, (size_t)(dash - address));
+        name = bytes_make(dash + 3, name.len - (size_t)(dash + 3 - name.at));
+    }
     if (bytes_starts(name, BYTES("<unknown>!")))
         name = bytes_make(name.at + 10, name.len - 10);
     buf_add_fmt(trace, "%*s" BYTES_FMT ": " BYTES_FMT " ", n < 3 ? (int)(3 - n) : 0, "",
-                BYTES_ARG(bytes_make(line.at, n)), BYTES_ARG(bytes_make(address, (size_t)(dash - address))));
+                BYTES_ARG(bytes_make(line.at, n)), BYTES_ARG(where));
     for (size_t i = 0; i < name.len; i++)
         buf_add_char(trace, iscntrl((unsigned char)name.at[i]) ? '?' : name.at[i]);
     buf_add_char(trace, '\n');

@@ -1,6 +1,6 @@
 /* Allocation faults: every allocation of our code passes here (ld --wrap), so a test can make the
  * n-th one fail. Shared libraries are not wrapped; the Rust archive is kept out by giving it other
- * names for malloc and friends in test builds (CMakeLists.txt). */
+ * names for malloc and friends in tests (scripts/build-rust), which are defined here. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -19,6 +19,25 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
+
+void *rust_malloc(size_t n);
+void *rust_calloc(size_t n, size_t size);
+void *rust_realloc(void *p, size_t n);
+
+void *rust_malloc(size_t n)
+{
+    return __real_malloc(n);
+}
+
+void *rust_calloc(size_t n, size_t size)
+{
+    return __real_calloc(n, size);
+}
+
+void *rust_realloc(void *p, size_t n)
+{
+    return __real_realloc(p, n);
+}
 
 static bool fails(void)
 {
