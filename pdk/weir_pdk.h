@@ -366,7 +366,7 @@ WEIR_HOT bool weir_buf_room(weir_buf *b, size_t more)
 
 WEIR_COLD void weir_put_any(weir_buf *b, const char *at, size_t len)
 {
-    if (!weir_buf_room(b, len))
+    if (!len || !weir_buf_room(b, len))
         return;
     weir_copy(b->at + b->len, at, len);
     b->len += len;
@@ -684,8 +684,8 @@ typedef struct weir_json_iter {
 WEIR_COLD weir_json_iter weir_json_each(weir_str container)
 {
     weir_json_iter it;
-    const char *end = container.at + container.len;
-    const char *at = container.len ? weir_json_blank(container.at, end) : end;
+    const char *from = container.len ? container.at : "";
+    const char *end = from + container.len, *at = weir_json_blank(from, end);
     it.key = it.value = weir_slice(NULL, 0);
     it.close = at < end && *at == '{' ? '}' : at < end && *at == '[' ? ']' : 0;
     it.at = it.close ? at + 1 : at;
@@ -788,9 +788,11 @@ WEIR_COLD weir_str weir_json_decimal(weir_str value)
 {
     const char *at, *end;
     weir_str text = value.len && value.at[0] == '"' ? weir_json_raw(value) : value;
+    if (!text.len)
+        return text;
     at = text.at;
     end = at + text.len;
-    if (at < end && *at == '-')
+    if (*at == '-')
         at++;
     if (at >= end || *at < '0' || *at > '9')
         return weir_slice(NULL, 0);
