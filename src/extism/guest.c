@@ -52,8 +52,12 @@ weir_code guest_new(guest **out, linked *l, const guest_options *o, weir_error *
     c->result.why = c->result.trace = "";
 
     instance_limits limits = {0};
-    if (o->manifest->max_pages < UINT32_MAX)
-        limits.max_memory = o->manifest->max_pages ? o->manifest->max_pages * 65536 : 1;
+    limits.max_memory = o->max_memory;
+    if (o->manifest->max_pages < UINT32_MAX) {
+        uint64_t asked = o->manifest->max_pages ? o->manifest->max_pages * 65536 : 1;
+        if (!o->max_memory || asked < o->max_memory)
+            limits.max_memory = asked;
+    }
     if (guest_parts(c, o, err) || instance_new(&g->inst, l, &limits, g, err)) {
         error_wrap(err, "%s", g->name);
         guest_free(g);

@@ -198,6 +198,10 @@ static weir_code read_meta(weir_plugin *p, weir_error *err)
         return WEIR_OK; /* a plain Extism plugin: it may call, not stream */
     if (call_wait(p, "meta", BYTES(""), META_MS, false, &r, err))
         return err ? err->code : WEIR_FAILED;
+    if (r->output_len == 0) {
+        log_warn("plugin", "'%s': its meta answers nothing; it may call, but reach no network", p->name);
+        return WEIR_OK;
+    }
     if (meta_read(&p->meta, bytes_make(r->output, r->output_len), err))
         return error_wrap(err, "plugin '%s'", p->name);
     return WEIR_OK;

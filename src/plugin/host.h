@@ -3,8 +3,8 @@
  *
  * Each host function gets the task and the request block's octets and leaves its answer in t->reply;
  * the table's trampoline makes it the guest's reply block, recycles the request, and turns
- * t->guest->cancelled into the trap that unwinds. A malformed request is an answer that the plugin
- * can read; only a block that does not exist traps. */
+ * t->guest->cancelled into the trap that unwinds. A malformed request, a block that does
+ * not exist included, is an answer that the plugin can read, never a trap. */
 #ifndef PLUGIN_HOST_H
 #define PLUGIN_HOST_H
 

@@ -27,11 +27,14 @@ static trap *by_block(void *env, void *self, value *v)
     bytes text;
 
     t->ticks = 0;
-    if (!guest_block(g, request, &text))
-        return guest_trap(g, "%s: no block at %" PRIu64, entry->name, request);
     buf_clear(&t->reply);
-    if (!entry->function(t, text))
+    if (!guest_block(g, request, &text)) {
+        weir_error err = WEIR_ERROR_INIT;
+        error_set(&err, WEIR_INVALID, "%s: no block at %" PRIu64 "; pass the offset of one that holds the request", entry->name, request);
+        host_say_error(t, &err);
+    } else if (!entry->function(t, text)) {
         return g->cancelled;
+    }
     kernel_request_done(g->kernel, request);
     if (t->reply.failed)
         return guest_trap(g, "%s: out of memory", entry->name);

@@ -29,7 +29,7 @@ WEIR_EXPORT(call)
 /* Loads and stores everywhere; a well-made host answers 0 and ignores. */
 WEIR_EXPORT(poke)
 {
-    static const uint64_t places[] = {0, 1, 63, 1u << 31, 1ull << 32, 1ull << 63, UINT64_MAX - 7, UINT64_MAX};
+    static const uint64_t places[] = {0, 1, 48, 1u << 31, 1ull << 32, 1ull << 63, UINT64_MAX - 7, UINT64_MAX};
     uint64_t sum = 0;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         weir_env_store_u8(places[i], 0xff);
