@@ -17,7 +17,8 @@
 #include "base/file.h"
 
 #define MAGIC "weir image 1\n"
-#define NAME_SIZE (DIGEST_HEX + 8)
+#define SUFFIX ".cwasm"
+#define NAME_SIZE (DIGEST_HEX + sizeof SUFFIX - 1)
 #define LEFTOVER_S 3600
 
 /* ---- The seal ---- */
@@ -92,7 +93,7 @@ void aot_key(char out[DIGEST_HEX], bytes wasm, const char *engine, const char *s
 
 static void file_name(char out[NAME_SIZE], const char *key)
 {
-    snprintf(out, NAME_SIZE, "%s.cwasm", key);
+    snprintf(out, NAME_SIZE, "%s" SUFFIX, key);
 }
 
 /* Nobody but us (or root) may have written it. */
@@ -227,7 +228,7 @@ static void look_at(int folder, const char *name, buf *list)
         return;
     if (strncmp(name, ".new-", 5) == 0 && time(NULL) - st.st_mtime > LEFTOVER_S) {
         unlinkat(folder, name, 0);
-    } else if (len == NAME_SIZE - 2 && strcmp(name + len - 6, ".cwasm") == 0) {
+    } else if (len == NAME_SIZE - 1 && strcmp(name + DIGEST_HEX - 1, SUFFIX) == 0) {
         cached c = {.used = st.st_mtim, .size = st.st_size};
         memcpy(c.name, name, len);
         buf_add(list, &c, sizeof c);

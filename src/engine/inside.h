@@ -110,6 +110,8 @@ void fiber_park(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *args
                 size_t nresults, wasm_trap_t **trap_out, wasmtime_async_continuation_t *next);
 /* Every import of every guest: `env` is its `bound`. */
 wasm_trap_t *host_enter(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n);
+/* The same for a module with a start section, whose imports may be called before it is all there. */
+wasm_trap_t *host_enter_early(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n);
 
 void linked_unref(linked *l);
 

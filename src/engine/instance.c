@@ -157,19 +157,28 @@ static void find_memory_early(instance *i, wasmtime_caller_t *caller)
     }
 }
 
-wasm_trap_t *host_enter(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n)
+/* Hands a host function's trap to Wasmtime; the words stay with us. */
+static __attribute__((noinline)) wasm_trap_t *raise_trap(instance *i, trap *t)
 {
-    (void)n;
-    const bound *b = env;
-    instance *i = current;
-    if (__builtin_expect(i->starting, false))
-        find_memory_early(i, caller);
-    trap *t = b->fn(b->env, i->guest, (value *)v);
-    if (__builtin_expect(!t, true))
-        return NULL;
     trap_free(i->raised);
     i->raised = t;
-    return wasmtime_trap_new("host", 4); /* the words stay with us */
+    return wasmtime_trap_new("host", 4);
+}
+
+wasm_trap_t *host_enter(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n)
+{
+    (void)caller, (void)n;
+    const bound *b = env;
+    instance *i = current;
+    trap *t = b->fn(b->env, i->guest, (value *)v);
+    return __builtin_expect(!t, true) ? NULL : raise_trap(i, t);
+}
+
+wasm_trap_t *host_enter_early(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n)
+{
+    if (current->starting)
+        find_memory_early(current, caller);
+    return host_enter(env, caller, v, n);
 }
 
 /* Asked by the guest's own code when a tick has passed. */

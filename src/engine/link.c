@@ -24,11 +24,12 @@ static weir_code check(const module_extern *x, const binding *b, weir_error *err
     return WEIR_OK;
 }
 
-static weir_code define(wasmtime_linker_t *linker, const wasm_importtype_t *type, const module_extern *x, bound *b, weir_error *err)
+static weir_code define(wasmtime_linker_t *linker, const wasm_importtype_t *type, const module_extern *x, bound *b, bool has_start, weir_error *err)
 {
     const wasm_functype_t *function = wasm_externtype_as_functype_const(wasm_importtype_type(type));
     wasmtime_error_t *error = wasmtime_linker_define_func_unchecked(linker, x->module.at, x->module.len, x->name.at,
-                                                                    x->name.len, function, host_enter, b, NULL);
+                                                                    x->name.len, function,
+                                                                    has_start ? host_enter_early : host_enter, b, NULL);
     return error ? error_from_wasmtime(err, WEIR_INVALID, error) : WEIR_OK;
 }
 
@@ -47,7 +48,7 @@ static weir_code bind_all(linked *l, wasmtime_linker_t *linker, bind_fn bind, vo
         if (!code)
             code = check(x, &b, err);
         if (!code)
-            code = define(linker, types.data[k], x, &l->bound[k], err);
+            code = define(linker, types.data[k], x, &l->bound[k], m->has_start, err);
     }
     wasm_importtype_vec_delete(&types);
     return code;

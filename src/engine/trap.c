@@ -20,18 +20,15 @@ struct trap {
     bool exits;
     int32_t exit_code;
     char *trace; /* NULL until the guest's frames are known */
-    char text[];
+    const char *text; /* lies behind */
 };
 
 /* Answered where there is no memory for a better one. Never freed, never written. */
-static const struct {
-    trap base;
-    char text[16];
-} no_memory = {{TRAP_HOST, false, 0, NULL}, "out of memory"};
+static const trap no_memory = {TRAP_HOST, false, 0, NULL, "out of memory"};
 
 static trap *out_of_memory(void)
 {
-    return (trap *)&no_memory.base;
+    return (trap *)&no_memory;
 }
 
 static void one_line(char *text)
@@ -47,9 +44,11 @@ trap *trap_with_kind(trap_kind kind, const char *text)
     trap *t = calloc(1, sizeof *t + len + 1);
     if (!t)
         return out_of_memory();
+    char *copy = (char *)(t + 1);
+    memcpy(copy, text, len);
+    one_line(copy);
     t->kind = kind;
-    memcpy(t->text, text, len);
-    one_line(t->text);
+    t->text = copy;
     return t;
 }
 
