@@ -153,14 +153,15 @@ READ(data)
     if (value.type != JSON_STRING)
         return bad_value(where, "data", value, "a string of base64; {\"ptr\", \"len\"} works inside one process only", err);
     buf_init(&text, MAX_FILE);
-    bool ok = json_string_add(value, &text) && !text.failed;
-    weir_code code = ok ? base64_decode(&module->data, buf_bytes(&text), err) : no_memory(err);
-    buf_fini(&text);
-    if (!code && module->data.failed)
+    weir_code code = WEIR_OK;
+    if (!json_string_add(value, &text) || text.failed)
         code = no_memory(err);
-    if (!code && module->data.len == 0)
+    else if (text.len == 0)
         code = error_set(err, WEIR_INVALID, "manifest: %s\"data\" is empty", where);
-    return ok && code ? error_wrap(err, "manifest: %s\"data\"", where) : code;
+    else if (base64_decode(&module->data, buf_bytes(&text), err))
+        code = error_wrap(err, "manifest: %s\"data\"", where);
+    buf_fini(&text);
+    return !code && module->data.failed ? no_memory(err) : code;
 }
 
 static const manifest_key module_keys[] = {KEY(path), KEY(data), KEY(url), KEY(name), KEY(hash), KEY(headers), KEY(method)};
