@@ -35,8 +35,8 @@ static struct fake {
     size_t publishes;
     char *script[256];
     size_t scripted, at;
-    void (*on_idle)(void);                               /* the script ended: usually stops the stream */
-    const char *(*on_http)(const char *request);         /* the reply's body, NULL for "refused" */
+    void (*on_idle)(void);                       /* the script ended: usually stops the stream */
+    const char *(*on_http)(const char *request); /* the reply's body, NULL for "refused" */
     bool refuse_connect, refuse_publish;
     uint64_t now_ms, step_ms; /* the clock, and how far each look moves it */
     char var[4][2][128];

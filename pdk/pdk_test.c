@@ -69,6 +69,18 @@ TEST(pdk, a_full_buffer_leaves_out_whole_pieces_and_remembers)
     CHECK(!b.failed);
 }
 
+TEST(pdk, a_growing_buffer_survives_any_failed_allocation)
+{
+    FAULT_SWEEP(alloc) {
+        weir_buf b = {0};
+        for (int i = 0; i < 100; i++)
+            weir_put_text(&b, "0123456789");
+        CHECK(b.failed ? b.len < 1000 : b.len == 1000);
+        CHECK(b.len % 10 == 0);
+        free(b.at);
+    }
+}
+
 TEST(pdk, writes_numbers_and_strings_as_json)
 {
     weir_buf b = {0};

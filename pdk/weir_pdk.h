@@ -76,41 +76,70 @@ extern "C" {
 #else
 #define WEIR_C
 #endif
-#define WEIR_EXPORT(name)                \
+#define WEIR_EXPORT(name)                    \
     WEIR_C int32_t weir_export_##name(void); \
-    WEIR_C WEIR_EXPORT_AS(name) int32_t weir_export_##name(void)
+    WEIR_C WEIR_EXPORT_AS(name)              \
+    int32_t weir_export_##name(void)
 
 /* ---- The raw imports. What follows wraps them all; call them where the wrapping is in the way. ---- */
 
-WEIR_IMPORT("extism:host/env", input_length) uint64_t weir_env_input_length(void);
-WEIR_IMPORT("extism:host/env", input_load_u8) uint32_t weir_env_input_load_u8(uint64_t index);
-WEIR_IMPORT("extism:host/env", input_load_u64) uint64_t weir_env_input_load_u64(uint64_t index);
-WEIR_IMPORT("extism:host/env", output_set) void weir_env_output_set(uint64_t offset, uint64_t length);
-WEIR_IMPORT("extism:host/env", error_set) void weir_env_error_set(uint64_t block);
-WEIR_IMPORT("extism:host/env", alloc) uint64_t weir_env_alloc(uint64_t length);
-WEIR_IMPORT("extism:host/env", free) void weir_env_free(uint64_t block);
-WEIR_IMPORT("extism:host/env", length) uint64_t weir_env_length(uint64_t block);
-WEIR_IMPORT("extism:host/env", load_u8) uint32_t weir_env_load_u8(uint64_t offset);
-WEIR_IMPORT("extism:host/env", load_u64) uint64_t weir_env_load_u64(uint64_t offset);
-WEIR_IMPORT("extism:host/env", store_u8) void weir_env_store_u8(uint64_t offset, uint32_t value);
-WEIR_IMPORT("extism:host/env", store_u64) void weir_env_store_u64(uint64_t offset, uint64_t value);
-WEIR_IMPORT("extism:host/env", config_get) uint64_t weir_env_config_get(uint64_t key);
-WEIR_IMPORT("extism:host/env", var_get) uint64_t weir_env_var_get(uint64_t key);
-WEIR_IMPORT("extism:host/env", var_set) void weir_env_var_set(uint64_t key, uint64_t value);
-WEIR_IMPORT("extism:host/env", log_debug) void weir_env_log_debug(uint64_t message);
-WEIR_IMPORT("extism:host/env", log_info) void weir_env_log_info(uint64_t message);
-WEIR_IMPORT("extism:host/env", log_warn) void weir_env_log_warn(uint64_t message);
-WEIR_IMPORT("extism:host/env", log_error) void weir_env_log_error(uint64_t message);
+WEIR_IMPORT("extism:host/env", input_length)
+uint64_t weir_env_input_length(void);
+WEIR_IMPORT("extism:host/env", input_load_u8)
+uint32_t weir_env_input_load_u8(uint64_t index);
+WEIR_IMPORT("extism:host/env", input_load_u64)
+uint64_t weir_env_input_load_u64(uint64_t index);
+WEIR_IMPORT("extism:host/env", output_set)
+void weir_env_output_set(uint64_t offset, uint64_t length);
+WEIR_IMPORT("extism:host/env", error_set)
+void weir_env_error_set(uint64_t block);
+WEIR_IMPORT("extism:host/env", alloc)
+uint64_t weir_env_alloc(uint64_t length);
+WEIR_IMPORT("extism:host/env", free)
+void weir_env_free(uint64_t block);
+WEIR_IMPORT("extism:host/env", length)
+uint64_t weir_env_length(uint64_t block);
+WEIR_IMPORT("extism:host/env", load_u8)
+uint32_t weir_env_load_u8(uint64_t offset);
+WEIR_IMPORT("extism:host/env", load_u64)
+uint64_t weir_env_load_u64(uint64_t offset);
+WEIR_IMPORT("extism:host/env", store_u8)
+void weir_env_store_u8(uint64_t offset, uint32_t value);
+WEIR_IMPORT("extism:host/env", store_u64)
+void weir_env_store_u64(uint64_t offset, uint64_t value);
+WEIR_IMPORT("extism:host/env", config_get)
+uint64_t weir_env_config_get(uint64_t key);
+WEIR_IMPORT("extism:host/env", var_get)
+uint64_t weir_env_var_get(uint64_t key);
+WEIR_IMPORT("extism:host/env", var_set)
+void weir_env_var_set(uint64_t key, uint64_t value);
+WEIR_IMPORT("extism:host/env", log_debug)
+void weir_env_log_debug(uint64_t message);
+WEIR_IMPORT("extism:host/env", log_info)
+void weir_env_log_info(uint64_t message);
+WEIR_IMPORT("extism:host/env", log_warn)
+void weir_env_log_warn(uint64_t message);
+WEIR_IMPORT("extism:host/env", log_error)
+void weir_env_log_error(uint64_t message);
 
-WEIR_IMPORT(WEIR_HOST_MODULE, ws_connect) uint64_t weir_user_ws_connect(uint64_t request);
-WEIR_IMPORT(WEIR_HOST_MODULE, ws_send) uint64_t weir_user_ws_send(uint64_t request);
-WEIR_IMPORT(WEIR_HOST_MODULE, ws_receive) uint64_t weir_user_ws_receive(uint64_t request);
-WEIR_IMPORT(WEIR_HOST_MODULE, ws_close) uint64_t weir_user_ws_close(uint64_t request);
-WEIR_IMPORT(WEIR_HOST_MODULE, publish_stream_data) uint64_t weir_user_publish_stream_data(uint64_t request);
-WEIR_IMPORT(WEIR_HOST_MODULE, http_request) uint64_t weir_user_http_request(uint64_t request);
-WEIR_IMPORT(WEIR_HOST_MODULE, log_record) uint64_t weir_user_log_record(uint64_t record);
-WEIR_IMPORT(WEIR_HOST_MODULE, time_now) uint64_t weir_user_time_now(uint64_t ignored);
-WEIR_IMPORT(WEIR_HOST_MODULE, sleep_ms) uint64_t weir_user_sleep_ms(uint64_t milliseconds);
+WEIR_IMPORT(WEIR_HOST_MODULE, ws_connect)
+uint64_t weir_user_ws_connect(uint64_t request);
+WEIR_IMPORT(WEIR_HOST_MODULE, ws_send)
+uint64_t weir_user_ws_send(uint64_t request);
+WEIR_IMPORT(WEIR_HOST_MODULE, ws_receive)
+uint64_t weir_user_ws_receive(uint64_t request);
+WEIR_IMPORT(WEIR_HOST_MODULE, ws_close)
+uint64_t weir_user_ws_close(uint64_t request);
+WEIR_IMPORT(WEIR_HOST_MODULE, publish_stream_data)
+uint64_t weir_user_publish_stream_data(uint64_t request);
+WEIR_IMPORT(WEIR_HOST_MODULE, http_request)
+uint64_t weir_user_http_request(uint64_t request);
+WEIR_IMPORT(WEIR_HOST_MODULE, log_record)
+uint64_t weir_user_log_record(uint64_t record);
+WEIR_IMPORT(WEIR_HOST_MODULE, time_now)
+uint64_t weir_user_time_now(uint64_t ignored);
+WEIR_IMPORT(WEIR_HOST_MODULE, sleep_ms)
+uint64_t weir_user_sleep_ms(uint64_t milliseconds);
 
 /* ---- What the compiler may call behind our back, where there is no libc to have it ---- */
 
@@ -121,13 +150,15 @@ void *memmove(void *to, const void *from, size_t len);
 void *memset(void *to, int value, size_t len);
 int memcmp(const void *a, const void *b, size_t len);
 size_t strlen(const char *text);
-WEIR_LIBC(memcpy) void *memcpy(void *to, const void *from, size_t len)
+WEIR_LIBC(memcpy)
+void *memcpy(void *to, const void *from, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         ((char *)to)[i] = ((const char *)from)[i];
     return to;
 }
-WEIR_LIBC(memmove) void *memmove(void *to, const void *from, size_t len)
+WEIR_LIBC(memmove)
+void *memmove(void *to, const void *from, size_t len)
 {
     if ((char *)to <= (const char *)from)
         return memcpy(to, from, len);
@@ -135,20 +166,23 @@ WEIR_LIBC(memmove) void *memmove(void *to, const void *from, size_t len)
         ((char *)to)[len] = ((const char *)from)[len];
     return to;
 }
-WEIR_LIBC(memset) void *memset(void *to, int value, size_t len)
+WEIR_LIBC(memset)
+void *memset(void *to, int value, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         ((char *)to)[i] = (char)value;
     return to;
 }
-WEIR_LIBC(memcmp) int memcmp(const void *a, const void *b, size_t len)
+WEIR_LIBC(memcmp)
+int memcmp(const void *a, const void *b, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         if (((const unsigned char *)a)[i] != ((const unsigned char *)b)[i])
             return ((const unsigned char *)a)[i] < ((const unsigned char *)b)[i] ? -1 : 1;
     return 0;
 }
-WEIR_LIBC(strlen) size_t strlen(const char *text)
+WEIR_LIBC(strlen)
+size_t strlen(const char *text)
 {
     size_t len = 0;
     while (text[len])
@@ -189,7 +223,8 @@ WEIR_HOT void weir_copy(char *to, const char *from, size_t len)
         for (; i + 8 <= len; i += 8) {
             __builtin_memcpy(&eight, from + i, 8);
             __builtin_memcpy(to + i, &eight, 8);
-            __asm__("" : "+r"(i)); /* or the compiler makes the loop a memcpy again */
+            __asm__(""
+                    : "+r"(i)); /* or the compiler makes the loop a memcpy again */
         }
         __builtin_memcpy(&eight, from + len - 8, 8);
         __builtin_memcpy(to + len - 8, &eight, 8);
@@ -607,13 +642,13 @@ typedef enum weir_json_kind {
 WEIR_HOT weir_json_kind weir_json_kind_of(weir_str value)
 {
     char c = value.len ? value.at[0] : 0;
-    return c == '"'               ? WEIR_JSON_STRING
-           : c == '{'             ? WEIR_JSON_OBJECT
-           : c == '['             ? WEIR_JSON_ARRAY
-           : c == 't' || c == 'f' ? WEIR_JSON_BOOL
-           : c == 'n'             ? WEIR_JSON_NULL
+    return c == '"'                             ? WEIR_JSON_STRING
+           : c == '{'                           ? WEIR_JSON_OBJECT
+           : c == '['                           ? WEIR_JSON_ARRAY
+           : c == 't' || c == 'f'               ? WEIR_JSON_BOOL
+           : c == 'n'                           ? WEIR_JSON_NULL
            : c == '-' || (c >= '0' && c <= '9') ? WEIR_JSON_NUMBER
-                                  : WEIR_JSON_NONE;
+                                                : WEIR_JSON_NONE;
 }
 
 WEIR_HOT const char *weir_json_blank(const char *at, const char *end)
@@ -675,9 +710,9 @@ typedef struct weir_json_iter {
     weir_str value; /* the member or item */
     const char *at; /* when the walk is over: behind the closing bracket */
     const char *end;
-    char close;     /* the bracket that ends it, 0 if this is no container */
+    char close; /* the bracket that ends it, 0 if this is no container */
     bool first;
-    bool bad;       /* set when the walk ended because the text is no JSON */
+    bool bad; /* set when the walk ended because the text is no JSON */
 } weir_json_iter;
 
 /* Begins a walk. `container` may be longer than the object or array: the walk ends with it. */
@@ -687,7 +722,8 @@ WEIR_COLD weir_json_iter weir_json_each(weir_str container)
     const char *from = container.len ? container.at : "";
     const char *end = from + container.len, *at = weir_json_blank(from, end);
     it.key = it.value = weir_slice(NULL, 0);
-    it.close = at < end && *at == '{' ? '}' : at < end && *at == '[' ? ']' : 0;
+    it.close = at < end && *at == '{' ? '}' : at < end && *at == '[' ? ']'
+                                                                     : 0;
     it.at = it.close ? at + 1 : at;
     it.end = end;
     it.first = true;

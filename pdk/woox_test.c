@@ -13,7 +13,7 @@ int32_t weir_export_meta(void);
 
 #define KEY(type, parameters) "{\"type\":\"" type "\",\"source\":\"woox-datasource\",\"identifier\":\"SPOT_BTC_USDT\",\"parameters\":{" parameters "},\"connectionId\":7}"
 
-static const char *key;      /* what on_idle stops */
+static const char *key;       /* what on_idle stops */
 static char stop_output[256]; /* what stop_stream answered */
 
 static void stop(void)

@@ -1,7 +1,8 @@
 /* Ends by proc_exit with the code that its input names. */
 #include "weir_pdk.h"
 
-WEIR_IMPORT("wasi_snapshot_preview1", proc_exit) _Noreturn void wasi_proc_exit(uint32_t code);
+WEIR_IMPORT("wasi_snapshot_preview1", proc_exit)
+_Noreturn void wasi_proc_exit(uint32_t code);
 
 WEIR_EXPORT(leave)
 {

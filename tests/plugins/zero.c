@@ -13,12 +13,14 @@ WEIR_EXPORT(one)
 }
 
 void none(void);
-WEIR_EXPORT_AS(none) void none(void)
+WEIR_EXPORT_AS(none)
+void none(void)
 {
 }
 
 int32_t pick(int32_t n);
-WEIR_EXPORT_AS(pick) int32_t pick(int32_t n)
+WEIR_EXPORT_AS(pick)
+int32_t pick(int32_t n)
 {
     return n;
 }

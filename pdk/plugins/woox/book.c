@@ -37,7 +37,8 @@ void woox_book_reset(woox_book *b)
 
 int32_t woox_book_patience(const woox_book *b)
 {
-    return b->state == BOOK_DRAIN ? -1 : b->state == BOOK_PAUSE ? 500 : 5000;
+    return b->state == BOOK_DRAIN ? -1 : b->state == BOOK_PAUSE ? 500
+                                                                : 5000;
 }
 
 static bool delta_read(delta *d, weir_str data)
@@ -70,7 +71,8 @@ static bool put_side(weir_buf *b, const char *name, weir_str levels)
         int at = 0;
         for (it = weir_json_each(each.value); weir_json_next(&it); at++) {
             if (object)
-                at = weir_is(it.key, "price") ? 0 : weir_is(it.key, "quantity") ? 1 : 2;
+                at = weir_is(it.key, "price") ? 0 : weir_is(it.key, "quantity") ? 1
+                                                                                : 2;
             if (at < 2)
                 part[at] = weir_json_decimal(it.value);
         }

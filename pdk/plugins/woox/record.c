@@ -15,7 +15,8 @@
 /* A member's name of one or two characters as one number, 0 for a longer one. */
 static inline unsigned name_of(weir_str key)
 {
-    return key.len == 2 ? PAIR(key.at[0], key.at[1]) : key.len == 1 ? (unsigned)key.at[0] : 0;
+    return key.len == 2 ? PAIR(key.at[0], key.at[1]) : key.len == 1 ? (unsigned)key.at[0]
+                                                                    : 0;
 }
 
 weir_buf *woox_record_begin(weir_publisher *out, const woox_key *key, uint64_t event_ms, uint64_t ms)

@@ -212,7 +212,8 @@ WEIR_EXPORT(get_ohlcv)
         weir_put_u64(&path, to_ms(end));
     }
     weir_put_text(&path, "&limit=");
-    weir_put_u64(&path, !limit ? 100 : limit > 1000 ? 1000 : limit);
+    weir_put_u64(&path, !limit ? 100 : limit > 1000 ? 1000
+                                                    : limit);
     if (!woox_get(&http, weir_buf_str(&path), none, none, &answer, &fail))
         return weir_refuse(fail.text);
     weir_buf_clear(&out);

@@ -20,10 +20,10 @@
 /* ---- woox.c ---- */
 
 typedef struct woox_timeframe {
-    const char *name;    /* as REST spells it, and get_timeframes lists it; NULL: REST has none */
-    const char *topic;   /* as the socket spells it */
-    const char *alias;   /* a third spelling that hosts use, or NULL */
-    const char *label;   /* for people */
+    const char *name;  /* as REST spells it, and get_timeframes lists it; NULL: REST has none */
+    const char *topic; /* as the socket spells it */
+    const char *alias; /* a third spelling that hosts use, or NULL */
+    const char *label; /* for people */
     uint32_t seconds;
 } woox_timeframe;
 
