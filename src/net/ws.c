@@ -441,10 +441,12 @@ static size_t header(ws *w, const char *at, size_t len)
     return n;
 }
 
+static const char not_utf8[] = "a text that is not UTF-8";
+
 static bool check_text(ws *w, const char *at, size_t len, bool last)
 {
     if (!w->binary && (!utf8_feed(&w->text, at, len) || (last && w->text.due))) {
-        fail(w, WS_CODE_BAD_DATA, "a text that is not UTF-8");
+        fail(w, WS_CODE_BAD_DATA, not_utf8);
         return false;
     }
     return true;
@@ -605,6 +607,49 @@ static size_t control(ws *w, char *at, size_t len)
     return have;
 }
 
+/* The frequent case in one straight line: whole, unfragmented, uncompressed messages of less than 64 KiB,
+ * one behind the other. Answers the octets consumed; what is of another kind, broken or not all there
+ * is left for the careful way. A message refused for want of room is left as in_place() leaves it. */
+static size_t parse_whole(ws *w, char *at, size_t len)
+{
+    const size_t most = w->options.max_frame < w->options.max_message ? w->options.max_frame : w->options.max_message;
+    const bool masked = w->options.role == WS_SERVER;
+    const size_t key = masked ? 4 : 0;
+    size_t used = 0;
+    while (len - used >= 8 && !stopped(w)) {
+        const uint8_t *p = (const uint8_t *)at + used;
+        size_t payload = p[1] & 0x7f, n = 2 + key;
+        if ((p[0] != (0x80 | WS_OP_TEXT) && p[0] != (0x80 | WS_OP_BINARY)) || p[1] >> 7 != masked || payload == 127)
+            break;
+        if (payload == 126) {
+            payload = (size_t)p[2] << 8 | p[3];
+            n += 2;
+        }
+        if (len - used < n + payload || payload > most || (n == 4 + key && payload < 126))
+            break;
+        char *message = at + used + n;
+        if (masked) {
+            uint32_t mask;
+            memcpy(&mask, message - 4, 4);
+            mask_copy(message, message, payload, mask, 0);
+        }
+        used += n;
+        w->binary = p[0] == (0x80 | WS_OP_BINARY);
+        if (!w->binary && !is_utf8(bytes_make(message, payload))) {
+            fail(w, WS_CODE_BAD_DATA, not_utf8);
+            break;
+        }
+        if (!deliver(w, bytes_make(message, payload))) {
+            w->in_message = true;
+            w->frame = (frame){.open = true, .fin = true, .in_place = true, .opcode = p[0] & 0x0f, .left = payload, .seen = payload};
+            w->text = (utf8){0};
+            break;
+        }
+        used += payload;
+    }
+    return used;
+}
+
 /* Takes what it can of `len` octets, calling events; answers how many it is done with. */
 static size_t parse(ws *w, char *at, size_t len)
 {
@@ -612,6 +657,10 @@ static size_t parse(ws *w, char *at, size_t len)
     size_t used = 0;
     while (!stopped(w)) {
         if (!f->open) {
+            if (!w->in_message)
+                used += parse_whole(w, at + used, len - used);
+            if (stopped(w))
+                break;
             size_t n = header(w, at + used, len - used);
             if (!n)
                 break;

@@ -11,19 +11,21 @@
 typedef struct store {
     char *at;
     size_t start, len, cap;
-    size_t peak;   /* the most it held since store_relax */
-    uint8_t calm;  /* calls of store_relax in a row that found it much too large */
-    bool lent;     /* `at` is the thread's buffer, not the heap */
+    size_t peak;   /* the most it held since the last store_relax */
+    size_t high;   /* and in the calls of it before, `round` of them */
+    uint8_t round;
+    bool lent; /* `at` is the thread's buffer, not the heap */
 } store;
 
 #define STORE_SMALL 4096        /* what an idle connection may keep */
-#define STORE_GIANT (1u << 20)  /* larger ones are given back at once when empty */
+#define STORE_GIANT (1u << 20)  /* larger ones are given back at once */
 
 /* Room for `extra` more octets: where they go, or NULL when out of memory. `extra` may be 0. */
 char *store_room(store *s, size_t extra);
 bool store_add(store *s, const void *at, size_t len);
 void store_take(store *s, size_t len);
-/* After each use: a buffer that was much larger than needed for a while, or giant, is given back. */
+/* After each use: a buffer that was much larger than needed for some 32 uses, or is giant and as good as
+ * empty, is given back. */
 void store_relax(store *s);
 void store_drop(store *s); /* frees it (or forgets a lent one) */
 

@@ -63,14 +63,23 @@ void store_take(store *s, size_t len)
 
 void store_relax(store *s)
 {
-    if (s->len || s->cap <= STORE_SMALL) {
-        s->peak = s->len;
+    if (s->peak > s->high)
+        s->high = s->peak;
+    s->peak = s->len;
+    if (s->cap <= STORE_SMALL || s->lent)
         return;
-    }
-    s->calm = s->peak < s->cap / 4 ? s->calm + 1 : 0;
-    s->peak = 0;
-    if (s->calm >= 16 || s->cap > STORE_GIANT)
+    bool giant = s->cap > STORE_GIANT && s->len < s->cap / 8;
+    if (!giant && ++s->round < 32)
+        return;
+    if (giant || s->high < s->cap / 4) {
+        store small = {0};
+        if (s->len && !store_add(&small, s->at + s->start, s->len))
+            return; /* then it stays */
         store_drop(s);
+        *s = small;
+    }
+    s->round = 0;
+    s->high = s->len;
 }
 
 void store_drop(store *s)
