@@ -37,6 +37,7 @@ void table_fini(table *t)
         table_row *row = t->rows[i];
         record_unref(row->last);
         record_unref(row->status);
+        book_fini(&row->book);
         record_stream_unref(row->stream);
         free(row);
     }
@@ -123,6 +124,8 @@ bool table_take(table *t, record *r)
     if (!row)
         return false;
     if (r->kind == RECORD_DATA) {
+        if (table_sections[row->section].partial)
+            table_row_read(row, 0); /* the one before, while it is here */
         keep(&row->last, r);
         row->count++;
     } else if (r->kind == RECORD_STATUS) {
@@ -143,7 +146,7 @@ typedef struct screen {
 
 static void add(screen *s, const char *colour, bytes text, size_t width)
 {
-    bool coloured = s->t->colour && colour && text.len;
+    bool coloured = s->t->colour && colour && text.len && s->room;
 
     if (coloured)
         buf_add_text(s->out, colour);
@@ -176,6 +179,7 @@ static void end_line(screen *s)
 
 /* ---- The figures ---- */
 
+/* Whole or not at all: half a number would be another one. */
 static void add_figure(screen *s, const char *name, uint64_t value, const char *colour)
 {
     char text[64];
@@ -186,6 +190,12 @@ static void add_figure(screen *s, const char *name, uint64_t value, const char *
         snprintf(text, sizeof text, "%" PRIu64 ".%02" PRIu64 "M", value / 1000000, value / 10000 % 100);
     else
         snprintf(text, sizeof text, "%" PRIu64 ".%02" PRIu64 "G", value / 1000000000, value / 10000000 % 100);
+    if (s->room < GAP + strlen(name) + 1 + strlen(text)) {
+        add_blanks(s, 1);
+        add_text(s, DIM, "…");
+        s->room = 0;
+        return;
+    }
     add_blanks(s, GAP);
     add_text(s, DIM, name);
     add_blanks(s, 1);
@@ -404,7 +414,7 @@ static void drop_least(layout *l)
     size_t least = 1; /* the first, the symbol, stays */
 
     for (size_t i = 2; i < l->count; i++)
-        if (l->views[i].keep < l->views[least].keep)
+        if (l->views[i].keep <= l->views[least].keep) /* of equals the last */
             least = i;
     memmove(l->views + least, l->views + least + 1, (l->count - least - 1) * sizeof *l->views);
     l->count--;

@@ -3,12 +3,14 @@
  *
  * A row is a stream; rows stand in sections by type, in the order in which streams appeared. Taking a
  * record is frequent and keeps only a reference to the newest one; its data is read when a screen is made,
- * some ten times a second. */
+ * some ten times a second. Only where a record may tell just a part (table_section.partial: tickers, best
+ * prices, order books) each one is read. */
 #ifndef SINK_TABLE_H
 #define SINK_TABLE_H
 
 #include "base/json.h"
 #include "base/map.h"
+#include "sink/book.h"
 #include "sink/sink.h"
 
 #define TABLE_CELL 48 /* octets of a cell's text, NUL included */
@@ -22,6 +24,7 @@ typedef struct table_row {
     uint64_t count; /* data records */
     uint8_t section;
     int8_t direction; /* of the price's last change: -1, 0, 1 */
+    book book;        /* of an order book's row */
     char symbol[TABLE_CELL], timeframe[TABLE_CELL];
     char cells[TABLE_CELLS][TABLE_CELL];
 } table_row;
@@ -62,6 +65,7 @@ typedef struct table_section {
     table_column columns[TABLE_CELLS + 1]; /* ended by a NULL title */
     /* Reads one record's data into the cells; what it does not have leaves its cell as it was. */
     void (*read)(table_row *row, json data, uint64_t real_ns);
+    bool partial; /* a record may tell only what changed, so none may be passed over */
 } table_section;
 
 #define TABLE_SECTIONS 6

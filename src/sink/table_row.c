@@ -135,37 +135,20 @@ static void read_bbo(table_row *row, json data, uint64_t real_ns)
     show(row, 3, either(data, "askSize", "ask_size", NULL));
 }
 
-/* The best level, [price, size] or {price, size}, is the first. Returns how many there are. */
-static size_t read_side(table_row *row, int cell, json levels)
+/* A side without levels has no best one. */
+static void show_best(table_row *row, int cell, const book_side *side)
 {
-    json key, level, price, size;
-    size_t count = 0;
-
-    json_iter it = json_each(levels);
-    while (json_next(&it, &key, &level)) {
-        if (count++)
-            continue;
-        if (level.type == JSON_ARRAY) {
-            json_iter pair = json_each(level);
-            if (json_next(&pair, &key, &price))
-                show(row, cell, price);
-            if (json_next(&pair, &key, &size))
-                show(row, cell + 1, size);
-        } else {
-            show(row, cell, json_member(level, "price"));
-            show(row, cell + 1, either(level, "size", "amount", "quantity"));
-        }
-    }
-    return count;
+    table_set_cell(row->cells[cell], bytes_of(side->count ? side->levels[0].price : ""));
+    table_set_cell(row->cells[cell + 1], bytes_of(side->count ? side->levels[0].size : ""));
 }
 
 static void read_book(table_row *row, json data, uint64_t real_ns)
 {
-    json bids = json_member(data, "bids"), asks = json_member(data, "asks");
     (void)real_ns;
-    size_t bid_count = bids.type == JSON_ARRAY ? read_side(row, 0, bids) : 0;
-    size_t ask_count = asks.type == JSON_ARRAY ? read_side(row, 2, asks) : 0;
-    snprintf(row->cells[4], TABLE_CELL, "%zu/%zu", bid_count, ask_count);
+    book_apply(&row->book, data);
+    show_best(row, 0, &row->book.bids);
+    show_best(row, 2, &row->book.asks);
+    snprintf(row->cells[4], TABLE_CELL, "%zu/%zu", row->book.bids.count, row->book.asks.count);
 }
 
 static void read_other(table_row *row, json data, uint64_t real_ns)
@@ -181,25 +164,25 @@ const table_section table_sections[TABLE_SECTIONS] = {
     {"candles", {"ohlcv", "candles", NULL}, {
         {"open", ALIGN_DECIMAL, 5, false}, {"high", ALIGN_DECIMAL, 7, false}, {"low", ALIGN_DECIMAL, 7, false},
         {"close", ALIGN_DECIMAL, 9, true}, {"volume", ALIGN_DECIMAL, 4, false}, {"time", ALIGN_RIGHT, 3, false}, END},
-     read_candle},
+     read_candle, false},
     {"trades", {"trades", "trade", NULL}, {
         {"price", ALIGN_DECIMAL, 9, true}, {"size", ALIGN_DECIMAL, 7, false}, {"side", ALIGN_LEFT, 6, false},
         {"time", ALIGN_RIGHT, 3, false}, END},
-     read_trade},
+     read_trade, false},
     {"tickers", {"ticker", "tickers", NULL}, {
         {"last", ALIGN_DECIMAL, 9, true}, {"bid", ALIGN_DECIMAL, 7, false}, {"ask", ALIGN_DECIMAL, 7, false},
         {"open", ALIGN_DECIMAL, 4, false}, {"high", ALIGN_DECIMAL, 5, false}, {"low", ALIGN_DECIMAL, 5, false},
         {"volume", ALIGN_DECIMAL, 3, false}, END},
-     read_ticker},
+     read_ticker, true},
     {"best bid, ask", {"bbo", NULL}, {
         {"bid", ALIGN_DECIMAL, 9, true}, {"size", ALIGN_DECIMAL, 5, false}, {"ask", ALIGN_DECIMAL, 8, false},
         {"size", ALIGN_DECIMAL, 5, false}, END},
-     read_bbo},
+     read_bbo, true},
     {"order books", {"orderbook", "book", "depth", NULL}, {
         {"bid", ALIGN_DECIMAL, 9, true}, {"size", ALIGN_DECIMAL, 5, false}, {"ask", ALIGN_DECIMAL, 8, false},
         {"size", ALIGN_DECIMAL, 5, false}, {"depth", ALIGN_RIGHT, 4, false}, END},
-     read_book},
-    {"streams", {NULL}, {{"data", ALIGN_LEFT, 9, false}, END}, read_other},
+     read_book, true},
+    {"streams", {NULL}, {{"data", ALIGN_LEFT, 9, false}, END}, read_other, false},
 };
 /* clang-format on */
 

@@ -177,7 +177,7 @@ static bool number_time(double value, uint64_t *real_ns)
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         double ns = value * units[i];
         if (ns < 9.2e18) {
-            *real_ns = (uint64_t)ns;
+            *real_ns = (uint64_t)(ns / 1000 + 0.5) * 1000; /* a double holds no more of today's time */
             return true;
         }
     }
