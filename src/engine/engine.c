@@ -14,6 +14,18 @@
 #define DEFAULT_MAX_MEMORY ((uint64_t)256 << 20)
 #define DEFAULT_TICK_MS 5
 
+/* ThreadSanitizer does not see how the compiler's threads wait for each other. */
+#if defined(__SANITIZE_THREAD__)
+#define COMPILE_ALONE true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define COMPILE_ALONE true
+#endif
+#endif
+#ifndef COMPILE_ALONE
+#define COMPILE_ALONE false
+#endif
+
 const char *engine_name(void)
 {
     return "wasmtime " WASMTIME_VERSION;
@@ -44,7 +56,7 @@ static wasm_config_t *make_config(const engine *e, const engine_options *o, uint
     wasmtime_config_memory_reservation_set(config, e->reserved);
     wasmtime_config_memory_guard_size_set(config, MEMORY_GUARD);
     wasmtime_config_memory_may_move_set(config, false);
-    wasmtime_config_parallel_compilation_set(config, !o->single_thread_compile);
+    wasmtime_config_parallel_compilation_set(config, !o->single_thread_compile && !COMPILE_ALONE);
     if (pool)
         set_pool(config, e, pool);
     return config;

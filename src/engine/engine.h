@@ -61,7 +61,7 @@ typedef struct engine_options {
     uint32_t tick_ms;           /* length of a tick; 0: 5 */
     bool no_pool;               /* allocate on demand: for valgrind and small programs */
     bool no_interrupts;         /* no ticks at all: faster loops, no CPU limit (an AOT file of its own) */
-    bool single_thread_compile; /* for TSan */
+    bool single_thread_compile; /* always so in a build for ThreadSanitizer */
     /* Asked at every tick while `guest` runs (not while it is parked). NULL: SLICE_YIELD always. */
     slice_verdict (*on_slice)(void *guest);
 } engine_options;
