@@ -236,6 +236,7 @@ static void read_back(const char *path)
     int fd = open(path, O_RDONLY);
     buf_clear(&got);
     receive(fd, SIZE_MAX);
+    buf_add_char(&got, '\0');
     close(fd);
 }
 

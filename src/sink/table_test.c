@@ -59,7 +59,8 @@ static const char *screen(unsigned columns, unsigned lines)
     buf_init(&b, sizeof shown - 1);
     table_render(&t, &b, &f, columns, lines, NOW, 5 * NS_PER_S + 3723 * NS_PER_S);
     CHECK(!b.failed);
-    memcpy(shown, b.at, b.len);
+    if (b.len)
+        memcpy(shown, b.at, b.len);
     shown[b.len] = '\0';
     buf_fini(&b);
     return shown;
