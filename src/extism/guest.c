@@ -213,7 +213,8 @@ static void result_stopped(guest_core *c, weir_code code, const char *text)
 
 static void result_returned(guest_core *c)
 {
-    int32_t rc = c->fit == EXPORT_ODD_RESULT ? RC_HOST : c->steps[c->step_now].f.type[0] == 'i' ? c->values[0].i32 : 0;
+    int32_t rc = c->fit == EXPORT_ODD_RESULT ? RC_HOST : c->steps[c->step_now].f.type[0] == 'i' ? c->values[0].i32
+                                                                                                : 0;
     bool said = c->result.error.len > 0;
     c->result.needs_reset = strcmp(c->call_name, "_start") == 0;
     if (said) {
@@ -353,7 +354,9 @@ void guest_call(guest *g, const char *name, bytes input)
     c->step_now = c->step_count = 0;
     c->cancel_code = WEIR_OK;
     c->result = (call_result){.why = "", .trace = "", .output = {"", 0}, .error = {"", 0}};
-    snprintf(c->call_name, sizeof c->call_name, "%s", name);
+    size_t name_len = strnlen(name, GUEST_NAME - 1);
+    memcpy(c->call_name, name, name_len);
+    c->call_name[name_len] = '\0';
     wasi_call_begin(g->wasi);
 
     guest_func spare;

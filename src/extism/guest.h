@@ -82,10 +82,10 @@ typedef struct guest_options {
     const guest_ops *ops;
     void *owner;
     const char *name;
-    uint64_t max_exchange;     /* exchange memory, octets; 0: 64 MiB */
-    uint64_t max_memory;       /* linear memory, octets; 0: what the manifest's max_pages and the engine allow */
-    const char *const *env;    /* "NAME=value" for WASI, NULL at the end; may be NULL */
-    const char *const *args;   /* likewise; may be NULL */
+    uint64_t max_exchange;   /* exchange memory, octets; 0: 64 MiB */
+    uint64_t max_memory;     /* linear memory, octets; 0: what the manifest's max_pages and the engine allow */
+    const char *const *env;  /* "NAME=value" for WASI, NULL at the end; may be NULL */
+    const char *const *args; /* likewise; may be NULL */
 } guest_options;
 
 /* Makes the guest and its instance. */
@@ -98,17 +98,18 @@ bool guest_bind(const module_extern *import, binding *out);
 
 /* ---- One call: initialise once, reset, input, export, outcome. ---- */
 
-typedef enum call_state { CALL_RUNNING, CALL_OVER } call_state;
+typedef enum call_state { CALL_RUNNING,
+                          CALL_OVER } call_state;
 
 typedef struct call_result {
-    weir_code code;  /* OK: returned 0 without an error set. FAILED: returned non-zero or set an error.
-                        TRAPPED, TIMEOUT, CANCELLED, NOT_FOUND (no such export), INVALID (its type) */
-    int32_t rc;      /* what the export returned, 0 where it returns nothing. proc_exit's code, up to
-                        125. 134: a trap of the engine or a cancelled call, unless the guest set an
-                        error. -1: everything else */
-    bytes output;    /* in exchange memory: valid until the next call on this guest */
-    bytes error;     /* the guest's own error text, or empty */
-    const char *why; /* host's text for anything but OK: reason, one line; "" if none */
+    weir_code code;    /* OK: returned 0 without an error set. FAILED: returned non-zero or set an error.
+                          TRAPPED, TIMEOUT, CANCELLED, NOT_FOUND (no such export), INVALID (its type) */
+    int32_t rc;        /* what the export returned, 0 where it returns nothing. proc_exit's code, up to
+                          125. 134: a trap of the engine or a cancelled call, unless the guest set an
+                          error. -1: everything else */
+    bytes output;      /* in exchange memory: valid until the next call on this guest */
+    bytes error;       /* the guest's own error text, or empty */
+    const char *why;   /* host's text for anything but OK: reason, one line; "" if none */
     const char *trace; /* guest back-trace, "" if none */
     bool needs_reset;  /* the next call wants a new guest: this one trapped, was cancelled, left with a
                           code, could not be initialised, or has run `_start` as its export */
@@ -118,8 +119,8 @@ typedef struct call_result {
  * initialisation (_initialize, __wasm_call_ctors, hs_init, a command's
  * _start once) happens first, inside the same task, under the same deadline. */
 void guest_call(guest *g, const char *name, bytes input);
-run_state guest_step(guest *g);              /* RUN_DONE when the whole sequence is over */
-const call_result *guest_result(guest *g);   /* after RUN_DONE */
+run_state guest_step(guest *g);                               /* RUN_DONE when the whole sequence is over */
+const call_result *guest_result(guest *g);                    /* after RUN_DONE */
 void guest_cancel(guest *g, weir_code why, const char *text); /* TIMEOUT or CANCELLED; then guest_result says so */
 
 /* A call nested in a host function of the same guest: input, output and error are

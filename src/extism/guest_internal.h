@@ -6,10 +6,10 @@
 #include "extism/vars.h"
 #include "extism/wasi.h"
 
-#define GUEST_FUNCS 16    /* exports remembered by name */
-#define GUEST_NAME 64     /* longer names are looked up each time */
+#define GUEST_FUNCS 16 /* exports remembered by name */
+#define GUEST_NAME 64  /* longer names are looked up each time */
 #define GUEST_WHY 1024
-#define GUEST_STEPS 3     /* two initialisers at most, then the export */
+#define GUEST_STEPS 3 /* two initialisers at most, then the export */
 
 typedef enum export_fit {
     EXPORT_UNKNOWN,
@@ -32,7 +32,9 @@ typedef struct guest_step_info {
     func f;
 } guest_step_info;
 
-typedef enum guest_phase { GUEST_IDLE, GUEST_CALLING, GUEST_OVER } guest_phase;
+typedef enum guest_phase { GUEST_IDLE,
+                           GUEST_CALLING,
+                           GUEST_OVER } guest_phase;
 
 /* A guest and its private half. */
 typedef struct guest_core {

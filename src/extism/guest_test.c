@@ -2,26 +2,24 @@
 #include "extism/testing.h"
 
 /* Imports that most of the modules below need, then the module's own fields. */
-#define MODULE(fields)                                                                     \
-    "(module"                                                                              \
-    " (import \"extism:host/env\" \"alloc\" (func $alloc (param i64) (result i64)))"           \
-    " (import \"extism:host/env\" \"store_u64\" (func $store (param i64 i64)))"                \
-    " (import \"extism:host/env\" \"load_u64\" (func $load (param i64) (result i64)))"         \
-    " (import \"extism:host/env\" \"error_set\" (func $error (param i64)))"                    \
-    " (import \"extism:host/env\" \"output_set\" (func $output (param i64 i64)))"              \
-    " (import \"extism:host/env\" \"input_offset\" (func $input (result i64)))"                \
-    " (import \"extism:host/env\" \"input_length\" (func $length (result i64)))"               \
-    " (import \"extism:host/env\" \"var_set\" (func $var_set (param i64 i64)))"                \
-    " (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))"              \
+#define MODULE(fields)                                                                                        \
+    "(module"                                                                                                 \
+    " (import \"extism:host/env\" \"alloc\" (func $alloc (param i64) (result i64)))"                          \
+    " (import \"extism:host/env\" \"store_u64\" (func $store (param i64 i64)))"                               \
+    " (import \"extism:host/env\" \"load_u64\" (func $load (param i64) (result i64)))"                        \
+    " (import \"extism:host/env\" \"error_set\" (func $error (param i64)))"                                   \
+    " (import \"extism:host/env\" \"output_set\" (func $output (param i64 i64)))"                             \
+    " (import \"extism:host/env\" \"input_offset\" (func $input (result i64)))"                               \
+    " (import \"extism:host/env\" \"input_length\" (func $length (result i64)))"                              \
+    " (import \"extism:host/env\" \"var_set\" (func $var_set (param i64 i64)))"                               \
+    " (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))"                             \
     " (import \"wasi_snapshot_preview1\" \"fd_write\" (func $fd_write (param i32 i32 i32 i32) (result i32)))" \
-    " (import \"wasi_snapshot_preview1\" \"poll_oneoff\" (func $poll (param i32 i32 i32 i32) (result i32)))" \
-    " (memory (export \"memory\") 1)"                                                        \
-    " (global $n (mut i32) (i32.const 0))"                                                 \
-    /* a block of eight octets, "an error" */                                              \
-    " (func $text (result i64) (local $at i64)"                                            \
-    "   (local.set $at (call $alloc (i64.const 8)))"                                       \
-    "   (call $store (local.get $at) (i64.const 0x726f727265206e61)) (local.get $at))"     \
-    fields ")"
+    " (import \"wasi_snapshot_preview1\" \"poll_oneoff\" (func $poll (param i32 i32 i32 i32) (result i32)))"  \
+    " (memory (export \"memory\") 1)"                                                                         \
+    " (global $n (mut i32) (i32.const 0))" /* a block of eight octets, "an error" */                          \
+    " (func $text (result i64) (local $at i64)"                                                               \
+    "   (local.set $at (call $alloc (i64.const 8)))"                                                          \
+    "   (call $store (local.get $at) (i64.const 0x726f727265206e61)) (local.get $at))" fields ")"
 
 static const call_result *run(test_guest *t, const char *name)
 {
@@ -43,17 +41,18 @@ static void expect(test_guest *t, const char *name, weir_code code, int32_t rc, 
 TEST(guest, outcomes_of_an_export_that_returns)
 {
     test_guest t = test_guest_new(MODULE(
-        "(func (export \"zero\") (result i32) (i32.const 0))"
-        "(func (export \"seven\") (result i32) (i32.const 7))"
-        "(func (export \"zero_error\") (result i32) (call $error (call $text)) (i32.const 0))"
-        "(func (export \"seven_error\") (result i32) (call $error (call $text)) (i32.const 7))"
-        "(func (export \"cleared\") (result i32) (call $error (call $text)) (call $error (i64.const 0)) (i32.const 0))"
-        "(func (export \"inside\") (result i32) (call $error (i64.add (call $text) (i64.const 1))) (i32.const 0))"
-        "(func (export \"none\"))"
-        "(func (export \"none_error\") (call $error (call $text)))"
-        "(func (export \"long\") (result i64) (i64.const 0))"
-        "(func (export \"pair\") (result i32 i32) (i32.const 0) (i32.const 0))"
-        "(func (export \"wants\") (param i32) (result i32) (i32.const 0))"), "");
+                                      "(func (export \"zero\") (result i32) (i32.const 0))"
+                                      "(func (export \"seven\") (result i32) (i32.const 7))"
+                                      "(func (export \"zero_error\") (result i32) (call $error (call $text)) (i32.const 0))"
+                                      "(func (export \"seven_error\") (result i32) (call $error (call $text)) (i32.const 7))"
+                                      "(func (export \"cleared\") (result i32) (call $error (call $text)) (call $error (i64.const 0)) (i32.const 0))"
+                                      "(func (export \"inside\") (result i32) (call $error (i64.add (call $text) (i64.const 1))) (i32.const 0))"
+                                      "(func (export \"none\"))"
+                                      "(func (export \"none_error\") (call $error (call $text)))"
+                                      "(func (export \"long\") (result i64) (i64.const 0))"
+                                      "(func (export \"pair\") (result i32 i32) (i32.const 0) (i32.const 0))"
+                                      "(func (export \"wants\") (param i32) (result i32) (i32.const 0))"),
+                                  "");
     expect(&t, "zero", WEIR_OK, 0, "", "");
     expect(&t, "seven", WEIR_FAILED, 7, "", "seven failed (code 7)");
     expect(&t, "zero_error", WEIR_FAILED, 0, "an error", "zero_error failed: an error");
@@ -92,15 +91,16 @@ TEST(guest, outcomes_of_an_export_that_does_not_return)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         test_guest t = test_guest_new(MODULE(
-            "(func (export \"trap\") (result i32) unreachable)"
-            "(func (export \"trap_error\") (result i32) (call $error (call $text)) unreachable)"
-            "(func (export \"bad_key\") (call $var_set (i64.const 9) (i64.const 0)))"
-            "(func (export \"exit0\") (call $exit (i32.const 0)))"
-            "(func (export \"exit0_error\") (call $error (call $text)) (call $exit (i32.const 0)))"
-            "(func (export \"exit3\") (call $exit (i32.const 3)))"
-            "(func (export \"exit3_error\") (call $error (call $text)) (call $exit (i32.const 3)))"
-            "(func (export \"exit126\") (call $exit (i32.const 126)))"
-            "(func (export \"exit_minus\") (call $exit (i32.const -1)))"), "");
+                                          "(func (export \"trap\") (result i32) unreachable)"
+                                          "(func (export \"trap_error\") (result i32) (call $error (call $text)) unreachable)"
+                                          "(func (export \"bad_key\") (call $var_set (i64.const 9) (i64.const 0)))"
+                                          "(func (export \"exit0\") (call $exit (i32.const 0)))"
+                                          "(func (export \"exit0_error\") (call $error (call $text)) (call $exit (i32.const 0)))"
+                                          "(func (export \"exit3\") (call $exit (i32.const 3)))"
+                                          "(func (export \"exit3_error\") (call $error (call $text)) (call $exit (i32.const 3)))"
+                                          "(func (export \"exit126\") (call $exit (i32.const 126)))"
+                                          "(func (export \"exit_minus\") (call $exit (i32.const -1)))"),
+                                      "");
         expect(&t, rows[i].name, rows[i].code, rows[i].rc, rows[i].error, rows[i].why);
         CHECK(guest_result(t.g)->needs_reset == rows[i].needs_reset);
         if (rows[i].code == WEIR_TRAPPED)
@@ -112,11 +112,12 @@ TEST(guest, outcomes_of_an_export_that_does_not_return)
 TEST(guest, output_is_any_range_and_survives_an_exit)
 {
     test_guest t = test_guest_new(MODULE(
-        "(func (export \"echo\") (result i32) (call $output (call $input) (call $length)) (i32.const 0))"
-        "(func (export \"part\") (result i32) (call $output (i64.add (call $input) (i64.const 1)) (i64.const 3)) (i32.const 0))"
-        "(func (export \"beyond\") (result i32) (call $output (call $input) (i64.const -5)) (i32.const 0))"
-        "(func (export \"leave\") (call $output (call $input) (call $length)) (call $exit (i32.const 0)))"
-        "(func (export \"fail\") (result i32) (call $output (call $input) (call $length)) (i32.const 1))"), "");
+                                      "(func (export \"echo\") (result i32) (call $output (call $input) (call $length)) (i32.const 0))"
+                                      "(func (export \"part\") (result i32) (call $output (i64.add (call $input) (i64.const 1)) (i64.const 3)) (i32.const 0))"
+                                      "(func (export \"beyond\") (result i32) (call $output (call $input) (i64.const -5)) (i32.const 0))"
+                                      "(func (export \"leave\") (call $output (call $input) (call $length)) (call $exit (i32.const 0)))"
+                                      "(func (export \"fail\") (result i32) (call $output (call $input) (call $length)) (i32.const 1))"),
+                                  "");
     CHECK_BYTES(run(&t, "echo")->output, BYTES("input"));
     CHECK_BYTES(run(&t, "part")->output, BYTES("npu"));
     CHECK_UINT(run(&t, "beyond")->output.len, kernel_size(t.g->kernel) - 77);
@@ -131,9 +132,10 @@ TEST(guest, output_is_any_range_and_survives_an_exit)
 TEST(guest, globals_stay_and_exchange_memory_does_not)
 {
     test_guest t = test_guest_new(MODULE(
-        "(func (export \"count\") (result i32) (global.set $n (i32.add (global.get $n) (i32.const 1))) (global.get $n))"
-        "(func (export \"fresh\") (result i32) (i64.ne (call $load (i64.const 200)) (i64.const 0))"
-        "  (call $store (i64.const 200) (i64.const 5)) (drop (call $alloc (i64.const 500))))"), "");
+                                      "(func (export \"count\") (result i32) (global.set $n (i32.add (global.get $n) (i32.const 1))) (global.get $n))"
+                                      "(func (export \"fresh\") (result i32) (i64.ne (call $load (i64.const 200)) (i64.const 0))"
+                                      "  (call $store (i64.const 200) (i64.const 5)) (drop (call $alloc (i64.const 500))))"),
+                                  "");
     CHECK_INT(run(&t, "count")->rc, 1);
     CHECK_INT(run(&t, "count")->rc, 2);
     CHECK_INT(run(&t, "fresh")->rc, 0);
@@ -177,7 +179,7 @@ TEST(guest, the_runtime_is_initialised_once_before_the_first_export)
     CHECK_INT(initialised(MODULE(READ_N "(func (export \"_initialize\") " BUMP("1") ")(func (export \"__wasm_call_ctors\") " BUMP("2") ")")), 2);
     CHECK_INT(initialised(MODULE(READ_N "(func (export \"_initialize\") " BUMP("1") ")(func (export \"__wasm_call_ctors\") (param i32) " BUMP("2") ")")), 0);
     CHECK_INT(initialised(MODULE(READ_N "(func (export \"hs_init\") (param i32 i32) (if (i32.or (local.get 0) (local.get 1)) (then unreachable)) " BUMP("3") ")"
-                                        "(func (export \"_initialize\") " BUMP("1") ")(func (export \"__wasm_call_ctors\") " BUMP("2") ")")),
+                                                                                                                                                             "(func (export \"_initialize\") " BUMP("1") ")(func (export \"__wasm_call_ctors\") " BUMP("2") ")")),
               13);
     CHECK_INT(initialised(MODULE(READ_N "(func (export \"_initialize\") (result i32) " BUMP("1") " (i32.const 0))")), 0);
 }
@@ -203,8 +205,9 @@ TEST(guest, start_called_by_name_runs_once_and_asks_for_a_new_guest)
 TEST(guest, initialisers_may_use_every_import_and_the_input_comes_after_them)
 {
     test_guest t = test_guest_new(MODULE(
-        "(func (export \"_initialize\") (call $var_set (call $text) (call $text)) (call $output (call $text) (i64.const 8)) (call $error (call $text)))"
-        "(func (export \"echo\") (result i32) (call $output (call $input) (call $length)) (i32.const 0))"), "");
+                                      "(func (export \"_initialize\") (call $var_set (call $text) (call $text)) (call $output (call $text) (i64.const 8)) (call $error (call $text)))"
+                                      "(func (export \"echo\") (result i32) (call $output (call $input) (call $length)) (i32.const 0))"),
+                                  "");
     const call_result *r = run(&t, "echo");
     CHECK_INT(r->code, WEIR_OK);
     CHECK_BYTES(r->output, BYTES("input"));
@@ -246,7 +249,8 @@ TEST(guest, max_pages_bounds_the_memory_of_the_module)
     ERR;
     test_guest t;
     CHECK_INT(test_guest_try(&t, BYTES("(module (memory (export \"memory\") 3) (func (export \"grow\") (result i32) (memory.grow (i32.const 1))))"),
-                             "\"memory\":{\"max_pages\":3}", NULL, NULL, &err), WEIR_OK);
+                             "\"memory\":{\"max_pages\":3}", NULL, NULL, &err),
+              WEIR_OK);
     CHECK_INT(run(&t, "grow")->rc, -1);
     test_guest_free(&t);
     CHECK(test_guest_try(&t, BYTES("(module (memory 3))"), "\"memory\":{\"max_pages\":0}", NULL, NULL, &err) != WEIR_OK);
@@ -256,7 +260,7 @@ TEST(guest, max_pages_bounds_the_memory_of_the_module)
 /* ---- Waiting, cancelling ---- */
 
 /* A clock subscription: relative, monotonic, 1 ms. */
-#define SLEEP                                                                        \
+#define SLEEP                                                                                              \
     "(func $sleep (i32.store (i32.const 16) (i32.const 1)) (i64.store (i32.const 24) (i64.const 1000000))" \
     " (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))))"
 
@@ -276,9 +280,10 @@ TEST(guest, a_waiting_guest_parks_and_goes_on)
 static void cancel_at(const char *name, int steps, weir_code why, bool needs_reset)
 {
     test_guest t = test_guest_new(MODULE(SLEEP
-        "(func (export \"_initialize\") (call $sleep))"
-        "(func (export \"nap\") (result i32) (call $sleep) (i32.const 0))"
-        "(func (export \"nap_error\") (result i32) (call $error (call $text)) (call $sleep) (i32.const 0))"), "");
+                                         "(func (export \"_initialize\") (call $sleep))"
+                                         "(func (export \"nap\") (result i32) (call $sleep) (i32.const 0))"
+                                         "(func (export \"nap_error\") (result i32) (call $error (call $text)) (call $sleep) (i32.const 0))"),
+                                  "");
     test_parks = true;
     guest_call(t.g, name, BYTES("x"));
     for (int i = 0; i < steps; i++)
@@ -314,6 +319,54 @@ TEST(guest, a_parked_guest_can_be_freed)
     test_parks = false;
 }
 
+#define SPIN "(func (export \"spin\") (result i32) (loop $l (br $l)) (i32.const 0))"
+
+static slice_verdict kill_it(guest *g)
+{
+    guest_cancel(g, WEIR_TIMEOUT, "stopped after 50 ms (call_ms)");
+    return SLICE_KILL;
+}
+
+static slice_verdict just_kill_it(guest *g)
+{
+    (void)g;
+    return SLICE_KILL;
+}
+
+static slice_verdict let_others_run(guest *g)
+{
+    (void)g;
+    return SLICE_YIELD;
+}
+
+TEST(guest, an_endless_loop_is_stopped_with_the_reason_given)
+{
+    test_guest t = test_guest_new(MODULE(SPIN), "");
+    test_slice = kill_it;
+    expect(&t, "spin", WEIR_TIMEOUT, 134, "", "stopped after 50 ms (call_ms)");
+    CHECK(guest_result(t.g)->needs_reset);
+    test_guest_free(&t);
+    t = test_guest_new(MODULE(SPIN), "");
+    test_slice = just_kill_it;
+    expect(&t, "spin", WEIR_TIMEOUT, 134, "", "spin was stopped: ");
+    test_slice = NULL;
+    test_guest_free(&t);
+}
+
+TEST(guest, an_endless_loop_yields_and_can_be_cancelled)
+{
+    test_guest t = test_guest_new(MODULE(SPIN), "");
+    test_slice = let_others_run;
+    guest_call(t.g, "spin", BYTES("x"));
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(guest_step(t.g), RUN_YIELDED);
+    guest_cancel(t.g, WEIR_CANCELLED, "the user asked");
+    CHECK_INT(guest_result(t.g)->code, WEIR_CANCELLED);
+    CHECK_TEXT(guest_result(t.g)->why, "the user asked");
+    test_slice = NULL;
+    test_guest_free(&t);
+}
+
 /* ---- What the guest said ---- */
 
 /* iovec at 0: text at 32, its length given. */
@@ -322,10 +375,11 @@ TEST(guest, a_parked_guest_can_be_freed)
 TEST(guest, a_panic_on_stderr_explains_the_trap)
 {
     test_guest t = test_guest_new(MODULE(
-        "(data (i32.const 32) \"panic: boom\\n\\ngoroutine 1 [running]:\\nmain.go:12\\n\")"
-        "(func (export \"die\") " SAY("45") " unreachable)"
-        "(func (export \"leave\") " SAY("45") " (call $exit (i32.const 2)))"
-        "(func (export \"quiet\") unreachable)"), "");
+                                      "(data (i32.const 32) \"panic: boom\\n\\ngoroutine 1 [running]:\\nmain.go:12\\n\")"
+                                      "(func (export \"die\") " SAY("45") " unreachable)"
+                                                                          "(func (export \"leave\") " SAY("45") " (call $exit (i32.const 2)))"
+                                                                                                                "(func (export \"quiet\") unreachable)"),
+                                  "");
     expect(&t, "die", WEIR_TRAPPED, 134, "", "; it said 'panic: boom'");
     CHECK_HAS(test_log_text(), "warn stderr: goroutine 1 [running]:\n");
     expect(&t, "leave", WEIR_FAILED, 2, "", "leave left with exit code 2; it said 'panic: boom'");
@@ -371,7 +425,8 @@ TEST(guest, a_nested_call_leaves_the_outer_one_as_it_was)
         " (func (export \"echo\") (result i32) (call $output (call $input) (call $length)) (i32.const 0))"
         " (func (export \"three\") (result i32) (call $output (call $input) (i64.const 6)) (i32.const 3))"
         " (func (export \"error\") (result i32) (call $error (call $input)) (i32.const 0))"
-        " (func (export \"trap\") (result i32) unreachable))", "");
+        " (func (export \"trap\") (result i32) unreachable))",
+        "");
     static const struct {
         const char *name, *out, *error;
         bool ok;
@@ -437,7 +492,7 @@ TEST(guest, guest_new_survives_any_failed_allocation)
 {
     static const char *const env[] = {"A=1", NULL};
     test_guest t = test_guest_new("(module (memory 1))", "\"allowed_paths\":{\"/tmp\":\"/t\"}");
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         guest *g = NULL;
         guest_options options = {.manifest = t.manifest, .ops = &test_ops, .name = "swept", .env = env};

@@ -14,8 +14,14 @@
 #define LOG_LEVEL_OFF 2147483647
 
 #define IMPORT(name) static trap *import_##name(void *env, void *self, value *v)
-#define KERNEL kernel *k = ((guest *)self)->kernel; (void)env; (void)k
-#define GUEST guest *g = self; (void)env; (void)v
+#define KERNEL                           \
+    kernel *k = ((guest *)self)->kernel; \
+    (void)env;                           \
+    (void)k
+#define GUEST        \
+    guest *g = self; \
+    (void)env;       \
+    (void)v
 
 /* ---- Exchange memory ---- */
 
@@ -313,7 +319,9 @@ IMPORT(http_headers)
     return guest_answer(g, g->http_headers.len ? buf_bytes(&g->http_headers) : BYTES("{}"), v);
 }
 
+/* clang-format off */
 #define ENTRY(name, type) {#name, type, import_##name}
+/* clang-format on */
 const import_entry imports_table[] = {
     ENTRY(alloc, "I(I)"),
     ENTRY(free, "(I)"),

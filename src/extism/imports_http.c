@@ -11,7 +11,7 @@
 #include "extism/guest_internal.h"
 #include "extism/kernel.h"
 
-#define MAX_HEADERS 100
+#define MAX_HEADERS 64
 #define MAX_REQUEST_TEXT (1024 * 1024)
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"};

@@ -22,12 +22,12 @@
 
 #define HOST_PAGE ((size_t)4096)
 #define FRESH (8 * 1024)
-#define KEEP (128 * 1024)        /* a call that used more gives its pages back */
-#define SPLIT_FROM 128           /* octets left over that are worth a block */
-#define FIRST_RECORDS 48         /* block records on the kernel's own page */
-#define FIRST_PAGES 16           /* what upstream's memory starts with; the allocator believes in one */
+#define KEEP (128 * 1024) /* a call that used more gives its pages back */
+#define SPLIT_FROM 128    /* octets left over that are worth a block */
+#define FIRST_RECORDS 48  /* block records on the kernel's own page */
+#define FIRST_PAGES 16    /* what upstream's memory starts with; the allocator believes in one */
 #define MAX_EXCHANGE (UINT64_C(65000) * KERNEL_PAGE)
-#define CLASS_SCAN 8             /* entries looked at in the one class whose blocks may be too small */
+#define CLASS_SCAN 8 /* entries looked at in the one class whose blocks may be too small */
 
 _Static_assert(sizeof(block) == 32, "records stay aligned");
 _Static_assert(sizeof(kernel) + FIRST_RECORDS * sizeof(block) + 512 <= HOST_PAGE, "an idle kernel fits one page");

@@ -20,9 +20,9 @@ typedef struct kernel kernel;
 kernel *kernel_new(uint64_t max); /* octets at most; NULL: out of memory or address space */
 void kernel_free(kernel *k);
 
-uint64_t kernel_alloc(kernel *k, uint64_t len);      /* 0 when len is 0 or there is no room */
-void kernel_release(kernel *k, uint64_t offset);     /* anything but an active block's start is ignored */
-uint64_t kernel_length(kernel *k, uint64_t offset);  /* 0 for anything but an active block's start */
+uint64_t kernel_alloc(kernel *k, uint64_t len);     /* 0 when len is 0 or there is no room */
+void kernel_release(kernel *k, uint64_t offset);    /* anything but an active block's start is ignored */
+uint64_t kernel_length(kernel *k, uint64_t offset); /* 0 for anything but an active block's start */
 uint8_t *kernel_base(kernel *k);
 uint64_t kernel_size(kernel *k);  /* the memory's present size, whole pages: END of the range rules */
 uint64_t kernel_arena(kernel *k); /* what memory_bytes answers: the part of it that blocks may use */

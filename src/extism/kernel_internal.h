@@ -41,9 +41,9 @@ struct kernel {
     uint64_t max_arena;
     uint64_t used;
     uint64_t active;
-    uint32_t *index; /* by offset / 8: the block that starts there. Two never share one: blocks are 13 octets apart */
-    uint32_t block_top; /* ids ever used since the reset */
-    uint32_t spare_ids; /* ids of merged blocks, linked by next */
+    uint32_t *index;      /* by offset / 8: the block that starts there. Two never share one: blocks are 13 octets apart */
+    uint32_t block_top;   /* ids ever used since the reset */
+    uint32_t spare_ids;   /* ids of merged blocks, linked by next */
     uint32_t first, last; /* by address */
     uint32_t done;        /* list of BLOCK_DONE */
     uint32_t last_reply;

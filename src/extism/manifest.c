@@ -71,7 +71,10 @@ static weir_code keys_read(manifest *m, void *into, const manifest_key *keys, si
     return WEIR_OK;
 }
 
-#define KEY(name) {#name, read_##name}
+#define KEY(name)          \
+    {                      \
+#name, read_##name \
+    }
 #define READ(name) static weir_code read_##name(manifest *m, void *into, const char *where, json value, weir_error *err)
 
 static weir_code read_text(char **out, const char *where, const char *key, json value, weir_error *err)

@@ -11,9 +11,9 @@ typedef struct manifest_path {
 } manifest_path;
 
 typedef struct manifest_module {
-    char *name; /* NULL: none given */
-    char *path; /* a file, or NULL when `data` holds the module */
-    char *url;  /* or where to fetch it */
+    char *name;             /* NULL: none given */
+    char *path;             /* a file, or NULL when `data` holds the module */
+    char *url;              /* or where to fetch it */
     char *method, *headers; /* of a url entry: as given, NULL for GET; a JSON object of strings, or NULL */
     char *hash;             /* SHA-256 in hex, or NULL */
     buf data;
@@ -28,11 +28,11 @@ typedef struct manifest {
     size_t allowed_host_count;
     manifest_path *allowed_paths;
     size_t allowed_path_count;
-    map *config;                    /* text -> char * (owned) */
-    uint64_t max_pages;             /* MANIFEST_NO_LIMIT: none */
+    map *config;                      /* text -> char * (owned) */
+    uint64_t max_pages;               /* MANIFEST_NO_LIMIT: none */
     uint64_t max_http_response_bytes; /* default 52428800 */
-    uint64_t max_var_bytes;         /* default 1048576; 0: variables are off */
-    uint64_t timeout_ms;            /* MANIFEST_NO_LIMIT: none */
+    uint64_t max_var_bytes;           /* default 1048576; 0: variables are off */
+    uint64_t timeout_ms;              /* MANIFEST_NO_LIMIT: none */
 } manifest;
 
 /* Reads what a user named: wasm, WAT, a JSON or a TOML manifest, told apart by the contents. Errors name line or octet, key and what would be right; unknown keys are errors. */

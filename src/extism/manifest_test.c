@@ -244,7 +244,9 @@ TEST(manifest, host_patterns_match_as_upstreams_do)
         {"*.example.com", "a.example.com.evil", false},
         {"a?c", "abc", true},
         {"a?c", "ac", false},
-        {"a?c", "a\xc3\xa9" "c", true},
+        {"a?c", "a\xc3\xa9"
+                "c",
+         true},
         {"[abc]x", "bx", true},
         {"[abc]x", "dx", false},
         {"[!abc]x", "dx", true},
@@ -280,11 +282,12 @@ TEST(manifest, a_pattern_cannot_take_for_ever)
 
 TEST(manifest, any_failed_allocation_is_an_error_and_nothing_leaks)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         manifest *m = NULL;
         if (manifest_read(&m, BYTES("{\"wasm\":[{\"data\":\"AGFzbQEAAAA=\",\"name\":\"x\",\"hash\":\"y\"}],\"config\":{\"k\":\"v\"},"
-                                    "\"allowed_hosts\":[\"a\"],\"allowed_paths\":{\"/a\":\"/b\"}}"), &err)) {
+                                    "\"allowed_hosts\":[\"a\"],\"allowed_paths\":{\"/a\":\"/b\"}}"),
+                          &err)) {
             CHECK_INT(err.code, WEIR_NOMEM);
             CHECK(m == NULL);
         }

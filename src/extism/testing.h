@@ -67,6 +67,12 @@ static guest_ops test_ops = {.wait = test_wait, .log = test_log_line};
 /* ---- Guests ---- */
 
 static engine *test_engine;
+static slice_verdict (*test_slice)(guest *g); /* asked at each tick; NULL: go on */
+
+static inline slice_verdict test_on_slice(void *g)
+{
+    return test_slice ? test_slice(g) : SLICE_CONTINUE;
+}
 
 static inline void test_engine_free(void)
 {
@@ -77,7 +83,7 @@ static inline void test_engine_free(void)
 static inline engine *test_the_engine(void)
 {
     ERR;
-    engine_options options = {.no_pool = true, .max_instances = 100};
+    engine_options options = {.no_pool = true, .max_instances = 100, .tick_ms = 1, .on_slice = test_on_slice};
     if (!test_engine) {
         CHECK_OK(engine_new(&test_engine, &options, &err));
         atexit(test_engine_free);

@@ -68,7 +68,7 @@ TEST(vars, a_limit_of_zero_turns_them_off)
 
 TEST(vars, any_failed_allocation_is_an_error_and_nothing_leaks)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         vars *v = vars_new(1000);
         if (v && vars_set(v, BYTES("a"), BYTES("b"), &err))

@@ -16,10 +16,10 @@
 #include "extism/guest.h"
 
 #define WASI_MAX_FDS 256
-#define WASI_PATH_SIZE 4096 /* the NUL included */
-#define WASI_LINE 4096      /* of stdout and stderr; the rest of a longer one is counted */
-#define WASI_IO_CHUNK (1024 * 1024)  /* octets moved by one call at most; a short count is legal */
-#define WASI_OUT_CHUNK (64 * 1024)   /* the same for stdout and stderr */
+#define WASI_PATH_SIZE 4096         /* the NUL included */
+#define WASI_LINE 4096              /* of stdout and stderr; the rest of a longer one is counted */
+#define WASI_IO_CHUNK (1024 * 1024) /* octets moved by one call at most; a short count is legal */
+#define WASI_OUT_CHUNK (64 * 1024)  /* the same for stdout and stderr */
 #define WASI_MAX_IOVECS 1024
 #define WASI_MAX_POLL 1024
 
@@ -66,7 +66,12 @@ typedef enum wasi_errno {
 #define RIGHTS_ALL ((UINT64_C(1) << 30) - 1)
 #define RIGHTS_STDIO (RIGHT_FD_READ | RIGHT_FD_WRITE | UINT64_C(1) << 3 | UINT64_C(1) << 21 | UINT64_C(1) << 27)
 
-typedef enum wasi_kind { FD_NONE, FD_STDIN, FD_STDOUT, FD_STDERR, FD_FILE, FD_FOLDER } wasi_kind;
+typedef enum wasi_kind { FD_NONE,
+                         FD_STDIN,
+                         FD_STDOUT,
+                         FD_STDERR,
+                         FD_FILE,
+                         FD_FOLDER } wasi_kind;
 
 typedef struct wasi_fd {
     wasi_kind kind;
@@ -99,7 +104,7 @@ struct wasi {
     char words[256]; /* the line of stderr that best explains an end */
     size_t words_len;
     bool words_final; /* a panic's own line: later ones do not replace it */
-    char *paths; /* two of WASI_PATH_SIZE, made at the first use */
+    char *paths;      /* two of WASI_PATH_SIZE, made at the first use */
 };
 
 /* Opens what manifest->allowed_paths names. WEIR_NOT_FOUND: one is no folder. */
@@ -107,7 +112,7 @@ weir_code wasi_new(wasi **out, guest *g, const char *const *args, const char *co
 void wasi_free(wasi *w); /* NULL is fine */
 
 void wasi_call_begin(wasi *w);
-void wasi_call_over(wasi *w);        /* what is left of a line goes to the log */
+void wasi_call_over(wasi *w);         /* what is left of a line goes to the log */
 bytes wasi_last_words(const wasi *w); /* of stderr since wasi_call_begin; len 0: none */
 
 /* ---- Between the files of WASI ---- */
@@ -143,52 +148,52 @@ typedef struct wasi_split {
 wasi_errno wasi_path_split(char *path, wasi_split *out);
 
 /* Each is declared for the table in wasi.c. */
-#define WASI_FUNCTIONS(X)                  \
-    X(args_get, "i(ii)")                   \
-    X(args_sizes_get, "i(ii)")             \
-    X(environ_get, "i(ii)")                \
-    X(environ_sizes_get, "i(ii)")          \
-    X(clock_res_get, "i(ii)")              \
-    X(clock_time_get, "i(iIi)")            \
-    X(fd_advise, "i(iIIi)")                \
-    X(fd_allocate, "i(iII)")               \
-    X(fd_close, "i(i)")                    \
-    X(fd_datasync, "i(i)")                 \
-    X(fd_fdstat_get, "i(ii)")              \
-    X(fd_fdstat_set_flags, "i(ii)")        \
-    X(fd_fdstat_set_rights, "i(iII)")      \
-    X(fd_filestat_get, "i(ii)")            \
-    X(fd_filestat_set_size, "i(iI)")       \
-    X(fd_filestat_set_times, "i(iIIi)")    \
-    X(fd_pread, "i(iiiIi)")                \
-    X(fd_prestat_get, "i(ii)")             \
-    X(fd_prestat_dir_name, "i(iii)")       \
-    X(fd_pwrite, "i(iiiIi)")               \
-    X(fd_read, "i(iiii)")                  \
-    X(fd_readdir, "i(iiiIi)")              \
-    X(fd_renumber, "i(ii)")                \
-    X(fd_seek, "i(iIii)")                  \
-    X(fd_sync, "i(i)")                     \
-    X(fd_tell, "i(ii)")                    \
-    X(fd_write, "i(iiii)")                 \
-    X(path_create_directory, "i(iii)")     \
-    X(path_filestat_get, "i(iiiii)")       \
+#define WASI_FUNCTIONS(X)                    \
+    X(args_get, "i(ii)")                     \
+    X(args_sizes_get, "i(ii)")               \
+    X(environ_get, "i(ii)")                  \
+    X(environ_sizes_get, "i(ii)")            \
+    X(clock_res_get, "i(ii)")                \
+    X(clock_time_get, "i(iIi)")              \
+    X(fd_advise, "i(iIIi)")                  \
+    X(fd_allocate, "i(iII)")                 \
+    X(fd_close, "i(i)")                      \
+    X(fd_datasync, "i(i)")                   \
+    X(fd_fdstat_get, "i(ii)")                \
+    X(fd_fdstat_set_flags, "i(ii)")          \
+    X(fd_fdstat_set_rights, "i(iII)")        \
+    X(fd_filestat_get, "i(ii)")              \
+    X(fd_filestat_set_size, "i(iI)")         \
+    X(fd_filestat_set_times, "i(iIIi)")      \
+    X(fd_pread, "i(iiiIi)")                  \
+    X(fd_prestat_get, "i(ii)")               \
+    X(fd_prestat_dir_name, "i(iii)")         \
+    X(fd_pwrite, "i(iiiIi)")                 \
+    X(fd_read, "i(iiii)")                    \
+    X(fd_readdir, "i(iiiIi)")                \
+    X(fd_renumber, "i(ii)")                  \
+    X(fd_seek, "i(iIii)")                    \
+    X(fd_sync, "i(i)")                       \
+    X(fd_tell, "i(ii)")                      \
+    X(fd_write, "i(iiii)")                   \
+    X(path_create_directory, "i(iii)")       \
+    X(path_filestat_get, "i(iiiii)")         \
     X(path_filestat_set_times, "i(iiiiIIi)") \
-    X(path_link, "i(iiiiiii)")             \
-    X(path_open, "i(iiiiiIIii)")           \
-    X(path_readlink, "i(iiiiii)")          \
-    X(path_remove_directory, "i(iii)")     \
-    X(path_rename, "i(iiiiii)")            \
-    X(path_symlink, "i(iiiii)")            \
-    X(path_unlink_file, "i(iii)")          \
-    X(poll_oneoff, "i(iiii)")              \
-    X(proc_exit, "(i)")                    \
-    X(proc_raise, "i(i)")                  \
-    X(sched_yield, "i()")                  \
-    X(random_get, "i(ii)")                 \
-    X(sock_accept, "i(iii)")               \
-    X(sock_recv, "i(iiiiii)")              \
-    X(sock_send, "i(iiiii)")               \
+    X(path_link, "i(iiiiiii)")               \
+    X(path_open, "i(iiiiiIIii)")             \
+    X(path_readlink, "i(iiiiii)")            \
+    X(path_remove_directory, "i(iii)")       \
+    X(path_rename, "i(iiiiii)")              \
+    X(path_symlink, "i(iiiii)")              \
+    X(path_unlink_file, "i(iii)")            \
+    X(poll_oneoff, "i(iiii)")                \
+    X(proc_exit, "(i)")                      \
+    X(proc_raise, "i(i)")                    \
+    X(sched_yield, "i()")                    \
+    X(random_get, "i(ii)")                   \
+    X(sock_accept, "i(iii)")                 \
+    X(sock_recv, "i(iiiiii)")                \
+    X(sock_send, "i(iiiii)")                 \
     X(sock_shutdown, "i(ii)")
 
 #define X(name, type) trap *wasi_##name(void *env, void *self, value *v);
@@ -196,11 +201,11 @@ WASI_FUNCTIONS(X)
 #undef X
 
 /* The head of a WASI function: `g` and `w` from the arguments. */
-#define WASI(name)                                       \
+#define WASI(name) \
     trap *wasi_##name(void *env, void *self, value *v)
-#define WASI_SELF                     \
-    guest *g = self;                  \
-    wasi *w = g->wasi;                \
+#define WASI_SELF      \
+    guest *g = self;   \
+    wasi *w = g->wasi; \
     (void)env, (void)g, (void)w
 
 /* Its end: the errno is the result. */

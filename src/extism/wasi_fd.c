@@ -300,7 +300,8 @@ WASI(fd_fdstat_get)
     if (!f)
         return wasi_answer(v, E_BADF);
     char stat[24] = {0};
-    stat[0] = f->kind == FD_FOLDER ? 3 : f->kind == FD_FILE ? 4 : 2;
+    stat[0] = f->kind == FD_FOLDER ? 3 : f->kind == FD_FILE ? 4
+                                                            : 2;
     memcpy(stat + 2, &f->flags, 2);
     memcpy(stat + 8, &f->rights, 8);
     memcpy(stat + 16, &f->inheriting, 8);

@@ -2,6 +2,8 @@
 #include "extism/testing.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +13,12 @@
 #define PLAIN "(module (memory (export \"memory\") 4))"
 
 /* Places in the guest's memory. */
-enum { OUT = 1024, OUT2 = 1032, PATH = 2048, PATH2 = 6144, DATA = 16384, IOVECS = 512 };
+enum { OUT = 1024,
+       OUT2 = 1032,
+       PATH = 2048,
+       PATH2 = 6144,
+       DATA = 16384,
+       IOVECS = 512 };
 
 static test_guest t;
 static char folder[64]; /* the host's; "sub", "sub/file", "file", links out of it, a secret beside it */
@@ -512,6 +519,38 @@ TEST(wasi, nothing_outside_the_folder_can_be_opened_or_seen)
     end();
 }
 
+static bool swapping;
+
+/* A folder and a link out of it change places as fast as they can. */
+static void *swap(void *arg)
+{
+    char a[128], b[128];
+    (void)arg;
+    snprintf(a, sizeof a, "%s/in/sub", folder);
+    snprintf(b, sizeof b, "%s/in/up", folder);
+    while (__atomic_load_n(&swapping, __ATOMIC_RELAXED))
+        renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+    return NULL;
+}
+
+TEST(wasi, a_race_between_folder_and_link_leads_nowhere)
+{
+    pthread_t thread;
+    uint32_t fd;
+    begin(false);
+    swapping = true;
+    CHECK_INT(pthread_create(&thread, NULL, swap, NULL), 0);
+    for (int i = 0; i < 5000; i++) {
+        CHECK(open_as(3, "sub/secret", 0, READING, &fd) != E_OK);
+        CHECK(open_as(3, "sub/../../secret", 0, READING, &fd) != E_OK);
+        CHECK(SYS("path_unlink_file", 3, PATH, path(PATH, "sub/secret")) != E_OK);
+    }
+    __atomic_store_n(&swapping, false, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+    CHECK(host_has("secret"));
+    end();
+}
+
 TEST(wasi, nothing_outside_the_folder_can_be_made_or_removed)
 {
     static const char *const escapes[] = {"../new", "/tmp/new", "up/new", "sub/../../new", "proc/tmp/new"};
@@ -703,9 +742,17 @@ TEST(wasi, a_path_splits_at_its_last_slash)
         const char *parent, *name;
         bool folder;
     } rows[] = {
-        {"a", E_OK, ".", "a", false}, {"a/b", E_OK, "a", "b", false}, {"a/b//", E_OK, "a", "b", true}, {"a//b", E_OK, "a/", "b", false},
-        {"./a", E_OK, ".", "a", false}, {"../a", E_OK, "..", "a", false}, {".", E_INVAL, "", "", false}, {"a/.", E_INVAL, "", "", false},
-        {"..", E_NOTCAPABLE, "", "", false}, {"a/../", E_NOTCAPABLE, "", "", false}, {"...", E_OK, ".", "...", false},
+        {"a", E_OK, ".", "a", false},
+        {"a/b", E_OK, "a", "b", false},
+        {"a/b//", E_OK, "a", "b", true},
+        {"a//b", E_OK, "a/", "b", false},
+        {"./a", E_OK, ".", "a", false},
+        {"../a", E_OK, "..", "a", false},
+        {".", E_INVAL, "", "", false},
+        {"a/.", E_INVAL, "", "", false},
+        {"..", E_NOTCAPABLE, "", "", false},
+        {"a/../", E_NOTCAPABLE, "", "", false},
+        {"...", E_OK, ".", "...", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[64];

@@ -11,7 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXPORT(name) __attribute__((export_name(#name))) int name(void); int name(void)
+#define EXPORT(name)                                    \
+    __attribute__((export_name(#name))) int name(void); \
+    int name(void)
 #define MUST(cond) \
     if (!(cond))   \
     return __LINE__
