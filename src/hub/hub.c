@@ -20,13 +20,13 @@ struct hub {
     list subs;
     list waiters;
     record_pool *pool;
-    map *streams; /* by what their records share; a reference each */
+    map *streams;         /* by what their records share; a reference each */
     record *first, **end; /* published, waiting for their turn */
     bool handing_out;
-    bool sweep;        /* a subscriber left meanwhile */
-    uint64_t full;     /* subscribers with SUB_BLOCK that are full */
-    uint64_t handed;   /* references offered to subscribers: what their accounts must add up to */
-    hub_account left;  /* published, unread, and the accounts of subscribers that left */
+    bool sweep;       /* a subscriber left meanwhile */
+    uint64_t full;    /* subscribers with SUB_BLOCK that are full */
+    uint64_t handed;  /* references offered to subscribers: what their accounts must add up to */
+    hub_account left; /* published, unread, and the accounts of subscribers that left */
     uint64_t published_octets, lost;
 };
 

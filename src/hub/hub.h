@@ -29,8 +29,8 @@ weir_code hub_stream(record_stream **out, hub *h, const record_key *key, weir_er
 
 typedef struct sub_options {
     sub_policy policy;
-    uint64_t max_records; /* 0: SUB_RECORDS_DEFAULT */
-    uint64_t max_octets;  /* 0: SUB_OCTETS_DEFAULT */
+    uint64_t max_records;  /* 0: SUB_RECORDS_DEFAULT */
+    uint64_t max_octets;   /* 0: SUB_OCTETS_DEFAULT */
     sub_on_ready on_ready; /* may be NULL */
     void *arg;
 } sub_options;
@@ -62,7 +62,7 @@ typedef struct hub_waiter {
     void (*on_room)(void *arg);
     void *arg;
 } hub_waiter;
-void hub_wait(hub *h, hub_waiter *w);        /* no effect when it waits already */
+void hub_wait(hub *h, hub_waiter *w); /* no effect when it waits already */
 void hub_wait_cancel(hub_waiter *w);
 
 /* ---- Figures ---- */

@@ -321,7 +321,7 @@ TEST(hub, full_reader_that_leaves_lets_publishers_go_on)
 
 TEST(hub, new_survives_any_failed_allocation)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         hub *made = NULL;
         if (hub_new(&made, &err))

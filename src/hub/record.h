@@ -69,24 +69,26 @@ bytes record_stream_topic(const record_stream *s); /* NUL-terminated, too */
 bytes record_stream_type(const record_stream *s);  /* as given, not escaped; these too */
 bytes record_stream_source(const record_stream *s);
 bytes record_stream_identifier(const record_stream *s);
-bytes record_stream_parameters(const record_stream *s); /* a JSON object, keys in order */
+bytes record_stream_parameters(const record_stream *s);               /* a JSON object, keys in order */
 bool record_stream_connection(const record_stream *s, uint64_t *out); /* false: null */
-uint64_t record_stream_seq(const record_stream *s); /* the last one given; 0: none yet */
+uint64_t record_stream_seq(const record_stream *s);                   /* the last one given; 0: none yet */
 /* Goes on counting behind `seq`, for instance behind the last one in a history. Never goes back. */
 void record_stream_resume(record_stream *s, uint64_t seq);
 record_counts *record_stream_counts(record_stream *s);
 
 /* ---- Records ---- */
 
-typedef enum record_kind { RECORD_DATA, RECORD_GAP, RECORD_STATUS } record_kind;
+typedef enum record_kind { RECORD_DATA,
+                           RECORD_GAP,
+                           RECORD_STATUS } record_kind;
 
 /* Every cause of a gap: its name in the record. */
-#define RECORD_GAP_CAUSES(X)                                               \
-    X(DISCONNECTED, "disconnected") /* the venue's connection was away */  \
-    X(DROPPED, "dropped")           /* a queue before the hub was full */  \
-    X(SEQUENCE, "sequence")         /* the venue's numbers have a hole */  \
+#define RECORD_GAP_CAUSES(X)                                                \
+    X(DISCONNECTED, "disconnected") /* the venue's connection was away */   \
+    X(DROPPED, "dropped")           /* a queue before the hub was full */   \
+    X(SEQUENCE, "sequence")         /* the venue's numbers have a hole */   \
     X(RESTART, "restart")           /* the plugin's instance was renewed */ \
-    X(SILENCE, "silence")           /* nothing came when it should have */ \
+    X(SILENCE, "silence")           /* nothing came when it should have */  \
     X(SLOW_READER, "slow_reader")   /* this reader fell behind */
 typedef enum record_gap_cause {
 #define X(name, text) RECORD_GAP_##name,
@@ -124,13 +126,13 @@ typedef struct record {
     record_stream *stream;
     bytes line;
     bytes data;
-    uint64_t seq; /* 0: none */
+    uint64_t seq;                       /* 0: none */
     uint64_t ts_event, ts_recv, ts_out; /* of a gap: from, to, and when it was told */
     uint32_t refs;
-    uint8_t kind;       /* record_kind */
-    uint8_t state;      /* record_state, of a status */
-    uint8_t cause;      /* record_gap_cause, of a gap */
-    uint8_t size_class; /* of the block, for the pool */
+    uint8_t kind;        /* record_kind */
+    uint8_t state;       /* record_state, of a status */
+    uint8_t cause;       /* record_gap_cause, of a gap */
+    uint8_t size_class;  /* of the block, for the pool */
     struct record *next; /* while it waits in the hub or the pool */
 } record;
 

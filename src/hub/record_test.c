@@ -121,8 +121,7 @@ TEST(record, every_kind_is_valid_json)
     weir_error err = WEIR_ERROR_INIT;
     json doc;
     begin();
-    record_gap gap = {.cause = RECORD_GAP_SILENCE, .from_ns = UINT64_MAX, .to_ns = UINT64_MAX, .count = UINT64_MAX,
-                      .has_seq = true, .from_seq = UINT64_MAX, .to_seq = UINT64_MAX};
+    record_gap gap = {.cause = RECORD_GAP_SILENCE, .from_ns = UINT64_MAX, .to_ns = UINT64_MAX, .count = UINT64_MAX, .has_seq = true, .from_seq = UINT64_MAX, .to_seq = UINT64_MAX};
     record_stream_resume(stream, UINT64_MAX - 5);
     record *all[] = {
         record_new(stream, UINT64_MAX, UINT64_MAX, BYTES("[1,2]")),
@@ -238,7 +237,7 @@ TEST(record, outlives_stream_and_pool)
 
 TEST(record, without_memory_there_is_none_and_no_number_is_used)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         record_key key = {BYTES("t"), BYTES("s"), BYTES("i"), BYTES("{\"b\":\"\\u0031\",\"a\":2}"), false, 0};
         record_stream *s = NULL;

@@ -29,7 +29,10 @@
 
 typedef struct sub sub;
 
-typedef enum sub_policy { SUB_DROP_OLDEST, SUB_NEWEST_PER_TOPIC, SUB_DISCONNECT, SUB_BLOCK } sub_policy;
+typedef enum sub_policy { SUB_DROP_OLDEST,
+                          SUB_NEWEST_PER_TOPIC,
+                          SUB_DISCONNECT,
+                          SUB_BLOCK } sub_policy;
 
 #define SUB_OVERRUN 4
 
@@ -37,18 +40,18 @@ typedef enum sub_policy { SUB_DROP_OLDEST, SUB_NEWEST_PER_TOPIC, SUB_DISCONNECT,
 #define SUB_OCTETS_DEFAULT (64u << 20)
 
 /* Every reason why a subscriber did not get a record. */
-#define SUB_DROP_REASONS(X)                                               \
-    X(OLDEST, "oldest")             /* the queue was full */              \
-    X(REPLACED, "replaced")         /* a newer one of its stream came */  \
-    X(CUT, "disconnected")          /* did not fit, reader cut off */     \
-    X(OVERRUN, "overrun")           /* the publisher would not stop */    \
-    X(NOMEM, "out_of_memory")       /* the queue could not grow */        \
+#define SUB_DROP_REASONS(X)                                              \
+    X(OLDEST, "oldest")             /* the queue was full */             \
+    X(REPLACED, "replaced")         /* a newer one of its stream came */ \
+    X(CUT, "disconnected")          /* did not fit, reader cut off */    \
+    X(OVERRUN, "overrun")           /* the publisher would not stop */   \
+    X(NOMEM, "out_of_memory")       /* the queue could not grow */       \
     X(UNSUBSCRIBED, "unsubscribed") /* queued when the reader left */
 typedef enum sub_drop_reason {
 #define X(name, text) SUB_DROPPED_##name,
     SUB_DROP_REASONS(X)
 #undef X
-    SUB_DROPPED_REASONS
+        SUB_DROPPED_REASONS
 } sub_drop_reason;
 
 const char *sub_drop_reason_name(sub_drop_reason reason);
@@ -61,8 +64,8 @@ typedef struct sub_account {
     uint64_t dropped[SUB_DROPPED_REASONS];
     uint64_t queued;
     uint64_t queued_octets;
-    uint64_t gaps;        /* slow_reader records that were delivered */
-    uint64_t told;        /* the sum of their counts */
+    uint64_t gaps; /* slow_reader records that were delivered */
+    uint64_t told; /* the sum of their counts */
     uint64_t still_to_tell;
 } sub_account;
 

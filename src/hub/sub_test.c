@@ -427,7 +427,7 @@ TEST(sub, steady_state_allocates_nothing_under_any_policy)
 
 TEST(sub, every_failed_allocation_leaves_the_account_right)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         record_key key = {BYTES("t"), BYTES("s"), BYTES("i"), {NULL, 0}, false, 0};
         record_stream *st = NULL;

@@ -35,7 +35,7 @@ void topic_add_token(buf *out, bytes text)
 static int digit_value(char c)
 {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                                                  : -1;
+                                                                 : -1;
 }
 
 /* A token of letters: each '%' must be an escape that topic_add_token would have written. */

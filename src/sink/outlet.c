@@ -82,7 +82,8 @@ weir_code outlet_open(outlet *o, const sink_options *options, weir_error *err)
     const char *path = options->path;
     bool standard = path ? strcmp(path, "-") == 0 : options->fd < 0;
 
-    *o = (outlet){.fd = path ? 1 : options->fd < 0 ? 1 : options->fd};
+    *o = (outlet){.fd = path ? 1 : options->fd < 0 ? 1
+                                                   : options->fd};
     if (standard)
         snprintf(o->name, sizeof o->name, "stdout");
     else if (path)

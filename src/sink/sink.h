@@ -22,18 +22,18 @@
 typedef struct sink sink;
 
 typedef enum sink_result {
-    SINK_ACCEPTED, /* the sink has it; it is written or will be */
+    SINK_ACCEPTED,    /* the sink has it; it is written or will be */
     SINK_WOULD_BLOCK, /* not taken: ask again when sink_fd is writable */
-    SINK_ERROR,    /* not taken, and none will be: sink_why */
+    SINK_ERROR,       /* not taken, and none will be: sink_why */
 } sink_result;
 
 /* accepted = written + buffered + lost, at any moment. */
 typedef struct sink_account {
     uint64_t accepted;
-    uint64_t written;  /* the last octet went to the kernel (table: took its row) */
+    uint64_t written; /* the last octet went to the kernel (table: took its row) */
     uint64_t buffered;
-    uint64_t lost;     /* buffered when the other end went away */
-    uint64_t octets;   /* gone to the kernel */
+    uint64_t lost;   /* buffered when the other end went away */
+    uint64_t octets; /* gone to the kernel */
 } sink_account;
 
 /* What the host knows and the table's status line shows. */
@@ -42,15 +42,17 @@ typedef struct sink_figures {
     uint64_t started_mono_ns;
 } sink_figures;
 
-typedef enum sink_colour { SINK_COLOUR_AUTO, SINK_COLOUR_NEVER, SINK_COLOUR_ALWAYS } sink_colour;
+typedef enum sink_colour { SINK_COLOUR_AUTO,
+                           SINK_COLOUR_NEVER,
+                           SINK_COLOUR_ALWAYS } sink_colour;
 
 typedef struct sink_options {
     const char *path; /* "-" or NULL with fd < 0: stdout; else a file or a FIFO, created 0666 less umask */
     bool append;      /* a file: keep what is there */
     int fd;           /* used instead of path when >= 0 and path is NULL; stays the caller's */
     /* the table */
-    sink_colour colour; /* AUTO: on a terminal, unless NO_COLOR is set and not empty, or TERM is dumb */
-    unsigned columns, rows; /* 0: ask the terminal, else 80 by 24 */
+    sink_colour colour;                            /* AUTO: on a terminal, unless NO_COLOR is set and not empty, or TERM is dumb */
+    unsigned columns, rows;                        /* 0: ask the terminal, else 80 by 24 */
     void (*figures)(void *arg, sink_figures *out); /* may be NULL: the sink's own counts */
     void *figures_arg;
 } sink_options;
@@ -70,11 +72,11 @@ typedef struct sink_ops {
     /* Tries a last flush that does not wait, leaves the target as it was found, frees. */
     void (*close)(sink *s);
     void (*account)(const sink *s, sink_account *out);
-    int (*fd)(const sink *s);           /* to poll; -1: never blocks. May be NULL */
-    bool (*wants_write)(const sink *s); /* something is buffered that the kernel did not take. May be NULL */
-    uint64_t (*next_tick)(const sink *s); /* clock_mono of the next tick it wants, 0: none. May be NULL */
-    void (*tick)(sink *s, uint64_t mono_ns);                    /* may be NULL */
-    void (*resize)(sink *s, unsigned columns, unsigned rows);   /* 0, 0: ask the terminal. May be NULL */
+    int (*fd)(const sink *s);                                 /* to poll; -1: never blocks. May be NULL */
+    bool (*wants_write)(const sink *s);                       /* something is buffered that the kernel did not take. May be NULL */
+    uint64_t (*next_tick)(const sink *s);                     /* clock_mono of the next tick it wants, 0: none. May be NULL */
+    void (*tick)(sink *s, uint64_t mono_ns);                  /* may be NULL */
+    void (*resize)(sink *s, unsigned columns, unsigned rows); /* 0, 0: ask the terminal. May be NULL */
 } sink_ops;
 
 /* Every implementation's struct begins with this. */
@@ -84,8 +86,8 @@ struct sink {
 };
 
 /* The registry. */
-const sink_ops *sink_find(const char *name);   /* NULL: no such sink */
-const sink_ops *sink_each(size_t index);       /* NULL behind the last */
+const sink_ops *sink_find(const char *name); /* NULL: no such sink */
+const sink_ops *sink_each(size_t index);     /* NULL behind the last */
 
 /* `spec` is NAME, NAME:PATH or NAME:+PATH (append), for instance "ndjson", "ndjson:-", "ndjson:out.jsonl",
  * "ndjson:+out.jsonl", "table"; what it says of the target overrides `options` (may be NULL).
@@ -104,7 +106,10 @@ void sink_resize(sink *s, unsigned columns, unsigned rows);
 const weir_error *sink_why(const sink *s);
 
 /* Hop 8: moves up to `max` records from the queue to the sink, and flushes when the queue is empty. */
-typedef enum sink_progress { SINK_DONE, SINK_MORE, SINK_BLOCKED, SINK_FAILED } sink_progress;
+typedef enum sink_progress { SINK_DONE,
+                             SINK_MORE,
+                             SINK_BLOCKED,
+                             SINK_FAILED } sink_progress;
 sink_progress sink_drain(sink *s, sub *from, size_t max);
 
 #endif

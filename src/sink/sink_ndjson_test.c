@@ -1,6 +1,6 @@
 /* Lines to pipes and files: nothing lost, nothing doubled, whatever the reader does. */
 #include "hub/hub.h"
-#include "sink/sink.h"
+#include "sink/sink_impl.h"
 #include "tests/lib/test.h"
 
 #include <errno.h>
@@ -166,6 +166,27 @@ TEST(ndjson, the_pipe_of_others_stays_as_it_was)
     end(k);
     CHECK(fcntl(p[1], F_GETFD) >= 0); /* and open */
     close(p[0]);
+    close(p[1]);
+}
+
+/* Another user's terminal cannot be opened again: then room is asked for before each piece. */
+TEST(ndjson, outlet_that_must_poll_never_waits)
+{
+    weir_error why = WEIR_ERROR_INIT;
+    char piece[8192] = {0}, back[1 << 20];
+    size_t sent = 0;
+    int p[2];
+    CHECK(pipe(p) == 0);
+    outlet o = {.fd = p[1], .way = OUTLET_POLLED, .name = "straw"};
+    for (ssize_t n; (n = outlet_write(&o, bytes_make(piece, sizeof piece), &why)) != 0; sent += (size_t)n)
+        CHECK(n > 0);
+    CHECK(sent > 0);
+    CHECK_UINT(read(p[0], back, sizeof back), sent);
+    CHECK(outlet_write(&o, BYTES("x"), &why) == 1);
+    close(p[0]);
+    CHECK(outlet_write(&o, BYTES("x"), &why) == -1);
+    CHECK_TEXT(why.text, "'straw': its reader has gone");
+    outlet_close(&o);
     close(p[1]);
 }
 

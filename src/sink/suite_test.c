@@ -17,7 +17,8 @@ static char folder[64], path[128];
 static void begin(void)
 {
     weir_error err = WEIR_ERROR_INIT;
-    record_key key = {BYTES("trades\x1b[2J"), BYTES("woox"), BYTES("\x1b]0;x\x07" "BTC\n\xE2\x80\xAE"),
+    record_key key = {BYTES("trades\x1b[2J"), BYTES("woox"), BYTES("\x1b]0;x\x07"
+                                                                   "BTC\n\xE2\x80\xAE"),
                       BYTES("{\"timeframe\":\"\\u001b[31m\"}"), false, 0};
     record_gap gap = {.cause = RECORD_GAP_DISCONNECTED};
 
@@ -59,13 +60,14 @@ static void adds_up(const sink *k)
     CHECK(sink_account_adds_up(&a));
 }
 
-#define FOR_EACH_SINK(ops) \
+#define FOR_EACH_SINK(ops)                              \
     for (size_t i_ = 0; i_ == 0 || sink_each(i_); i_++) \
         for (const sink_ops *ops = sink_each(i_); ops; ops = NULL)
 
 TEST(suite, registry_names_are_unique_and_found)
 {
-    FOR_EACH_SINK(ops) {
+    FOR_EACH_SINK(ops)
+    {
         CHECK(sink_find(ops->name) == ops);
         CHECK(ops->help && *ops->help);
         CHECK(ops->open && ops->write && ops->flush && ops->close && ops->account);
@@ -87,7 +89,8 @@ TEST(suite, unknown_sink_is_refused_with_the_list)
 TEST(suite, target_that_cannot_be_is_refused_with_its_name)
 {
     begin();
-    FOR_EACH_SINK(ops) {
+    FOR_EACH_SINK(ops)
+    {
         weir_error err = WEIR_ERROR_INIT;
         char spec[200];
         sink *k = NULL;
@@ -118,7 +121,8 @@ TEST(suite, target_that_cannot_be_is_refused_with_its_name)
 TEST(suite, sink_without_records_closes_quietly)
 {
     begin();
-    FOR_EACH_SINK(ops) {
+    FOR_EACH_SINK(ops)
+    {
         sink *k = open_path(ops, path);
         CHECK_INT(sink_flush(k), SINK_ACCEPTED);
         CHECK(!sink_wants_write(k));
@@ -131,7 +135,8 @@ TEST(suite, sink_without_records_closes_quietly)
 
 TEST(suite, all_records_are_accepted_and_written)
 {
-    FOR_EACH_SINK(ops) {
+    FOR_EACH_SINK(ops)
+    {
         begin();
         sink *k = open_path(ops, path);
         CHECK_INT(sink_drain(k, reader, 5), SINK_MORE);
@@ -149,7 +154,8 @@ TEST(suite, all_records_are_accepted_and_written)
 
 TEST(suite, no_control_character_of_a_guest_reaches_the_outside)
 {
-    FOR_EACH_SINK(ops) {
+    FOR_EACH_SINK(ops)
+    {
         weir_error err = WEIR_ERROR_INIT;
         buf out;
         begin();
@@ -168,7 +174,8 @@ TEST(suite, no_control_character_of_a_guest_reaches_the_outside)
 
 TEST(suite, reader_that_went_away_never_kills_the_process)
 {
-    FOR_EACH_SINK(ops) {
+    FOR_EACH_SINK(ops)
+    {
         weir_error err = WEIR_ERROR_INIT;
         sink_options o = SINK_OPTIONS_INIT;
         sink *k = NULL;
@@ -191,10 +198,11 @@ TEST(suite, reader_that_went_away_never_kills_the_process)
 
 TEST(suite, sink_survives_any_failed_allocation)
 {
-    FOR_EACH_SINK(ops) {
+    FOR_EACH_SINK(ops)
+    {
         begin();
         record *r = sub_next(reader);
-        FAULT_SWEEP (alloc) {
+        FAULT_SWEEP(alloc) {
             weir_error err = WEIR_ERROR_INIT;
             char spec[200];
             sink *k = NULL;

@@ -304,7 +304,10 @@ static void reason_line(screen *s, const table_row *worst)
 
 /* ---- Sections ---- */
 
-enum { CELL_SYMBOL = -1, CELL_TIMEFRAME = -2, CELL_COUNT = -3, CELL_AGE = -4 };
+enum { CELL_SYMBOL = -1,
+       CELL_TIMEFRAME = -2,
+       CELL_COUNT = -3,
+       CELL_AGE = -4 };
 
 typedef struct view {
     const char *title;

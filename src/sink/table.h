@@ -18,10 +18,10 @@
 
 typedef struct table_row {
     record_stream *stream;
-    record *last;   /* the newest data record, or NULL */
+    record *last;      /* the newest data record, or NULL */
     uint64_t read_seq; /* of the one that the cells show */
-    record *status; /* the newest status record, or NULL */
-    uint64_t count; /* data records */
+    record *status;    /* the newest status record, or NULL */
+    uint64_t count;    /* data records */
     uint8_t section;
     int8_t direction; /* of the price's last change: -1, 0, 1 */
     book book;        /* of an order book's row */
@@ -50,7 +50,9 @@ void table_render(table *t, buf *out, const sink_figures *figures, unsigned colu
 
 /* ---- table_row.c, for table.c: what a type of stream shows ---- */
 
-typedef enum table_align { ALIGN_LEFT, ALIGN_RIGHT, ALIGN_DECIMAL } table_align;
+typedef enum table_align { ALIGN_LEFT,
+                           ALIGN_RIGHT,
+                           ALIGN_DECIMAL } table_align;
 
 typedef struct table_column {
     const char *title;
@@ -61,7 +63,7 @@ typedef struct table_column {
 
 typedef struct table_section {
     const char *title;
-    const char *types[4]; /* stream types, NULL-ended; none: all others */
+    const char *types[4];                  /* stream types, NULL-ended; none: all others */
     table_column columns[TABLE_CELLS + 1]; /* ended by a NULL title */
     /* Reads one record's data into the cells; what it does not have leaves its cell as it was. */
     void (*read)(table_row *row, json data, uint64_t real_ns);

@@ -157,7 +157,10 @@ static void read_other(table_row *row, json data, uint64_t real_ns)
     table_set_cell(row->cells[0], data.raw);
 }
 
-#define END {NULL, ALIGN_LEFT, 0, false}
+#define END                        \
+    {                              \
+        NULL, ALIGN_LEFT, 0, false \
+    }
 
 /* clang-format off */
 const table_section table_sections[TABLE_SECTIONS] = {

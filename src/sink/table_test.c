@@ -251,7 +251,8 @@ TEST(table, price_is_green_after_a_rise_and_red_after_a_fall)
     begin();
     t.colour = true;
     data("trades", "BTC", "", 0, "{\"price\":9,\"side\":\"buy\"}");
-    CHECK_HAS(screen(80, 23), "\nBTC     " "    9  \x1b[32mbuy\x1b[0m");
+    CHECK_HAS(screen(80, 23), "\nBTC     "
+                              "    9  \x1b[32mbuy\x1b[0m");
     data("trades", "BTC", "", 0, "{\"price\":10,\"side\":\"sell\"}");
     CHECK_HAS(screen(80, 23), "\nBTC        \x1b[32m10\x1b[0m  \x1b[31msell\x1b[0m");
     data("trades", "BTC", "", 0, "{\"price\":10.0,\"side\":\"sell\"}"); /* the same price keeps its colour */
@@ -266,7 +267,8 @@ TEST(table, guests_text_cannot_reach_the_terminal_raw)
 {
     begin();
     data("trades", "\x1b[2JX", "{\"timeframe\":\"\\u0007\"}", 0, "{\"price\":\"\\u001b[31m1\",\"side\":\"a\\nb\"}");
-    data("news", "n", "", 0, "\"\xC2\x9B" "31m\"");
+    data("news", "n", "", 0, "\"\xC2\x9B"
+                             "31m\"");
     status("trades", "\x1b[2JX", RECORD_FAILED, "\x1b]0;title\x07 \n");
     for (const char *at = screen(200, 23); *at; at++)
         CHECK(*at == '\n' || (unsigned char)*at >= 0x20);
@@ -294,7 +296,7 @@ TEST(table, data_that_makes_no_sense_leaves_the_row_as_it_was)
 
 TEST(table, without_memory_records_are_not_shown_and_nothing_breaks)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         record_key key = {BYTES("trades"), BYTES("woox"), BYTES("BTC"), {NULL, 0}, false, 0};
         record_stream *s = NULL;

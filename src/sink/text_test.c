@@ -44,9 +44,13 @@ TEST(text, long_text_is_cut_with_an_ellipsis)
 
 TEST(text, characters_without_a_column_are_shown)
 {
-    check_put("a\xE2\x80\xAE" "b", 9, "a?b", 3);  /* right-to-left override */
-    check_put("a\xE2\x80\x8B" "b", 9, "a?b", 3);  /* zero width space */
-    check_put("a\xCC\x81", 9, "a?", 2);           /* combining accent */
+    check_put("a\xE2\x80\xAE"
+              "b",
+              9, "a?b", 3); /* right-to-left override */
+    check_put("a\xE2\x80\x8B"
+              "b",
+              9, "a?b", 3);             /* zero width space */
+    check_put("a\xCC\x81", 9, "a?", 2); /* combining accent */
 }
 
 TEST(text, decimals_are_measured_from_the_point)
