@@ -53,16 +53,16 @@ static void row(const char *what, double ours, double bare, double aim)
 }
 
 /* The best of ROUNDS runs of `body`, which does `count` things, in ns for one. */
-#define BEST(count, body)                                                 \
-    ({                                                                    \
-        double best_ = 1e18;                                              \
-        for (int round_ = 0; round_ < ROUNDS; round_++) {                 \
-            double start_ = now_ns();                                     \
-            body;                                                         \
-            double took_ = (now_ns() - start_) / (double)(count);         \
-            best_ = took_ < best_ ? took_ : best_;                        \
-        }                                                                 \
-        best_;                                                            \
+#define BEST(count, body)                                         \
+    ({                                                            \
+        double best_ = 1e18;                                      \
+        for (int round_ = 0; round_ < ROUNDS; round_++) {         \
+            double start_ = now_ns();                             \
+            body;                                                 \
+            double took_ = (now_ns() - start_) / (double)(count); \
+            best_ = took_ < best_ ? took_ : best_;                \
+        }                                                         \
+        best_;                                                    \
     })
 
 /* ---- Ours ---- */
@@ -137,10 +137,11 @@ static costs measure_ours(void)
     c.call = BEST(200000, call_zero(200000));
     c.park = BEST(200000, call_with("parks", 200000));
     instance_free(self);
-    c.instance = BEST(1000, for (int k = 0; k < 1000; k++) {
-        if (!instance_new(&self, l, NULL, NULL, &err))
-            instance_free(self);
-    });
+    c.instance = BEST(
+        1000, for (int k = 0; k < 1000; k++) {
+            if (!instance_new(&self, l, NULL, NULL, &err))
+                instance_free(self);
+        });
     linked_free(l);
     module_unref(m);
     engine_free(e);

@@ -216,7 +216,8 @@ static int by_last_use(const void *a, const void *b)
     const cached *x = a, *y = b;
     if (x->used.tv_sec != y->used.tv_sec)
         return x->used.tv_sec < y->used.tv_sec ? 1 : -1;
-    return x->used.tv_nsec < y->used.tv_nsec ? 1 : x->used.tv_nsec > y->used.tv_nsec ? -1 : 0;
+    return x->used.tv_nsec < y->used.tv_nsec ? 1 : x->used.tv_nsec > y->used.tv_nsec ? -1
+                                                                                     : 0;
 }
 
 /* Adds one entry of the folder to the list, or removes it if it is an old leftover. */

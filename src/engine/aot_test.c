@@ -352,7 +352,7 @@ TEST(aot, loading_survives_any_failed_allocation)
 {
     rig r;
     rig_init(&r);
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         module *m = NULL;
         cache_result cached;

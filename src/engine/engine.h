@@ -68,13 +68,17 @@ typedef struct engine_options {
 
 /* WEIR_SYSTEM: the kernel refuses the address space; the text says which limit to raise. */
 weir_code engine_new(engine **out, const engine_options *options, weir_error *err);
-void engine_free(engine *e); /* after everything that came from it */
+void engine_free(engine *e);               /* after everything that came from it */
 uint32_t engine_capacity(const engine *e); /* live instances at most */
 const char *engine_name(void);             /* "wasmtime 48.0.8" */
 
 /* ---- Module ---- */
 
-typedef enum extern_kind { EXTERN_FUNC, EXTERN_MEMORY, EXTERN_GLOBAL, EXTERN_TABLE, EXTERN_OTHER } extern_kind;
+typedef enum extern_kind { EXTERN_FUNC,
+                           EXTERN_MEMORY,
+                           EXTERN_GLOBAL,
+                           EXTERN_TABLE,
+                           EXTERN_OTHER } extern_kind;
 
 typedef struct module_extern {
     bytes module; /* imports only */
@@ -92,7 +96,9 @@ weir_code module_compile(module **out, engine *e, bytes wasm, weir_error *err);
  * others may write there): mapped in under a millisecond when known, compiled and stored otherwise.
  * A corrupt, foreign or stale file is compiled anew, never trusted. A cache that cannot be written
  * (no disk) is not an error: *cached says what happened, and the log says why. */
-typedef enum cache_result { CACHE_HIT, CACHE_STORED, CACHE_OFF } cache_result;
+typedef enum cache_result { CACHE_HIT,
+                            CACHE_STORED,
+                            CACHE_OFF } cache_result;
 weir_code module_load(module **out, engine *e, bytes wasm, const char *folder, cache_result *cached, weir_error *err);
 
 module *module_ref(module *m);
@@ -132,8 +138,9 @@ typedef struct instance_limits {
     uint32_t max_elements; /* of a table; 0: 1,000,000 */
 } instance_limits;
 
-/* Instantiates. A start section runs here, on a fiber, with *out set already; it must not park. WEIR_LIMIT: the pool or
- * the machine's mappings are used up. WEIR_TRAPPED: the start section trapped. */
+/* Instantiates. A start section runs here, on a fiber, with *out set already (its imports may want
+ * it); it must not park, and is stopped after 400 ticks. WEIR_LIMIT: the pool or the machine's
+ * mappings are used up. WEIR_TRAPPED: the start section trapped. */
 weir_code instance_new(instance **out, linked *l, const instance_limits *limits, void *guest, weir_error *err);
 
 /* Ends it in any state but running: a parked guest is unwound first (its instance_park answers a
@@ -157,12 +164,14 @@ void *instance_at(instance *i, uint32_t at, uint64_t len);
 
 /* ---- Calls ---- */
 
-typedef enum run_state { RUN_DONE, RUN_PARKED, RUN_YIELDED } run_state;
+typedef enum run_state { RUN_DONE,
+                         RUN_PARKED,
+                         RUN_YIELDED } run_state;
 
 typedef enum outcome_kind {
     OUTCOME_RETURNED,
-    OUTCOME_TRAPPED,   /* text: reason; trace: the guest's back-trace */
-    OUTCOME_EXITED,    /* by trap_exit; code */
+    OUTCOME_TRAPPED, /* text: reason; trace: the guest's back-trace */
+    OUTCOME_EXITED,  /* by trap_exit; code */
     OUTCOME_CANCELLED,
 } outcome_kind;
 

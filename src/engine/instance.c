@@ -24,6 +24,7 @@ static_assert(sizeof(value) == sizeof(wasmtime_val_raw_t) && _Alignof(value) == 
               "host functions read Wasmtime's arrays of values");
 static_assert(sizeof(wasmtime_func_t) == sizeof((func *)0)->handle, "a func holds Wasmtime's");
 
+#define START_TICKS 400                  /* the most that a start section may take, whatever on_slice says: nobody can cancel it */
 #define HOST_RESERVE ((size_t)256 << 10) /* stack that a nested call leaves to host functions below it */
 
 typedef enum state {
@@ -41,6 +42,7 @@ struct instance {
     bool cancelling; /* the fiber is being unwound; nothing may suspend it */
     bool quitting;   /* the idle fiber shall end */
     bool starting;   /* its start section runs, on a fiber of its own */
+    int start_ticks;
     wasmtime_context_t *cx;
     wasmtime_call_future_t *fiber; /* NULL before the first call and after a cancel */
     seat *seat;
@@ -188,7 +190,9 @@ static wasmtime_error_t *on_epoch(wasmtime_context_t *cx, void *data, uint64_t *
     instance *i = data;
     *delta = 1;
     *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
-    slice_verdict verdict = i->cancelling ? SLICE_KILL : i->on_slice ? i->on_slice(i->guest) : SLICE_YIELD;
+    bool too_long = i->cancelling || (i->starting && ++i->start_ticks > START_TICKS);
+    slice_verdict verdict = too_long ? SLICE_KILL : i->on_slice ? i->on_slice(i->guest)
+                                                                : SLICE_YIELD;
     if (verdict == SLICE_KILL) {
         trap_free(i->raised);
         i->raised = trap_with_kind(TRAP_INTERRUPT, "interrupted: its time is up");

@@ -21,9 +21,7 @@ typedef struct place {
 /* (wasm_valtype_kind ends the process at a vector.) */
 static char letter(const wasm_valtype_t *type)
 {
-    static const char letters[] = {[WASMTIME_VALTYPE_KIND_I32] = 'i', [WASMTIME_VALTYPE_KIND_I64] = 'I',
-                                   [WASMTIME_VALTYPE_KIND_F32] = 'f', [WASMTIME_VALTYPE_KIND_F64] = 'F',
-                                   [WASMTIME_VALTYPE_KIND_V128] = 'V'};
+    static const char letters[] = {[WASMTIME_VALTYPE_KIND_I32] = 'i', [WASMTIME_VALTYPE_KIND_I64] = 'I', [WASMTIME_VALTYPE_KIND_F32] = 'f', [WASMTIME_VALTYPE_KIND_F64] = 'F', [WASMTIME_VALTYPE_KIND_V128] = 'V'};
     wasmtime_valtype_t v;
     wasmtime_valtype_new(type, &v);
     char c = v.kind < sizeof letters ? letters[v.kind] : 'r';
@@ -62,10 +60,18 @@ static void describe(module_extern *x, const wasm_externtype_t *type)
         x->kind = EXTERN_FUNC;
         functype_text(x->type, wasm_externtype_as_functype_const(type));
         break;
-    case WASM_EXTERN_MEMORY: x->kind = EXTERN_MEMORY; break;
-    case WASM_EXTERN_GLOBAL: x->kind = EXTERN_GLOBAL; break;
-    case WASM_EXTERN_TABLE: x->kind = EXTERN_TABLE; break;
-    default: x->kind = EXTERN_OTHER; break;
+    case WASM_EXTERN_MEMORY:
+        x->kind = EXTERN_MEMORY;
+        break;
+    case WASM_EXTERN_GLOBAL:
+        x->kind = EXTERN_GLOBAL;
+        break;
+    case WASM_EXTERN_TABLE:
+        x->kind = EXTERN_TABLE;
+        break;
+    default:
+        x->kind = EXTERN_OTHER;
+        break;
     }
 }
 

@@ -19,7 +19,7 @@ struct trap {
     trap_kind kind;
     bool exits;
     int32_t exit_code;
-    char *trace; /* NULL until the guest's frames are known */
+    char *trace;      /* NULL until the guest's frames are known */
     const char *text; /* lies behind */
 };
 
