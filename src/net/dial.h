@@ -9,7 +9,7 @@
 typedef struct dialer dialer;
 
 typedef struct dialer_options {
-    const char *ca_file;   /* PEM; NULL: the system's */
+    const char *ca_file;    /* PEM; NULL: the system's */
     const char *user_agent; /* NULL: "weir/VERSION" */
     bool no_proxy;          /* ignore http_proxy and friends */
     uint32_t connect_ms;    /* 0: 10,000 */

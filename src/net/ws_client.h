@@ -28,10 +28,10 @@ typedef struct ws_client_options {
     const http_header *headers;
     size_t header_count;
     bytes subprotocol;
-    const targets *targets;
-    uint64_t max_message; /* 0: 16 MiB */
-    bool no_deflate;      /* do not offer permessage-deflate */
-    uint32_t connect_ms;  /* name, TCP, TLS and upgrade together; 0: 10,000 */
+    const targets *targets; /* outlives the socket's opening; NULL: no URL check, but addresses are still checked */
+    uint64_t max_message;   /* 0: 16 MiB */
+    bool no_deflate;        /* do not offer permessage-deflate */
+    uint32_t connect_ms;    /* name, TCP, TLS and upgrade together; 0: 10,000 */
 } ws_client_options;
 
 weir_code ws_open(ws_client **out, dialer *d, const ws_client_options *options,
