@@ -410,6 +410,11 @@ run_state guest_step(guest *g)
         c->stepping = true;
         run_state state = instance_resume(g->inst);
         c->stepping = false;
+        if (state != RUN_DONE && c->cancel_code) { /* cancelled meanwhile by what it called, and now it waits */
+            instance_cancel(g->inst);
+            result_stopped(c, c->cancel_code, c->cancel_text);
+            break;
+        }
         if (state != RUN_DONE)
             return state;
         c->entered = false;
@@ -437,7 +442,7 @@ void guest_cancel(guest *g, weir_code why, const char *text)
     c->cancel_code = why;
     snprintf(c->cancel_text, sizeof c->cancel_text, "%s", text ? text : "cancelled");
     if (c->stepping)
-        return; /* it runs now: whoever asks says SLICE_KILL, and guest_step comes back with this reason */
+        return; /* it runs now: SLICE_KILL or its next wait ends it, and guest_step comes back with this reason */
     bool entered = c->entered;
     if (entered)
         instance_cancel(g->inst);

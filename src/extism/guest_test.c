@@ -455,6 +455,81 @@ TEST(guest, a_nested_call_leaves_the_outer_one_as_it_was)
     test_guest_free(&t);
 }
 
+/* ---- Long calls ---- */
+
+static trap *import_exchange(void *env, void *self, value *v)
+{
+    (void)env;
+    guest *g = self;
+    char answer[300];
+    uint64_t request = v[0].u64;
+    bytes text;
+    if (!guest_block(g, request, &text))
+        return guest_trap(g, "exchange: no block at %llu", (unsigned long long)request);
+    memset(answer, 'a' + text.at[0] % 20, sizeof answer);
+    kernel_request_done(g->kernel, request);
+    return guest_reply(g, bytes_make(answer, sizeof answer), v);
+}
+
+static trap *import_cancel(void *env, void *self, value *v)
+{
+    (void)env, (void)v;
+    guest_cancel(self, WEIR_CANCELLED, "it asked for it");
+    return NULL;
+}
+
+static void bind_exchange(const module_extern *import, binding *out)
+{
+    if (bytes_is(import->name, "exchange"))
+        *out = (binding){.fn = import_exchange, .type = "I(I)"};
+    if (bytes_is(import->name, "cancel"))
+        *out = (binding){.fn = import_cancel, .type = "()"};
+}
+
+TEST(guest, a_call_of_many_messages_stays_small)
+{
+    test_more_imports = bind_exchange;
+    /* for each message: a request of 100 octets, the reply's length, the request freed now and then */
+    test_guest t = test_guest_new(
+        "(module (import \"env\" \"exchange\" (func $exchange (param i64) (result i64)))"
+        " (import \"extism:host/env\" \"alloc\" (func $alloc (param i64) (result i64)))"
+        " (import \"extism:host/env\" \"free\" (func $free (param i64)))"
+        " (import \"extism:host/env\" \"length\" (func $length (param i64) (result i64)))"
+        " (func (export \"stream\") (result i32) (local $i i32) (local $q i64) (local $r i64)"
+        "  (loop $next"
+        "   (local.set $q (call $alloc (i64.const 100)))"
+        "   (local.set $r (call $exchange (local.get $q)))"
+        "   (if (i32.and (local.get $i) (i32.const 1)) (then (call $free (local.get $q)) (call $free (local.get $q))))"
+        "   (if (i64.ne (call $length (local.get $r)) (i64.const 300)) (then (return (i32.const 1))))"
+        "   (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 200000))))"
+        "  (i32.const 0)))",
+        "");
+    expect(&t, "stream", WEIR_OK, 0, "", "");
+    CHECK_UINT(kernel_size(t.g->kernel), 16 * 65536);
+    CHECK(kernel_used(t.g->kernel) < 10000);
+    test_more_imports = NULL;
+    test_guest_free(&t);
+}
+
+TEST(guest, a_call_cancelled_from_inside_ends_at_its_next_wait)
+{
+    test_more_imports = bind_exchange;
+    test_guest t = test_guest_new(
+        "(module (import \"env\" \"cancel\" (func $cancel))"
+        " (import \"wasi_snapshot_preview1\" \"poll_oneoff\" (func $poll (param i32 i32 i32 i32) (result i32)))"
+        " (memory (export \"memory\") 1)" SLEEP
+        " (func (export \"nap\") (call $cancel) (call $sleep)))",
+        "");
+    test_parks = true;
+    guest_call(t.g, "nap", BYTES(""));
+    CHECK_INT(guest_step(t.g), RUN_DONE);
+    CHECK_INT(guest_result(t.g)->code, WEIR_CANCELLED);
+    CHECK_TEXT(guest_result(t.g)->why, "it asked for it");
+    test_parks = false;
+    test_more_imports = NULL;
+    test_guest_free(&t);
+}
+
 /* ---- Cost, faults ---- */
 
 TEST(guest, a_call_allocates_nothing)

@@ -212,6 +212,8 @@ static void block_release(kernel *k, uint32_t id)
         list_cut(k, &k->done, id);
     if (id == k->last_reply)
         k->last_reply = 0;
+    if (id == k->last_request)
+        k->last_request = 0;
     k->used -= b->used;
     k->active--;
 
@@ -328,13 +330,23 @@ bytes kernel_block(kernel *k, uint64_t offset)
     return id ? bytes_make(k->base + offset, block_at(k, id)->used) : bytes_make("", 0);
 }
 
-void kernel_request_done(kernel *k, uint64_t offset)
+/* Both kinds wait one turn: what was handed over last may still be freed by the guest, and must not
+ * have become another block by then. */
+static void done_put(kernel *k, uint32_t id)
 {
-    uint32_t id = block_find(k, offset);
     if (!id || block_at(k, id)->state != BLOCK_ACTIVE)
         return;
     block_at(k, id)->state = BLOCK_DONE;
     list_put(k, &k->done, id);
+}
+
+void kernel_request_done(kernel *k, uint64_t offset)
+{
+    uint32_t id = block_find(k, offset);
+    if (!id || id == k->last_request)
+        return;
+    done_put(k, k->last_request);
+    k->last_request = id;
 }
 
 void kernel_reply_given(kernel *k, uint64_t offset)
@@ -342,8 +354,7 @@ void kernel_reply_given(kernel *k, uint64_t offset)
     uint32_t id = block_find(k, offset);
     if (!id || id == k->last_reply)
         return;
-    if (k->last_reply)
-        kernel_request_done(k, block_at(k, k->last_reply)->start);
+    done_put(k, k->last_reply);
     k->last_reply = id;
 }
 
@@ -396,7 +407,7 @@ void kernel_reset(kernel *k)
     k->bump = k->used = k->active = 0;
     k->fresh_until = FRESH;
     k->input_seen = false;
-    k->block_top = k->spare_ids = k->first = k->last = k->done = k->last_reply = 0;
+    k->block_top = k->spare_ids = k->first = k->last = k->done = k->last_request = k->last_reply = 0;
     k->slots = (kernel_slots){0};
 }
 

@@ -7,9 +7,10 @@
  * octets at a time), then alloc and length.
  *
  * Long calls. A call that streams for days must not grow: kernel_request_done and
- * kernel_reply_given mark blocks that the guest no longer needs; they are recycled at the next alloc,
- * never earlier, and not while a call has made less than 8 KiB of blocks. A guest may free them
- * itself, once or twice; blocks named by output_set and error_set stay until the call ends. */
+ * kernel_reply_given mark blocks that the guest no longer needs. The last of each kind stays; those
+ * before are recycled at the next alloc, and not while a call has made less than 8 KiB of blocks.
+ * The guest may free them itself, once or twice. What output_set and error_set name stays until
+ * the call ends. */
 #ifndef EXTISM_KERNEL_H
 #define EXTISM_KERNEL_H
 
@@ -57,8 +58,8 @@ kernel_slots kernel_save(kernel *k);
 void kernel_restore(kernel *k, kernel_slots slots);
 
 /* Recycling inside a long call. */
-void kernel_request_done(kernel *k, uint64_t offset); /* the host function that got it has returned */
-void kernel_reply_given(kernel *k, uint64_t offset);  /* reusable from the next host call's reply on */
+void kernel_request_done(kernel *k, uint64_t offset); /* a host function is through with its argument */
+void kernel_reply_given(kernel *k, uint64_t offset);  /* this block is what it answers */
 
 uint64_t kernel_used(kernel *k);        /* octets in active blocks */
 uint64_t kernel_block_count(kernel *k); /* active blocks */

@@ -46,7 +46,7 @@ struct kernel {
     uint32_t spare_ids;   /* ids of merged blocks, linked by next */
     uint32_t first, last; /* by address */
     uint32_t done;        /* list of BLOCK_DONE */
-    uint32_t last_reply;
+    uint32_t last_request, last_reply;
     uint64_t free_map[KERNEL_CLASSES / 64];
     uint32_t free_heads[KERNEL_CLASSES];
 
