@@ -74,7 +74,7 @@ bool conn_flush(conn *c)
 {
     bool moved = false;
     for (bytes next = conn_next_out(c); next.len && !c->failed; next = conn_next_out(c)) {
-        long n = transport_write(c, next.at, next.len);
+        long n = server_tls_write(c, next.at, next.len);
         if (n == TRANSPORT_FAILED)
             c->failed = true;
         if (n < 0)
@@ -107,7 +107,7 @@ static void conn_linger(conn *c)
 {
     if (c->ws)
         socket_gone(c);
-    transport_goodbye(c);
+    server_tls_goodbye(c);
     c->lingering = true;
     timer_after(&c->deadline, SERVER_LINGER_NS);
 }
@@ -162,7 +162,7 @@ static void conn_read(conn *c)
     char *scratch = c->server->scratch;
     for (int i = 0; i < READS_PER_TURN && conn_reads(c) && !c->failed; i++) {
         bool socket = c->ws && !c->closing && !c->lingering;
-        long n = socket ? socket_read(c) : transport_read(c, scratch, SERVER_SCRATCH);
+        long n = socket ? socket_read(c) : server_tls_read(c, scratch, SERVER_SCRATCH);
         if (n == TRANSPORT_AGAIN)
             return;
         if (n == TRANSPORT_FAILED) {
@@ -254,7 +254,7 @@ static void conn_new(server *s, int fd, const struct sockaddr_storage *from)
     list_push(&s->conns, &c->node);
     s->conn_count++;
     http_begin(c);
-    if (io_open(&c->io, s->loop, fd, conn_on_io, c, NULL) || (s->tls && !transport_secure(c)) || io_want(c->io, IO_READ)) {
+    if (io_open(&c->io, s->loop, fd, conn_on_io, c, NULL) || (s->tls && !server_tls_secure(c)) || io_want(c->io, IO_READ)) {
         conn_free(c);
         return;
     }
@@ -360,7 +360,7 @@ weir_code server_new(server **out, loop *l, const server_options *options, weir_
     s->scratch = malloc(SERVER_SCRATCH);
     if (!s->scratch)
         error_set(err, WEIR_NOMEM, "server: out of memory");
-    else if (o->cert_file && transport_context(&s->tls, o->cert_file, o->key_file ? o->key_file : o->cert_file, err))
+    else if (o->cert_file && server_tls_context(&s->tls, o->cert_file, o->key_file ? o->key_file : o->cert_file, err))
         error_wrap(err, "server");
     else if (!server_listen(s, err)) {
         o->address = o->cert_file = o->key_file = NULL; /* the caller's; not looked at again */

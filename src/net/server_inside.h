@@ -67,11 +67,11 @@ size_t conn_queued(const conn *c); /* octets not yet taken by the kernel */
 /* server_tls.c */
 #define TRANSPORT_AGAIN (-1)
 #define TRANSPORT_FAILED (-2)
-weir_code transport_context(SSL_CTX **out, const char *cert_file, const char *key_file, weir_error *err);
-bool transport_secure(conn *c); /* puts TLS on a fresh connection; false when out of memory */
-long transport_read(conn *c, char *at, size_t len); /* octets, 0: the peer has closed, or TRANSPORT_* */
-long transport_write(conn *c, const char *at, size_t len);
-void transport_goodbye(conn *c); /* tells the peer that nothing follows */
+weir_code server_tls_context(SSL_CTX **out, const char *cert_file, const char *key_file, weir_error *err);
+bool server_tls_secure(conn *c); /* puts TLS on a fresh connection; false when out of memory */
+long server_tls_read(conn *c, char *at, size_t len); /* octets, 0: the peer has closed, or TRANSPORT_* */
+long server_tls_write(conn *c, const char *at, size_t len);
+void server_tls_goodbye(conn *c); /* tells the peer that nothing follows */
 
 /* server_http.c */
 void http_begin(conn *c);                           /* a fresh connection */
@@ -86,7 +86,7 @@ bool server_header_at(const server_request *r, const char *name, size_t nth, byt
 
 /* server_ws.c */
 void socket_feed(conn *c, const char *at, size_t len); /* what came behind the upgrade's head */
-long socket_read(conn *c);                             /* reads, parses, calls; as transport_read */
+long socket_read(conn *c);                             /* reads, parses, calls; as server_tls_read */
 bytes socket_output(const conn *c);
 void socket_consume(conn *c, size_t len);
 void socket_sent(conn *c);  /* all that was queued has gone */

@@ -60,7 +60,7 @@ static const char *tls_reason(void)
     return text ? text : "unknown TLS error";
 }
 
-weir_code transport_context(SSL_CTX **out, const char *cert_file, const char *key_file, weir_error *err)
+weir_code server_tls_context(SSL_CTX **out, const char *cert_file, const char *key_file, weir_error *err)
 {
     SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
     if (!tls || !bio_method()) {
@@ -82,7 +82,7 @@ weir_code transport_context(SSL_CTX **out, const char *cert_file, const char *ke
     return WEIR_OK;
 }
 
-bool transport_secure(conn *c)
+bool server_tls_secure(conn *c)
 {
     BIO *b = BIO_new(bio_method());
     c->ssl = SSL_new(c->server->tls);
@@ -118,7 +118,7 @@ static long tls_outcome(conn *c, int result, bool reading)
     return TRANSPORT_FAILED;
 }
 
-long transport_read(conn *c, char *at, size_t len)
+long server_tls_read(conn *c, char *at, size_t len)
 {
     if (c->ssl) {
         ERR_clear_error();
@@ -135,7 +135,7 @@ long transport_read(conn *c, char *at, size_t len)
     return errno == EAGAIN || errno == EINTR ? TRANSPORT_AGAIN : TRANSPORT_FAILED;
 }
 
-long transport_write(conn *c, const char *at, size_t len)
+long server_tls_write(conn *c, const char *at, size_t len)
 {
     if (c->ssl) {
         ERR_clear_error();
@@ -148,7 +148,7 @@ long transport_write(conn *c, const char *at, size_t len)
     return errno == EAGAIN || errno == EINTR ? TRANSPORT_AGAIN : TRANSPORT_FAILED;
 }
 
-void transport_goodbye(conn *c)
+void server_tls_goodbye(conn *c)
 {
     if (c->ssl && SSL_is_init_finished(c->ssl)) {
         ERR_clear_error();

@@ -82,7 +82,7 @@ long socket_read(conn *c)
         socket_read_ended(c, WEIR_CLOSED);
         return TRANSPORT_AGAIN;
     }
-    long n = transport_read(c, at, room);
+    long n = server_tls_read(c, at, room);
     if (n > 0)
         socket_read_ended(c, ws_read_done(c->ws->codec, (size_t)n));
     return n;
