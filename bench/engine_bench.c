@@ -1,8 +1,9 @@
-/* The engine's costs beside those of Wasmtime alone, in one run, best of several rounds each: the
- * same wasm, the same settings, once through engine.h and once through the C API directly.
+/* The engine's costs beside those of Wasmtime alone: the same wasm, the same settings, once through
+ * engine.h and once through the C API directly. Both sides take turns, and the best round of each
+ * counts, in CPU time of the thread, so that a busy machine spoils the ratios as little as may be.
  *
  *   host call        guest -> host -> guest, an empty host function: ours / a bare unchecked function
- *   call             an export that returns 0, through instance_call and instance_resume
+ *   call             an export that returns 0, through instance_call and instance_resume: ours / a future each
  *   park + resume    in a host function: ours / an asynchronous host function of Wasmtime's
  *   instance         new and free: ours / store, instantiate, delete
  *   engine_new       for pools of several sizes
@@ -33,7 +34,7 @@ static int rows;
 static double now_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -52,21 +53,25 @@ static void row(const char *what, double ours, double bare, double aim)
     printf("\n");
 }
 
-/* The best of ROUNDS runs of `body`, which does `count` things, in ns for one. */
-#define BEST(count, body)                                         \
-    ({                                                            \
-        double best_ = 1e18;                                      \
-        for (int round_ = 0; round_ < ROUNDS; round_++) {         \
-            double start_ = now_ns();                             \
-            body;                                                 \
-            double took_ = (now_ns() - start_) / (double)(count); \
-            best_ = took_ < best_ ? took_ : best_;                \
-        }                                                         \
-        best_;                                                    \
-    })
+/* Runs both sides in turns and prints the row. Each does its thing `count` times. */
+static void compare(const char *what, int count, void (*ours)(int count), void (*alone)(int count), double aim)
+{
+    double best[2] = {1e18, 1e18};
+    for (int round = 0; round < ROUNDS; round++)
+        for (int side = 0; side < 2; side++) {
+            double start = now_ns();
+            (side ? alone : ours)(count);
+            double took = (now_ns() - start) / count;
+            best[side] = took < best[side] ? took : best[side];
+        }
+    row(what, best[0], best[1], aim);
+}
 
 /* ---- Ours ---- */
 
+static engine *e;
+static module *m;
+static linked *l;
 static instance *self;
 
 static trap *ours_empty(void *env, void *guest, value *v)
@@ -94,10 +99,6 @@ static slice_verdict go_on(void *guest)
     return SLICE_CONTINUE;
 }
 
-typedef struct costs {
-    double host_call, call, park, instance;
-} costs;
-
 static void call_with(const char *name, int32_t argument)
 {
     func f;
@@ -109,7 +110,17 @@ static void call_with(const char *name, int32_t argument)
         ;
 }
 
-static void call_zero(int count)
+static void ours_host_call(int count)
+{
+    call_with("calls", count);
+}
+
+static void ours_parks(int count)
+{
+    call_with("parks", count);
+}
+
+static void ours_call(int count)
 {
     func f;
     value v[1];
@@ -120,32 +131,32 @@ static void call_zero(int count)
     }
 }
 
-static costs measure_ours(void)
+static void ours_instance(int count)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    instance *i;
+    for (int k = 0; k < count; k++)
+        if (!instance_new(&i, l, NULL, NULL, &err))
+            instance_free(i);
+}
+
+static void ours_open(void)
 {
     weir_error err = WEIR_ERROR_INIT;
     engine_options o = {.max_instances = 100, .on_slice = go_on};
-    engine *e;
-    module *m;
-    linked *l;
-    costs c;
     if (engine_new(&e, &o, &err) || module_compile(&m, e, bytes_of(guest_text), &err) || module_link(&l, m, bind, NULL, &err) ||
         instance_new(&self, l, NULL, NULL, &err)) {
         fprintf(stderr, "engine_bench: %s\n", err.text);
         exit(1);
     }
-    c.host_call = BEST(1000000, call_with("calls", 1000000));
-    c.call = BEST(200000, call_zero(200000));
-    c.park = BEST(200000, call_with("parks", 200000));
+}
+
+static void ours_close(void)
+{
     instance_free(self);
-    c.instance = BEST(
-        1000, for (int k = 0; k < 1000; k++) {
-            if (!instance_new(&self, l, NULL, NULL, &err))
-                instance_free(self);
-        });
     linked_free(l);
     module_unref(m);
     engine_free(e);
-    return c;
 }
 
 /* ---- Wasmtime alone ---- */
@@ -259,30 +270,40 @@ static void bare_call(bare *b, const char *name, size_t nargs, int32_t argument,
     must(error);
 }
 
-static void bare_churn(bare *b, int count)
+static bare alone, churned;
+
+static void bare_host_call(int count)
 {
+    bare_call(&alone, "calls", 1, count, 0);
+}
+
+static void bare_parks(int count)
+{
+    bare_call(&alone, "parks", 1, count, 0);
+}
+
+static void bare_calls(int count)
+{
+    for (int k = 0; k < count; k++)
+        bare_call(&alone, "zero", 0, 0, 1);
+}
+
+static void bare_instance(int count)
+{
+    churned = alone;
     for (int k = 0; k < count; k++) {
-        bare_start(b);
-        wasmtime_store_delete(b->store);
+        bare_start(&churned);
+        wasmtime_store_delete(churned.store);
     }
 }
 
-static costs measure_bare(void)
+static void bare_close(bare *b)
 {
-    bare b;
-    costs c;
-    bare_open(&b);
-    bare_start(&b);
-    c.host_call = BEST(1000000, bare_call(&b, "calls", 1, 1000000, 0));
-    c.call = BEST(200000, for (int k = 0; k < 200000; k++) bare_call(&b, "zero", 0, 0, 1));
-    c.park = BEST(200000, bare_call(&b, "parks", 1, 200000, 0));
-    wasmtime_store_delete(b.store);
-    c.instance = BEST(1000, bare_churn(&b, 1000));
-    wasmtime_instance_pre_delete(b.pre);
-    wasmtime_module_delete(b.module);
-    wasmtime_linker_delete(b.linker);
-    wasm_engine_delete(b.engine);
-    return c;
+    wasmtime_store_delete(b->store);
+    wasmtime_instance_pre_delete(b->pre);
+    wasmtime_module_delete(b->module);
+    wasmtime_linker_delete(b->linker);
+    wasm_engine_delete(b->engine);
 }
 
 static double measure_engine(uint32_t pool)
@@ -291,7 +312,6 @@ static double measure_engine(uint32_t pool)
     engine_options o = {.max_instances = pool};
     double best = 1e18;
     for (int k = 0; k < 3; k++) {
-        engine *e;
         double start = now_ns();
         if (engine_new(&e, &o, &err))
             exit(1);
@@ -305,12 +325,15 @@ static double measure_engine(uint32_t pool)
 int main(int argc, char **argv)
 {
     json = argc > 1 && strcmp(argv[1], "--json") == 0;
-    costs ours = measure_ours(), alone = measure_bare();
-    row("host call", ours.host_call, alone.host_call, 1.5);
-    row("call", ours.call, alone.call, 1.5);
-    row("call, ns", ours.call, 0, 350);
-    row("park + resume", ours.park, alone.park, 1.5);
-    row("instance", ours.instance, alone.instance, 0);
+    ours_open();
+    bare_open(&alone);
+    bare_start(&alone);
+    compare("host call", 1000000, ours_host_call, bare_host_call, 1.5);
+    compare("call", 100000, ours_call, bare_calls, 1.5);
+    compare("park + resume", 100000, ours_parks, bare_parks, 1.5);
+    compare("instance", 1000, ours_instance, bare_instance, 0);
+    bare_close(&alone);
+    ours_close();
     row("engine_new, 8", measure_engine(8), 0, 0);
     row("engine_new, 1000", measure_engine(1000), 0, 0);
     row("engine_new, 5000", measure_engine(5000), 0, 0);
