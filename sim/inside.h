@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/rand.h"
 #include "net/server.h"
+#include "sim/folder.h"
 #include "sim/sim.h"
 
 #include <stdio.h>
@@ -137,9 +138,7 @@ struct sim {
     sim_options options;
     server *server;
     venue *venue;
-    char folder[512];
-    char ca_file[560], truth_path[512];
-    bool own_folder;
+    cert_folder certs;
     FILE *truth;
     char api_key[128], api_secret[128];
 

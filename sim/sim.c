@@ -10,11 +10,9 @@
 #include "sim/inside.h"
 
 #include "base/log.h"
-#include "net/cert.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define SLICE 2000u          /* events in one turn */
 #define HOUSE_NS (250 * NS_PER_MS)
@@ -286,49 +284,16 @@ void client_say(client *c, bytes text)
 
 /* ---- Beginning and end ---- */
 
-/* The production names are in the certificate too: which name a client checks is its own affair. */
-static weir_code make_certificate(sim *s, weir_error *err)
-{
-    static const char *const names[] = {"localhost",       "127.0.0.1",         "::1",      "api.woox.io", "api-pub.woox.io",
-                                        "wss.woox.io",     "api.woo.org",       "api-pub.woo.org", "wss.woo.org", "sim.local"};
-    if (s->options.folder) {
-        snprintf(s->folder, sizeof s->folder, "%s", s->options.folder);
-    } else {
-        const char *tmp = getenv("TMPDIR");
-        snprintf(s->folder, sizeof s->folder, "%s/weir-sim-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-        if (!mkdtemp(s->folder))
-            return error_set(err, WEIR_SYSTEM, "folder '%s' for the certificate: %s", s->folder, strerror(errno));
-        s->own_folder = true;
-    }
-    snprintf(s->ca_file, sizeof s->ca_file, "%s/ca.pem", s->folder);
-    return cert_make(s->folder, names, sizeof names / sizeof names[0], err);
-}
-
-static void remove_certificate(sim *s)
-{
-    static const char *const files[] = {"ca.pem", "server.pem", "server.key"};
-    char path[600];
-    for (size_t i = 0; s->own_folder && i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", s->folder, files[i]);
-        unlink(path);
-    }
-    if (s->own_folder)
-        rmdir(s->folder);
-}
-
 static weir_code start_server(sim *s, weir_error *err)
 {
-    char cert[600], key[600];
     const sim_options *o = &s->options;
-    if (o->tls && make_certificate(s, err))
+    if (o->tls && cert_folder_make(&s->certs, o->folder, err))
         return err->code;
-    snprintf(cert, sizeof cert, "%s/server.pem", s->folder);
-    snprintf(key, sizeof key, "%s/server.key", s->folder);
     server_options so = {
         .address = o->address,
         .port = o->port,
-        .cert_file = o->tls ? cert : NULL,
-        .key_file = o->tls ? key : NULL,
+        .cert_file = o->tls ? s->certs.cert : NULL,
+        .key_file = o->tls ? s->certs.key : NULL,
         .no_deflate = !o->deflate,
         .on_request = rest_on_request,
         .arg = s,
@@ -417,7 +382,7 @@ void sim_free(sim *s)
     venue_free(s->venue);
     if (s->truth)
         fclose(s->truth);
-    remove_certificate(s);
+    cert_folder_remove(&s->certs);
     buf_fini(&s->scratch);
     buf_fini(&s->scratch2);
     buf_fini(&s->instruments);
@@ -440,7 +405,7 @@ uint16_t sim_port(const sim *s)
 
 const char *sim_ca_file(const sim *s)
 {
-    return s->options.tls ? s->ca_file : NULL;
+    return s->options.tls ? s->certs.ca : NULL;
 }
 
 uint64_t sim_now_ms(const sim *s)
