@@ -98,9 +98,6 @@ bool guest_bind(const module_extern *import, binding *out);
 
 /* ---- One call: initialise once, reset, input, export, outcome. ---- */
 
-typedef enum call_state { CALL_RUNNING,
-                          CALL_OVER } call_state;
-
 typedef struct call_result {
     weir_code code;    /* OK: returned 0 without an error set. FAILED: returned non-zero or set an error.
                           TRAPPED, TIMEOUT, CANCELLED, NOT_FOUND (no such export), INVALID (its type) */
