@@ -99,6 +99,7 @@ weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_
     list_init(&h->sinks);
     h->backoff_min_ns = o.backoff_min_ms * NS_PER_MS;
     h->backoff_max_ns = o.backoff_max_ms * NS_PER_MS;
+    h->silence_ms = o.silence_ms;
     dialer_options dial = {.ca_file = o.ca_file};
     if (cache_folder(h, o.cache_dir, err) ||
         take_overrides(h, o.overrides, err) ||

@@ -18,6 +18,7 @@ struct weir_host {
     char **overrides;
     size_t override_count;
     uint64_t backoff_min_ns, backoff_max_ns;
+    uint32_t silence_ms;
     custom_function *functions;
     list plugins, streams, subs, sinks;
     bool stopping;

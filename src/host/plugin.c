@@ -284,6 +284,7 @@ static void share(weir_plugin *p)
         .owner = p,
         .backoff_min_ns = h->backoff_min_ns,
         .backoff_max_ns = h->backoff_max_ns,
+        .silence_ms = h->silence_ms,
     };
 }
 

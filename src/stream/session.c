@@ -37,10 +37,16 @@ static void session_free(session *s)
     free(s);
 }
 
+/* How long the venue may say nothing at all. */
+static uint64_t silence_ns(const session *s)
+{
+    return (s->venue->silence_ms ? s->venue->silence_ms : s->heartbeat->silence_ms) * NS_PER_MS;
+}
+
 static void arm(session *s)
 {
-    uint32_t ms = s->heartbeat->client_ping_ms ? s->heartbeat->client_ping_ms : s->heartbeat->silence_ms / 4;
-    timer_after(&s->beat, ms * NS_PER_MS);
+    uint64_t wait = silence_ns(s) / 4, ping = s->heartbeat->client_ping_ms * NS_PER_MS;
+    timer_after(&s->beat, ping && ping < wait ? ping : wait);
 }
 
 /* Ends it from our side and says why. */
@@ -60,16 +66,16 @@ static void on_beat(void *arg)
     const heartbeat *h = s->heartbeat;
     uint64_t quiet = loop_now(s->venue->loop) - ws_client_last_heard(s->ws);
     /* While we do not read, the peer's silence is ours. */
-    if (quiet > h->silence_ms * NS_PER_MS && !s->plug->in.refused) {
+    if (quiet > silence_ns(s) && !s->plug->in.refused) {
         weir_error why = WEIR_ERROR_INIT;
-        error_set(&why, WEIR_TIMEOUT, "the venue sent nothing for %u s", h->silence_ms / 1000);
+        error_set(&why, WEIR_TIMEOUT, "the venue sent nothing for %.1f s", (double)silence_ns(s) * 1e-9);
         fail(s, &why);
         return;
     }
     if (h->client_ping_ms && s->plug->state == PLUG_OPEN) {
         heartbeat_write_ping(h, &s->out, clock_real());
         ws_client_send(s->ws, false, buf_bytes(&s->out), NULL);
-    } else if (quiet > h->silence_ms * NS_PER_MS / 2) {
+    } else if (quiet > silence_ns(s) / 2) {
         ws_client_ping(s->ws, BYTES("weir"));
     }
     arm(s);

@@ -459,7 +459,7 @@ weir_code stream_open(stream **out, const stream_plugin *p, const stream_options
     if (!s)
         return error_set(err, WEIR_NOMEM, "stream: out of memory");
     s->plugin = p;
-    s->venue = (struct venue){p->loop, p->dialer, p->targets, p->name, &listener, s, 0, p->owner};
+    s->venue = (struct venue){p->loop, p->dialer, p->targets, p->name, &listener, s, 0, p->owner, p->silence_ms};
     s->on_state = options->on_state;
     s->arg = options->arg;
     s->state = STREAM_WAITING;

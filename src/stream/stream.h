@@ -39,6 +39,7 @@ typedef struct stream_plugin {
     void *owner;             /* the weir_plugin, for the program's own host functions */
     uint64_t backoff_min_ns; /* 0: 1 s */
     uint64_t backoff_max_ns; /* 0: 60 s */
+    uint32_t silence_ms;     /* 0: what is known of the origin */
 } stream_plugin;
 
 typedef struct stream_options {

@@ -28,6 +28,7 @@ struct venue {
     void *arg;
     uint32_t open_sockets; /* now; kept by session.c */
     void *owner; /* the weir_plugin it belongs to */
+    uint32_t silence_ms; /* the user's limit; 0: the origin's */
 };
 
 extern const world venue_world; /* its world_arg is a venue */

@@ -84,6 +84,7 @@ void e2e_open(e2e *e, const sim_options *options)
     o.backoff_min_ms = 20;
     o.backoff_max_ms = 100;
     o.max_instances = 64;
+    o.silence_ms = 400;
     CHECK_OK(weir_host_new(&e->host, &o, &err));
 }
 

@@ -242,6 +242,6 @@ TEST(streams, one_instance_cannot_use_the_socket_of_another)
     until_data(&s, 1);
     CHECK_OK(weir_plugin_load(&thief, s.world.host, guest_path("foreign_id.wasm"), NULL, &err));
     weir_plugin_call_wait(thief, "use", "0123456789abcdef0123456789abcdef", 32, &r, &err);
-    CHECK_HAS(r->output, "no connection");
+    CHECK_TEXT(r->output, "0"); /* of its tries, none got anything */
     end(&s);
 }
