@@ -1,40 +1,79 @@
+/* Copies of borrowed memory, and the UTF-8 check.
+ *
+ * Nearly all market data is ASCII: the check steps over 16 octets at a time
+ * until one has its high bit set, and only then looks at characters, by the
+ * ranges of RFC 3629 section 4. */
 #include "base/bytes.h"
 
 #include <stdlib.h>
 
-char *bytes_dup(bytes b)
-{
-    char *copy = malloc(b.len + 1);
-    if (!copy)
-        return NULL;
-    if (b.len)
-        memcpy(copy, b.at, b.len);
-    copy[b.len] = '\0';
-    return copy;
+char *bytes_dup(bytes b) {
+  if (b.len == SIZE_MAX)
+    return NULL;
+  char *copy = malloc(b.len + 1);
+  if (!copy)
+    return NULL;
+  if (b.len)
+    memcpy(copy, b.at, b.len);
+  copy[b.len] = '\0';
+  return copy;
 }
 
-bool bytes_utf8(bytes b)
-{
-    const unsigned char *p = (const unsigned char *)b.at, *end = p + b.len;
-    while (p < end) {
-        uint64_t word;
-        if (end - p >= 8 && (memcpy(&word, p, 8), (word & UINT64_C(0x8080808080808080)) == 0)) {
-            p += 8;
-            continue;
-        }
-        if (*p < 0x80) {
-            p++;
-            continue;
-        }
-        size_t n = *p >= 0xC2 && *p <= 0xDF ? 2 : (*p & 0xF0) == 0xE0 ? 3 : *p >= 0xF0 && *p <= 0xF4 ? 4 : 0;
-        if (n == 0 || (size_t)(end - p) < n)
-            return false;
-        for (size_t i = 1; i < n; i++)
-            if ((p[i] & 0xC0) != 0x80)
-                return false;
-        if ((*p == 0xE0 && p[1] < 0xA0) || (*p == 0xED && p[1] > 0x9F) || (*p == 0xF0 && p[1] < 0x90) || (*p == 0xF4 && p[1] > 0x8F))
-            return false;
-        p += n;
-    }
-    return true;
+static bool continues(unsigned char c) { return (c & 0xc0) == 0x80; }
+
+/* The second octet's range carries all the rules: no overlong forms, no
+ * surrogates, nothing past U+10FFFF. */
+size_t bytes_utf8_char(bytes b) {
+  const unsigned char *p = (const unsigned char *)b.at;
+  if (b.len == 0)
+    return 0;
+  unsigned char c = p[0];
+  if (c < 0x80)
+    return 1;
+  if (c < 0xc2 || c > 0xf4 || b.len < 2 || !continues(p[1]))
+    return 0;
+  if (c < 0xe0)
+    return 2;
+  if (b.len < 3 || !continues(p[2]))
+    return 0;
+  if (c < 0xf0)
+    return (c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) ? 0 : 3;
+  if (b.len < 4 || !continues(p[3]))
+    return 0;
+  return (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f) ? 0 : 4;
 }
+
+/* The first octet at or after `p` with its high bit set, or `end`. */
+static const char *skip_ascii(const char *p, const char *end) {
+  uint64_t a, b;
+  while (end - p >= 16) {
+    memcpy(&a, p, 8);
+    memcpy(&b, p + 8, 8);
+    if ((a | b) & UINT64_C(0x8080808080808080))
+      break;
+    p += 16;
+  }
+  while (p < end && !((unsigned char)*p & 0x80))
+    p++;
+  return p;
+}
+
+size_t bytes_utf8_prefix(bytes b) {
+  if (b.len == 0)
+    return 0;
+  const char *p = b.at, *end = b.at + b.len;
+  for (;;) {
+    p = skip_ascii(p, end);
+    if (p == end)
+      return b.len;
+    while (p < end &&
+           (unsigned char)*p & 0x80) { /* such characters come in runs */
+      size_t len = bytes_utf8_char((bytes){p, (size_t)(end - p)});
+      if (!len)
+        return (size_t)(p - b.at);
+      p += len;
+    }
+  }
+}
+
+bool bytes_utf8(bytes b) { return bytes_utf8_prefix(b) == b.len; }

@@ -50,4 +50,10 @@ char *bytes_dup(bytes b);
 /* True if the octets are well-formed UTF-8 (no surrogates, no overlong forms). */
 bool bytes_utf8(bytes b);
 
+/* How many octets at the front are well-formed UTF-8: b.len if all are. */
+size_t bytes_utf8_prefix(bytes b);
+
+/* The length of the character that `b` begins with, 1 to 4; 0 if it begins with none. */
+size_t bytes_utf8_char(bytes b);
+
 #endif

@@ -1,50 +1,64 @@
+/* Error texts.
+ *
+ * A text is formatted into a scratch field larger than the error's own, then
+ * copied character by character: what a terminal would act on and what is no
+ * UTF-8 becomes '?', and the copy stops at the last character that fits whole.
+ * The arguments may point into the error itself. */
 #include "base/error.h"
+#include "base/bytes.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/bytes.h"
-
-/* Makes the text safe on a terminal and cuts it at a whole character. */
-static void clean(char *text, bool cut)
-{
-    size_t n = strlen(text);
-    if (cut)
-        while (n && ((unsigned char)text[n - 1] & 0xC0) == 0x80)
-            n--;
-    if (cut && n && (unsigned char)text[n - 1] >= 0xC0)
-        n--;
-    text[n] = '\0';
-    bool utf8 = bytes_utf8(bytes_make(text, n));
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7F || (!utf8 && (unsigned char)*c >= 0x80))
-            *c = '?';
+/* Control characters are those below space, DEL, and U+0080 to U+009F (two
+ * octets, the first 0xC2). */
+static bool is_control(const char *at, size_t len) {
+  unsigned char c = (unsigned char)at[0];
+  return len == 1 ? c < 0x20 || c == 0x7f
+                  : len == 2 && c == 0xc2 && (unsigned char)at[1] < 0xa0;
 }
 
-weir_code error_set(weir_error *err, weir_code code, const char *format, ...)
-{
-    if (err) {
-        va_list args;
-        va_start(args, format);
-        int n = vsnprintf(err->text, sizeof err->text, format, args);
-        va_end(args);
-        clean(err->text, n >= (int)sizeof err->text);
-        err->code = code;
-    }
+static void put_clean(char out[WEIR_ERROR_TEXT], const char *text) {
+  size_t at = 0, left = strlen(text);
+  while (left) {
+    size_t len = bytes_utf8_char((bytes){text, left});
+    size_t taken = len ? len : 1;
+    bool bad = !len || is_control(text, len);
+    if (at + (bad ? 1 : taken) >= WEIR_ERROR_TEXT)
+      break;
+    if (bad)
+      out[at++] = '?';
+    else
+      for (size_t i = 0; i < taken; i++)
+        out[at++] = text[i];
+    text += taken;
+    left -= taken;
+  }
+  out[at] = '\0';
+}
+
+weir_code error_set(weir_error *err, weir_code code, const char *format, ...) {
+  if (!err)
     return code;
+  char text[2 * WEIR_ERROR_TEXT] = "";
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  err->code = code;
+  put_clean(err->text, text);
+  return code;
 }
 
-weir_code error_wrap(weir_error *err, const char *format, ...)
-{
-    char text[WEIR_ERROR_TEXT * 2];
-    va_list args;
-    if (!err)
-        return WEIR_INVALID;
-    va_start(args, format);
-    int n = vsnprintf(text, WEIR_ERROR_TEXT, format, args);
-    va_end(args);
-    if (n >= WEIR_ERROR_TEXT)
-        n = WEIR_ERROR_TEXT - 1;
-    snprintf(text + n, sizeof text - (size_t)n, ": %s", err->text);
-    return error_set(err, err->code, "%s", text);
+weir_code error_wrap(weir_error *err, const char *format, ...) {
+  if (!err)
+    return WEIR_INVALID;
+  char prefix[WEIR_ERROR_TEXT] = "", text[2 * WEIR_ERROR_TEXT + 2];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(prefix, sizeof prefix, format, args);
+  va_end(args);
+  snprintf(text, sizeof text, "%s: %s", prefix, err->text);
+  put_clean(err->text, text);
+  return err->code;
 }

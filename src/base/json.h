@@ -38,10 +38,12 @@ typedef struct json_field {
     json *value; /* set to JSON_NONE when the object has no such member; the last of doubles wins */
 } json_field;
 
-/* Validates one whole document. WEIR_INVALID: the text says at which octet and why. */
+/* Validates one whole document. WEIR_INVALID: the text says at which octet (from 1) and why, and *out is
+ * JSON_NONE. */
 weir_code json_read(json *out, bytes text, weir_error *err);
 
-/* Validates a whole document that must be an object and picks its members in the same pass. */
+/* Validates a whole document that must be an object and picks its members in the same pass. Where it
+ * fails every field is JSON_NONE. */
 weir_code json_read_fields(bytes text, const json_field *fields, size_t count, weir_error *err);
 
 /* Picks the members of an object that was read before. WEIR_INVALID if it is no object. */
