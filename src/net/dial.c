@@ -20,6 +20,7 @@ struct dialer {
     CURLSH *share;
     SSL_CTX *tls;
     timer timeout;
+    timer blind; /* drives sockets that could not be watched for lack of memory */
     list watches;
     char *ca_file;
     char *user_agent;
@@ -59,6 +60,20 @@ static void on_timeout(void *arg)
     turn(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
+#define BLIND_NS (50 * NS_PER_MS)
+
+/* Refusing a socket would make libcurl give up all transfers for good. So one that cannot be watched
+ * is looked after by the clock, as long as anything runs. */
+static void on_blind(void *arg)
+{
+    dialer *d = arg;
+    int running = 0;
+    curl_multi_perform(d->multi, &running);
+    if (running)
+        timer_after(&d->blind, BLIND_NS);
+    collect(d);
+}
+
 static void on_ready(void *arg, int events, int error)
 {
     watch *w = arg;
@@ -72,8 +87,8 @@ static int on_curl_timer(CURLM *multi, long delay_ms, void *arg)
     dialer *d = arg;
     if (delay_ms < 0)
         timer_stop(&d->timeout);
-    else
-        timer_after(&d->timeout, (uint64_t)delay_ms * NS_PER_MS);
+    timer_stop(&d->blind);
+    else timer_after(&d->timeout, (uint64_t)delay_ms * NS_PER_MS);
     return 0;
 }
 
@@ -82,6 +97,21 @@ static void watch_free(watch *w)
     io_close(w->io);
     list_remove(&w->node);
     free(w);
+}
+
+static watch *make_watch(dialer *d, curl_socket_t fd)
+{
+    watch *w = calloc(1, sizeof *w);
+    if (!w)
+        return NULL;
+    w->owner = d;
+    w->fd = fd;
+    if (io_open(&w->io, d->loop, fd, on_ready, w, NULL)) {
+        free(w);
+        return NULL;
+    }
+    list_push(&d->watches, &w->node);
+    return w;
 }
 
 static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
@@ -97,20 +127,16 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
         return 0;
     }
     if (!w) {
-        w = calloc(1, sizeof *w);
-        if (!w)
-            return -1;
-        w->owner = d;
-        w->fd = fd;
-        if (io_open(&w->io, d->loop, fd, on_ready, w, NULL)) {
-            free(w);
-            return -1;
+        w = make_watch(d, fd);
+        if (!w) {
+            timer_after(&d->blind, BLIND_NS);
+            return 0;
         }
-        list_push(&d->watches, &w->node);
         curl_multi_assign(d->multi, fd, w);
     }
     int wanted = (what & CURL_POLL_IN ? IO_READ : 0) | (what & CURL_POLL_OUT ? IO_WRITE : 0);
-    return io_want(w->io, wanted) ? -1 : 0;
+    io_want(w->io, wanted);
+    return 0;
 }
 
 /* May this dial go to `address`? With a proxy the address is the proxy's, which the user chose, and
@@ -186,6 +212,7 @@ weir_code dialer_new(dialer **out, loop *l, const dialer_options *options, weir_
     d->loop = l;
     list_init(&d->watches);
     timer_init(&d->timeout, l, on_timeout, d);
+    timer_init(&d->blind, l, on_blind, d);
     d->no_proxy = o.no_proxy;
     d->connect_ms = o.connect_ms ? o.connect_ms : 10000;
     d->user_agent = strdup(o.user_agent ? o.user_agent : "weir/" WEIR_VERSION);
@@ -215,6 +242,7 @@ void dialer_free(dialer *d)
     while (!list_empty(&d->watches))
         watch_free(LIST_OWNER(d->watches.head.next, watch, node));
     timer_stop(&d->timeout);
+    timer_stop(&d->blind);
     SSL_CTX_free(d->tls);
     free(d->ca_file);
     free(d->user_agent);

@@ -14,6 +14,7 @@
 #include "net/dial_inside.h"
 #include "net/http_headers.h"
 
+#define REQUEST_HEAD_MAX (64 * 1024)
 #define DEFAULT_BODY (UINT64_C(50) << 20)
 
 struct http_call {
@@ -350,9 +351,14 @@ static weir_code copy_headers(http_call *c, const http_request *q, weir_error *e
         return code;
     if (to.websocket)
         code = error_set(err, WEIR_INVALID, "%s://%s is a WebSocket's address; an HTTP request goes to http or https", to.scheme, to.host);
+    size_t total = 0;
     for (size_t i = 0; i < q->header_count && !code; i++) {
         const http_header *h = &q->headers[i];
-        code = header_check(h, err);
+        total += h->name.len + h->value.len;
+        if (total > REQUEST_HEAD_MAX)
+            code = error_set(err, WEIR_LIMIT, "the request's headers are longer than %d octets", REQUEST_HEAD_MAX);
+        if (!code)
+            code = header_check(h, err);
         if (!code)
             code = headers_check_host(h, &to, err);
         bool again = header_is_connections(h->name) || name_is(h->name, "host");
@@ -366,7 +372,7 @@ static weir_code copy_headers(http_call *c, const http_request *q, weir_error *e
         buf_add_char(&line, ':');
         buf_add_bytes(&line, h->value);
         if (line.failed || !headers_add_line(&c->request, buf_bytes(&line)))
-            code = error_set(err, c->request.text.failed ? WEIR_LIMIT : WEIR_NOMEM, "HTTP request: its headers are too long, or memory is out");
+            code = error_set(err, WEIR_NOMEM, "HTTP request: out of memory");
         buf_fini(&line);
     }
     url_fini(&to);
