@@ -87,7 +87,8 @@ static int on_curl_timer(CURLM *multi, long delay_ms, void *arg)
     dialer *d = arg;
     if (delay_ms < 0)
         timer_stop(&d->timeout);
-    else timer_after(&d->timeout, (uint64_t)delay_ms * NS_PER_MS);
+    else
+        timer_after(&d->timeout, (uint64_t)delay_ms * NS_PER_MS);
     return 0;
 }
 

@@ -205,7 +205,7 @@ static weir_code check_extensions(upgrade *u, weir_error *err)
     }
     ws_deflate want = wanted;
     want.on = u->offer_deflate;
-    weir_code code = all.failed ? error_set(err, WEIR_NOMEM, "WebSocket upgrade: out of memory") : ws_deflate_accept(&u->deflate, &want, buf_bytes(&all), err);
+    weir_code code = all.failed ? error_set(err, WEIR_NOMEM, "WebSocket upgrade: out of memory") : ws_deflate_accept(&u->deflate, &want, all.len ? buf_bytes(&all) : BYTES(""), err);
     buf_fini(&all);
     return code;
 }
