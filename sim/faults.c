@@ -261,6 +261,7 @@ static bool due_by_frame(client *c, const fault_rule *r, fault_state *st)
 static void hit_connection(client *c, const fault_rule *r)
 {
     sim *s = c->sim;
+    c->stalled = r->kind <= FAULT_HALF_OPEN; /* nothing is pushed to it any more */
     switch (r->kind) {
     case FAULT_DISCONNECT:
         server_ws_abort(c->ws);
@@ -272,7 +273,6 @@ static void hit_connection(client *c, const fault_rule *r)
         server_ws_close(c->ws, r->status, BYTES("going away"));
         break;
     case FAULT_HALF_OPEN:
-        c->stalled = true;
         server_ws_stall(c->ws, true);
         break;
     case FAULT_SILENCE:

@@ -23,7 +23,8 @@
 /* ---- Faults ---- */
 
 typedef enum fault_kind {
-    FAULT_DISCONNECT, FAULT_DROP, FAULT_CLOSE, FAULT_HALF_OPEN, FAULT_SILENCE, FAULT_PINGFLOOD, /* a connection's */
+    FAULT_DISCONNECT, FAULT_DROP, FAULT_CLOSE, FAULT_HALF_OPEN, /* a connection's: the end of it */
+    FAULT_SILENCE, FAULT_PINGFLOOD,                              /* and what it survives */
     FAULT_MALFORMED, FAULT_BADJSON, FAULT_BADUTF8, FAULT_BINARY, FAULT_HUGE, FAULT_DUP, FAULT_REORDER, FAULT_GAP, FAULT_LOSE, /* a frame's */
     FAULT_SLOW, /* all frames */
     FAULT_429, FAULT_5XX, FAULT_HTML, FAULT_EMPTY, FAULT_SLOWBODY, FAULT_CUTBODY, FAULT_REDIRECT, FAULT_HANG, /* a reply's */
@@ -66,7 +67,7 @@ typedef struct client {
     dialect speaks;
     char ip[48];
     bool authed;
-    bool stalled;          /* half-open on purpose */
+    bool stalled;          /* half-open on purpose, or ending: nothing is said to it any more */
     bool full;             /* the clock waits for it */
     uint64_t opened_ms;    /* simulated */
     uint64_t silent_until; /* simulated; pushes nothing before */

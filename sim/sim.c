@@ -95,12 +95,19 @@ void sim_pump_later(sim *s)
 
 /* ---- Heartbeats and ages ---- */
 
+/* Ends a connection as the venue does: no close frame, and not a word more. */
+static void hang_up(client *c)
+{
+    c->stalled = true;
+    server_ws_drop(c->ws);
+}
+
 static void check_v2(client *c, uint64_t wall)
 {
     if (wall - c->pinged_wall < c->sim->options.ping_ms)
         return;
     if (c->unanswered >= 10) {
-        server_ws_drop(c->ws);
+        hang_up(c);
         return;
     }
     c->pinged_wall = wall;
@@ -118,9 +125,9 @@ static void check_client(client *c)
     if (c->speaks == DIALECT_V2 || c->speaks == DIALECT_V2_PRIVATE)
         check_v2(c, wall);
     else if (wall - c->heard_wall >= s->options.silence_ms)
-        server_ws_drop(c->ws); /* no close frame: that is how the venue does it */
-    if (s->options.life_ms && s->now_ms - c->opened_ms >= s->options.life_ms)
-        server_ws_drop(c->ws);
+        hang_up(c);
+    if (!c->stalled && s->options.life_ms && s->now_ms - c->opened_ms >= s->options.life_ms)
+        hang_up(c);
 }
 
 static void house_keep(sim *s)

@@ -105,8 +105,11 @@ weir_code cert_make(const char *folder, const char *const *names, size_t count, 
     EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
     X509 *ca = ca_key && key ? make_ca(ca_key) : NULL;
     X509 *leaf = ca ? make_leaf(key, ca, ca_key, names, count) : NULL;
-    if (!leaf)
-        error_set(err, WEIR_INVALID, "a name is malformed, or memory is out (%s)", ERR_reason_error_string(ERR_peek_last_error()));
+    unsigned long why = ERR_peek_last_error();
+    if (!leaf && why)
+        error_set(err, WEIR_INVALID, "a name is malformed (%s)", ERR_reason_error_string(why));
+    else if (!leaf)
+        error_set(err, WEIR_NOMEM, "out of memory");
     else if (!write_pem(folder, "ca.pem", ca, NULL, err) && !write_pem(folder, "server.pem", leaf, NULL, err))
         write_pem(folder, "server.key", NULL, key, err);
     X509_free(leaf);
