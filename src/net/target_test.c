@@ -103,7 +103,7 @@ TEST(target, what_is_no_url_is_invalid)
     static const char *const texts[] = {"", "a.example", "https:", "https:/", "https://", "https:///x", "//a.example/", "https://a b/", "https://a.example/ x",
                                         "https://a.example:0/", "https://a.example:99999/", "https://a.example:x/", "https://[::1/", "https://[fe80::1%25eth0]/",
                                         "https://a..example/", "https://./", "https://a.example\r\nHost: b/", "https://%00/", "https://a%2fb.example/",
-                                        "https://a.example\\@b/", "https://*.example/", "https://a.example/\x7F", "https://[1.2.3.4]/"};
+                                        "https://a.example\\@b/", "https://*.example/", "https://a.example/\x7F", "https://[1.2.3.4]/", "https://a.example/%", "https://a.example/%3%31"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         weir_code code = ask("https://a.example/*", texts[i]);
         if (code != WEIR_INVALID)

@@ -58,21 +58,25 @@ static bool unreserved(int c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-/* One path segment in its one spelling; an escape that is none stays as it is. */
-static void put_segment(buf *out, bytes segment)
+/* One path segment in its one spelling. False: a '%' that begins no escape, which one server would
+ * take as it is and another join with what follows. */
+static bool put_segment(buf *out, bytes segment)
 {
     for (size_t i = 0; i < segment.len; i++) {
         int hi = i + 2 < segment.len ? hex(segment.at[i + 1]) : -1, lo = hi >= 0 ? hex(segment.at[i + 2]) : -1;
-        if (segment.at[i] != '%' || lo < 0) {
+        if (segment.at[i] != '%') {
             buf_add_char(out, segment.at[i]);
             continue;
         }
+        if (lo < 0)
+            return false;
         if (unreserved(hi * 16 + lo))
             buf_add_char(out, (char)(hi * 16 + lo));
         else
             buf_add_fmt(out, "%%%02X", (unsigned)(hi * 16 + lo));
         i += 2;
     }
+    return true;
 }
 
 /* A server that decodes %2F or %5C before it resolves ".." would climb where we saw no segment. */
@@ -105,7 +109,8 @@ static weir_code put_path(buf *out, bytes path, weir_error *err)
         size_t n = find(path, "/");
         last = n == path.len;
         size_t start = out->len;
-        put_segment(out, bytes_make(path.at, n));
+        if (!put_segment(out, bytes_make(path.at, n)))
+            return error_set(err, WEIR_INVALID, "a '%%' in its path is not followed by two hexadecimal digits; write %%25 for the character itself");
         if (out->failed)
             return error_set(err, WEIR_NOMEM, "URL: out of memory");
         path = behind(path, n + 1);
