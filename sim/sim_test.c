@@ -213,7 +213,7 @@ TEST(sim_v3, takes_no_more_than_a_hundred_topics)
  * trades of the stream add up to. */
 TEST(sim_v3, streams_candles_that_are_its_history_and_the_sum_of_its_trades)
 {
-    begin_with((sim_options){.start_ms = 1789999980000, .no_limits = true});
+    begin_with((sim_options){.start_ms = 1789999980000, .no_limits = true, .silence_ms = UINT32_MAX});
     raw *c = raw_open(l, sim_port(s), "/v3/public");
     raw_send(c, "{\"id\":\"1\",\"cmd\":\"SUBSCRIBE\",\"params\":[\"kline@SPOT_PEPE_USDT@1m\",\"trade@SPOT_PEPE_USDT\"]}");
     raw_forget(c);

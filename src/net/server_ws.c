@@ -154,7 +154,7 @@ static void put_handshake(server_request *r, conn *c, bytes subprotocol, ws_defl
         buf_init(&offers, SERVER_HEAD_MAX * 2);
         buf_init(&answer, 1024);
         join_headers(r, "sec-websocket-extensions", &offers);
-        if (ws_deflate_choose(deflate, &answer, &policy, buf_bytes(&offers)) && !answer.failed)
+        if (offers.len && ws_deflate_choose(deflate, &answer, &policy, buf_bytes(&offers)) && !answer.failed)
             buf_add_fmt(&c->out, "Sec-WebSocket-Extensions: " BYTES_FMT "\r\n", BYTES_ARG(buf_bytes(&answer)));
         buf_fini(&offers);
         buf_fini(&answer);
