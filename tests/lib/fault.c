@@ -6,8 +6,10 @@
 #endif
 #include "tests/lib/test.h"
 
-static uint64_t count, fail_at, swept_from;
-static bool armed, failed;
+static uint64_t count;   /* allocations so far */
+static uint64_t fail_at; /* the one to fail; 0: none */
+static uint64_t swept_from;
+static bool failed;
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
@@ -39,12 +41,12 @@ void *rust_realloc(void *p, size_t n)
     return __real_realloc(p, n);
 }
 
+/* Counts this allocation; one thread alone gets the number that is to fail. */
 static bool fails(void)
 {
-    __atomic_fetch_add(&count, 1, __ATOMIC_RELAXED);
-    if (!armed || __atomic_load_n(&count, __ATOMIC_RELAXED) != fail_at)
+    if (__atomic_add_fetch(&count, 1, __ATOMIC_RELAXED) != __atomic_load_n(&fail_at, __ATOMIC_RELAXED))
         return false;
-    failed = true;
+    __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -76,18 +78,16 @@ char *__wrap_strndup(const char *s, size_t n)
 void fault_begin_alloc(void)
 {
     swept_from = 0;
-    armed = false;
-    failed = true; /* so that the first round is entered */
+    __atomic_store_n(&fail_at, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&failed, true, __ATOMIC_RELAXED); /* so that the first round is entered */
 }
 
 bool fault_next_alloc(void)
 {
-    armed = false;
-    if (!failed)
+    __atomic_store_n(&fail_at, 0, __ATOMIC_RELAXED);
+    if (!__atomic_exchange_n(&failed, false, __ATOMIC_RELAXED))
         return false;
-    failed = false;
-    fail_at = __atomic_load_n(&count, __ATOMIC_RELAXED) + ++swept_from;
-    armed = true;
+    __atomic_store_n(&fail_at, fault_allocations() + ++swept_from, __ATOMIC_RELAXED);
     return true;
 }
 

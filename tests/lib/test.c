@@ -93,6 +93,7 @@ int main(int argc, char **argv)
             continue;
         running = t;
         skipped = false;
+        fault_begin_alloc(); /* a sweep that a failed check left must not go on in the next test */
         if (setjmp(leave) == 0) {
             t->run();
             passed++;
