@@ -71,8 +71,8 @@ typedef struct cli_common {
     "  -j, --json             for machines\n"                                               \
     "  -h, --help             this\n"
 bool cli_common_option(cli_common *c, int option, const char *value);
-/* The host that the options describe; NULL after an error that it has reported (*code is the exit code). */
-weir_host *cli_host(const cli_common *c, int *code);
+/* The host that the options describe, with room for so many instances (a small pool starts faster); NULL after an error that it has reported (*code is the exit code). */
+weir_host *cli_host(const cli_common *c, uint32_t instances, int *code);
 /* The same for a plugin. */
 weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, int *code);
 

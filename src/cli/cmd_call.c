@@ -112,7 +112,7 @@ int cmd_call(int argc, char **argv)
 
     weir_error err = WEIR_ERROR_INIT;
     const weir_result *result = NULL;
-    weir_host *host = cli_host(&common, &code);
+    weir_host *host = cli_host(&common, 8, &code);
     weir_plugin *plugin = host ? cli_plugin(host, &common, argv[optind], &code) : NULL;
     for (unsigned long i = 0; plugin && i < repeat; i++)
         if (weir_plugin_call_wait(plugin, argv[optind + 1], file ? read : text, len, &result, &err))

@@ -144,7 +144,7 @@ int cmd_inspect(int argc, char **argv)
         }
     if (argc - optind != 1)
         return cli_usage("inspect", "one plugin is needed");
-    weir_host *host = cli_host(&common, &code);
+    weir_host *host = cli_host(&common, 8, &code);
     if (!host)
         return code;
     if (weir_inspect(&text, host, argv[optind], &err)) {

@@ -295,7 +295,7 @@ int cmd_run(int argc, char **argv)
     if (code)
         return code < 0 ? EXIT_FINE : code;
     r.streams = calloc(r.specs.count, sizeof *r.streams);
-    if (!r.streams || !(r.host = cli_host(&r.common, &r.code)))
+    if (!r.streams || !(r.host = cli_host(&r.common, (uint32_t)(2 * r.specs.count + 8), &r.code)))
         return r.code;
     weir_plugin *plugin = cli_plugin(r.host, &r.common, argv[optind], &r.code);
     signalled = r.host;

@@ -123,10 +123,13 @@ static void figures(void *arg, sink_figures *out)
 {
     weir_sink *w = arg;
     weir_account a;
+    if (!w->sub)
+        return;
     weir_host_account(w->host, &a);
+    sub_account mine = sub_read_account(w->sub);
     out->received = a.received;
-    out->delivered = a.delivered;
-    out->dropped = a.dropped + a.lost;
+    out->delivered = mine.delivered;
+    out->dropped = sub_dropped(w->sub) + a.lost;
     out->gaps = a.gaps;
     out->restarts = a.restarts;
 }
@@ -224,12 +227,13 @@ static void close_sink(weir_sink *w)
     if (w->sub) {
         while (sink_drain(w->sink, w->sub, BATCH) == SINK_MORE)
             ;
-        hub_unsubscribe(w->host->hub, w->sub);
     }
     io_close(w->io);
     defer_cancel(&w->work);
     timer_stop(&w->tick);
-    sink_close(w->sink);
+    sink_close(w->sink); /* the table paints once more and asks for the figures */
+    if (w->sub)
+        hub_unsubscribe(w->host->hub, w->sub);
     list_remove(&w->node);
     free(w);
 }

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 
-#define SPEED 1200
+#define SPEED 2000
 #define BARS 60
 #define MINUTE_NS (60 * NS_PER_S)
 
