@@ -35,7 +35,8 @@ $(BUILD)/build.ninja: CMakeLists.txt
 	@mkdir -p $(BUILD)
 	@$(CMAKE) -B $(BUILD) $(QUIET)
 
-run: all
+run: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet weir guest-woox
 	@scripts/run-demo $(BUILD) $(ARGS)
 
 check: all
