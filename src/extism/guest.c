@@ -58,12 +58,13 @@ weir_code guest_new(guest **out, linked *l, const guest_options *o, weir_error *
         if (!o->max_memory || asked < o->max_memory)
             limits.max_memory = asked;
     }
+    *out = g; /* already here, since a start section calls host functions */
     if (guest_parts(c, o, err) || instance_new(&g->inst, l, &limits, g, err)) {
         error_wrap(err, "%s", g->name);
+        *out = NULL;
         guest_free(g);
         return err ? err->code : WEIR_INVALID;
     }
-    *out = g;
     return WEIR_OK;
 }
 

@@ -88,7 +88,7 @@ typedef struct guest_options {
     const char *const *args; /* likewise; may be NULL */
 } guest_options;
 
-/* Makes the guest and its instance. */
+/* Makes the guest and its instance. A start section runs here, with *out set already. */
 weir_code guest_new(guest **out, linked *l, const guest_options *options, weir_error *err);
 void guest_free(guest *g); /* instance first, then what it used */
 

@@ -58,7 +58,9 @@ weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err)
             put(&all, bytes_of(name), text);
             if (twin_of(&twin, name)) {
                 char *other = bytes_dup(buf_bytes(&twin));
-                if (other && json_member(doc, other).type == JSON_NONE)
+                if (!other)
+                    code = error_set(err, WEIR_NOMEM, "configuration: out of memory");
+                else if (json_member(doc, other).type == JSON_NONE)
                     put(&all, buf_bytes(&twin), text);
                 free(other);
             }

@@ -40,7 +40,12 @@ typedef struct plugin_call {
     size_t input_len;
     void (*on_done)(void *arg, const weir_result *result);
     void *arg;
+    bool *gone; /* set when on_done frees it */
 } plugin_call;
+
+typedef enum call_wait_state { WAIT_ON,
+                               WAIT_OVER,
+                               WAIT_GONE /* the plugin was freed */ } call_wait_state;
 
 struct weir_plugin {
     list_node node;
@@ -60,7 +65,7 @@ struct weir_plugin {
     plugin_call *idle;    /* one instance kept warm */
     buf wait_output, wait_error, wait_trace; /* of weir_plugin_call_wait */
     weir_result wait_result;
-    bool waiting;
+    call_wait_state *waiting; /* NULL: nobody waits */
 };
 
 struct weir_stream {

@@ -113,16 +113,16 @@ weir_code weir_inspect(char **text, weir_host *host, const char *path, weir_erro
     manifest *mf = NULL;
     module *m = NULL;
     buf out, findings;
-    weir_code code = manifest_open(&mf, path, err);
-    if (code == WEIR_NOT_FOUND || code == WEIR_SYSTEM)
-        return code;
+    weir_code code = manifest_open(&mf, path, &why);
+    if (code == WEIR_NOT_FOUND || code == WEIR_SYSTEM || code == WEIR_NOMEM)
+        return error_set(err, code, "%s", why.text);
     buf_init(&out, 64u << 20);
     buf_init(&findings, 1u << 20);
     buf_add_char(&findings, '[');
     buf_add_char(&out, '{');
     json_put_member(&out, "path", bytes_of(path));
     if (code) {
-        put_error(&findings, err);
+        put_error(&findings, &why);
     } else if (manifest_load(mf, 0, &why) || modules_get(&m, host, buf_bytes(&mf->modules[0].data), path, &why)) {
         put_error(&findings, &why);
     } else {

@@ -18,6 +18,8 @@
 
 static void call_free(plugin_call *c)
 {
+    if (c->gone)
+        *c->gone = true;
     task_free(c->task);
     list_remove(&c->node);
     free(c->export_name);
@@ -45,20 +47,21 @@ static void retire(plugin_call *c, const call_result *r)
 static const char *reason(const call_result *r, char *room, size_t size)
 {
     json error;
-    bytes said = r->error;
+    const json_field want[] = {{"error", &error}};
+    char *said = NULL;
     if (r->code == WEIR_OK)
         return "";
-    if (said.len == 0 && r->code == WEIR_FAILED && r->output.len) {
-        json_field want[] = {{"error", &error}};
-        if (json_read_fields(r->output, want, 1, NULL) == WEIR_OK)
-            json_string_slice(error, &said);
-    }
-    if (said.len)
-        snprintf(room, size, "%.*s", (int)(said.len < size ? said.len : size - 1), said.at);
+    if (r->error.len == 0 && r->code == WEIR_FAILED && r->output.len && json_read_fields(r->output, want, 1, NULL) == WEIR_OK)
+        said = json_string_dup(error);
+    if (r->error.len)
+        snprintf(room, size, "%.*s", (int)(r->error.len < size ? r->error.len : size - 1), r->error.at);
+    else if (said && *said)
+        snprintf(room, size, "%s", said);
     else if (r->why && *r->why)
         snprintf(room, size, "%s", r->why);
     else
         snprintf(room, size, "it failed (code %d) and gave no reason", r->rc);
+    free(said);
     return room;
 }
 
@@ -74,7 +77,12 @@ static void on_called(void *arg, const call_result *r)
         .error = reason(r, text, sizeof text),
         .trace = r->trace ? r->trace : "",
     };
+    bool gone = false; /* on_done may free the plugin, and this call with it */
+    c->gone = &gone;
     c->on_done(c->arg, &result);
+    if (gone)
+        return;
+    c->gone = NULL;
     retire(c, r);
 }
 
@@ -114,10 +122,30 @@ static weir_code call_new(plugin_call **out, weir_plugin *p, weir_error *err)
     return WEIR_OK;
 }
 
+/* A call of what is not there names what is. */
+static weir_code missing_export(const weir_plugin *p, const char *name, weir_error *err)
+{
+    buf names;
+    buf_init(&names, 400);
+    for (size_t i = 0; i < module_export_count(p->module); i++) {
+        const module_extern *e = module_export(p->module, i);
+        if (e->kind == EXTERN_FUNC && e->name.len && e->name.at[0] != '_') {
+            buf_add_text(&names, names.len ? ", " : "");
+            buf_add_bytes(&names, e->name);
+        }
+    }
+    error_set(err, WEIR_NOT_FOUND, "plugin '%s': it has no export '%s'; it has %.*s%s", p->name, name, (int)names.len,
+              names.at ? names.at : "none", names.failed ? " and more" : "");
+    buf_fini(&names);
+    return WEIR_NOT_FOUND;
+}
+
 static weir_code call_start(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, bool configure,
                             void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err)
 {
     plugin_call *c = NULL;
+    if (!weir_plugin_exports(p, export_name))
+        return missing_export(p, export_name, err);
     if (call_new(&c, p, err))
         return err ? err->code : WEIR_INVALID;
     c->on_done = on_done;
@@ -157,7 +185,8 @@ static void keep_result(void *arg, const weir_result *r)
     p->wait_result.output = p->wait_output.at;
     p->wait_result.error = p->wait_error.at;
     p->wait_result.trace = p->wait_trace.at;
-    p->waiting = false;
+    *p->waiting = WAIT_OVER;
+    p->waiting = NULL;
 }
 
 static weir_code call_wait(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, bool configure,
@@ -168,13 +197,17 @@ static weir_code call_wait(weir_plugin *p, const char *export_name, bytes input,
     buf_clear(&p->wait_output);
     buf_clear(&p->wait_error);
     buf_clear(&p->wait_trace);
-    p->waiting = true;
+    call_wait_state state = WAIT_ON;
+    loop *l = p->host->loop;
+    p->waiting = &state;
     if (call_start(p, export_name, input, ms, configure, keep_result, p, err)) {
-        p->waiting = false;
+        p->waiting = NULL;
         return err ? err->code : WEIR_INVALID;
     }
-    while (p->waiting)
-        loop_step(p->host->loop, -1);
+    while (state == WAIT_ON)
+        loop_step(l, -1);
+    if (state == WAIT_GONE)
+        return error_set(err, WEIR_CANCELLED, "the plugin was freed while a call was being waited for");
     if (p->wait_output.failed || p->wait_error.failed || p->wait_trace.failed)
         return error_set(err, WEIR_NOMEM, "plugin '%s': %s: out of memory", p->name, export_name);
     *result = &p->wait_result;
@@ -212,8 +245,7 @@ static weir_code grant(weir_plugin *p, const char *const *allow, weir_error *err
 {
     targets *asked = targets_new();
     weir_code code = WEIR_OK;
-    p->targets = targets_new();
-    if (!asked || !p->targets)
+    if (!asked)
         code = error_set(err, WEIR_NOMEM, "out of memory");
     for (size_t i = 0; !code && p->meta && i < p->meta->target_count; i++)
         code = targets_add(asked, bytes_of(p->meta->targets[i]), err);
@@ -302,6 +334,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
     }
     p->host = host;
     p->manifest = m;
+    p->targets = targets_new(); /* none at all, until meta said what it asks for */
     list_init(&p->calls);
     list_push(&host->plugins, &p->node);
     buf_init(&p->wait_output, SIZE_MAX);
@@ -313,6 +346,10 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
     if (o.cpu_ms)
         p->limits.cpu_ms = o.cpu_ms;
     p->call_ms = o.call_ms ? o.call_ms : m->timeout_ms != MANIFEST_NO_LIMIT && m->timeout_ms ? (uint32_t)m->timeout_ms : CALL_MS;
+    if (!p->targets) {
+        weir_plugin_free(p);
+        return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", name);
+    }
     if (config_take(p, o.config_json, err) || link_module(p, o.strict_imports, err)) {
         weir_plugin_free(p);
         return error_wrap(err, "plugin '%s'", name);
@@ -360,6 +397,8 @@ void weir_plugin_free(weir_plugin *p)
         if (s->plugin == p)
             weir_stream_free(s);
     }
+    if (p->waiting)
+        *p->waiting = WAIT_GONE;
     while (!list_empty(&p->calls))
         call_free(LIST_OWNER(p->calls.head.next, plugin_call, node));
     if (p->idle)

@@ -212,7 +212,7 @@ weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *spec, con
         hub_subscribe(&w->sub, host->hub, pattern, &options, err)) {
         sink_close(w->sink);
         free(w);
-        return error_wrap(err, "sink '%s'", spec);
+        return err ? err->code : WEIR_INVALID;
     }
     list_push(&host->sinks, &w->node);
     uint64_t due = sink_next_tick(w->sink);

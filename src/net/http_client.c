@@ -159,9 +159,9 @@ static weir_code put_headers(http_call *c, weir_error *err)
 static weir_code start_hop(http_call *c, weir_error *err)
 {
     bytes where = bytes_make(c->url.at, c->url.len);
-    weir_code code = c->targets ? targets_check(c->targets, where, err) : WEIR_OK;
-    if (!code && c->check)
-        code = c->check(c->check_arg, where, err);
+    weir_code code = c->check     ? c->check(c->check_arg, where, err)
+                     : c->targets ? targets_check(c->targets, where, err)
+                                  : WEIR_OK;
     if (code)
         return code;
     dial_stop(&c->hop);

@@ -13,7 +13,8 @@ typedef struct http_header {
     bytes name, value;
 } http_header;
 
-/* May this hop be made? For Extism's allowed_hosts beside or instead of targets; NULL: no further check. */
+/* May this hop be made? Decides instead of the targets, for Extism's allowed_hosts; overrides of origins
+ * and what the targets say of addresses still hold. NULL: the targets decide. */
 typedef weir_code (*http_hop_check)(void *arg, bytes url, weir_error *err);
 
 typedef struct http_request {

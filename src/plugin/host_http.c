@@ -114,10 +114,17 @@ bool host_http_request(task *t, bytes request)
             buf_add_text(&t->scratch, "GET");
         }
         at_body = (span){t->scratch.len, 0};
-        if (json_string_slice(body, &base64) && base64_decode(&t->scratch, base64, &err))
-            error_wrap(&err, "http_request: \"body\"");
-        else if (body.type != JSON_STRING && body.type != JSON_NULL && body.type != JSON_NONE)
+        if (body.type == JSON_STRING) {
+            if (!json_string_slice(body, &base64)) { /* escapes in it, as in "\/": decoded first */
+                json_string_add(body, &t->reply);
+                base64 = buf_bytes(&t->reply);
+            }
+            if (base64_decode(&t->scratch, base64, &err))
+                error_wrap(&err, "http_request: \"body\"");
+            buf_clear(&t->reply);
+        } else if (body.type != JSON_NULL && body.type != JSON_NONE) {
             error_set(&err, WEIR_INVALID, "http_request: \"body\" is neither base64 text nor null");
+        }
         at_body.len = t->scratch.len - at_body.at;
     }
     if (err.code == WEIR_OK)

@@ -130,14 +130,17 @@ bool host_ws_send(task *t, bytes request)
     }
 }
 
+/* What runs nested in a ws_receive leaves its own answers in t->reply: it is empty again here. */
 static bool say_timeout(task *t)
 {
+    buf_clear(&t->reply);
     buf_add_text(&t->reply, "{\"success\":true,\"timeout\":true}");
     return true;
 }
 
 static bool say_message(task *t, plug *s, const inbox_message *m)
 {
+    buf_clear(&t->reply);
     if (m->binary && !bytes_utf8(m->text)) {
         buf_add_text(&t->reply, "{\"success\":true,\"binary\":true,\"message\":\"");
         base64_encode(&t->reply, m->text);
@@ -164,28 +167,50 @@ static bool stop_nested(task *t)
     return t->guest->cancelled == NULL;
 }
 
-/* The n-th error reply on a closed socket comes later and later: a plugin that asks again at once,
+/* The n-th error reply on one connection comes later and later: a plugin that asks again at once,
  * for ever, must not spin. */
-static bool say_closed(task *t, plug *s)
+static bool say_late(task *t, uint32_t *errors, const weir_error *err)
 {
-    if (s->errors) {
-        uint32_t step = s->errors < ERROR_REPLIES ? s->errors : ERROR_REPLIES;
+    if (*errors) {
+        uint32_t step = *errors < ERROR_REPLIES ? *errors : ERROR_REPLIES;
         uint64_t ms = UINT64_C(50) << step;
         uint64_t until = loop_now(t->loop) + (ms < 5000 ? ms : 5000) * NS_PER_MS;
-        do {
-            wait_end end = task_wait(t, "ws_receive", until);
-            if (end == WAIT_CANCELLED)
-                return false;
-            if (end == WAIT_TIMEOUT)
-                break;
-        } while (!t->stop_export || t->stopping);
+        wait_end end = WAIT_WOKEN;
+        while (end == WAIT_WOKEN && (!t->stop_export || t->stopping))
+            end = task_wait(t, "ws_receive", until);
+        if (end == WAIT_CANCELLED)
+            return false;
         if (t->stop_export && !t->stopping)
             return stop_nested(t) && say_timeout(t);
     }
-    s->errors++;
+    if (*errors < ERROR_REPLIES)
+        ++*errors;
+    return host_say_error(t, err);
+}
+
+static bool say_closed(task *t, plug *s)
+{
     weir_error err = s->why;
     error_wrap(&err, "ws_receive");
-    return host_say_error(t, &err);
+    return say_late(t, &s->errors, &err);
+}
+
+/* An id that is none of its connections: at once for each new id, then late, too. */
+static bool say_unknown(task *t, bytes request, const weir_error *err)
+{
+    json id;
+    const json_field want[] = {{"connectionId", &id}};
+    bytes text;
+    if (json_read_fields(request, want, 1, NULL) || !json_string_slice(id, &text))
+        return host_say_error(t, err);
+    if (text.len >= sizeof t->unknown_id)
+        text.len = sizeof t->unknown_id - 1;
+    if (!bytes_is(text, t->unknown_id)) {
+        memcpy(t->unknown_id, text.at, text.len);
+        t->unknown_id[text.len] = '\0';
+        t->unknown_errors = 0;
+    }
+    return say_late(t, &t->unknown_errors, err);
 }
 
 /* What ws_receive asks for. A plugin asks the same thing again and again, with the same octets: those
@@ -229,12 +254,12 @@ bool host_ws_receive(task *t, bytes request)
     plug *s = receive_request(t, request, &timeout_ms, &err);
     bool alive = true;
     if (!s)
-        return host_say_error(t, &err);
+        return err.code == WEIR_NOT_FOUND ? say_unknown(t, request, &err) : host_say_error(t, &err);
     if (!s->announced && s->state == PLUG_OPEN) {
         s->announced = true;
         t->world->receiving(t->world_arg, s);
     }
-    s->unread_since = 0;
+    s->unread_since = loop_now(t->loop);
     if (!t->stop_export && inbox_take(&s->in, &m))
         return say_message(t, s, &m);
     s->busy++;
@@ -247,7 +272,7 @@ bool host_ws_receive(task *t, bytes request)
             say_message(t, s, &m);
             break;
         }
-        if (s->state == PLUG_CLOSED && !t->stopping) {
+        if (s->state == PLUG_CLOSED) {
             alive = say_closed(t, s);
             break;
         }
@@ -262,7 +287,7 @@ bool host_ws_receive(task *t, bytes request)
             alive = false;
             break;
         }
-        if (end == WAIT_TIMEOUT && s->in.count == 0 && s->state != PLUG_CLOSED) {
+        if (end == WAIT_TIMEOUT && s->in.count == 0 && s->state != PLUG_CLOSED && (!t->stop_export || t->stopping)) {
             say_timeout(t);
             break;
         }

@@ -114,14 +114,13 @@ trap *task_stub(void *env, void *self, value *v)
     guest *g = self;
     task *t = g->owner;
     t->ticks = 0;
-    if (!s->said) {
+    if (!__atomic_exchange_n(&s->said, true, __ATOMIC_RELAXED)) { /* shared by all threads' hosts */
         char text[300];
-        s->said = true;
         snprintf(text, sizeof text, "host function '%.100s' of '%.100s' is not available; it answers an error", s->name, s->module);
         t->world->log(t->world_arg, LOG_WARN, "host", bytes_of(text));
     }
     if (s->result != 'I') {
-        v[0].u64 = 0;
+        v[0] = (value){.v128 = {0}};
         return NULL;
     }
     buf_clear(&t->reply);

@@ -115,8 +115,14 @@ static entry *first(inbox *in)
 
 bool inbox_take(inbox *in, inbox_message *out)
 {
-    if (in->count == 0)
+    if (in->count == 0) {
+        if (in->refused) { /* for want of memory: nothing is left whose taking would make room */
+            in->refused = false;
+            if (in->on_room)
+                in->on_room(in->arg);
+        }
         return false;
+    }
     entry *e = first(in);
     *out = (inbox_message){{(char *)(e + 1), e->len}, e->flags & ENTRY_BINARY, e->recv_ns};
     return true;

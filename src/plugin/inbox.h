@@ -34,7 +34,8 @@ void inbox_fini(inbox *in);
 /* Copies the message in. False: full or out of memory; on_room will be called once there is room. */
 bool inbox_put(inbox *in, bytes text, bool binary, uint64_t recv_ns);
 
-/* The oldest message, lent until inbox_drop. False: empty. (Hop 3.) */
+/* The oldest message, lent until inbox_drop. False: empty, and if a message was refused for want of
+ * memory, on_room was called for it to be offered again. (Hop 3.) */
 bool inbox_take(inbox *in, inbox_message *out);
 void inbox_drop(inbox *in); /* the one that inbox_take showed */
 

@@ -86,6 +86,7 @@ void plug_close(plug *s)
     if (s->state != PLUG_CLOSED)
         error_set(&s->why, WEIR_CLOSED, "the plugin closed it");
     become_closed(s);
+    s->task->discarded += s->in.count;
     inbox_fini(&s->in);
 }
 
@@ -97,11 +98,12 @@ void socket_opened(plug *s)
 
 bool socket_message(plug *s, bytes text, bool binary, uint64_t recv_ns)
 {
-    bool taken = inbox_put(&s->in, text, binary, recv_ns);
-    if (s->unread_since == 0)
+    if (s->in.count == 0)
         s->unread_since = loop_now(s->task->loop);
+    if (!inbox_put(&s->in, text, binary, recv_ns))
+        return false;
     task_wake(s->task);
-    return taken;
+    return true;
 }
 
 void socket_closed(plug *s, const weir_error *why)

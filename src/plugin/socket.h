@@ -26,7 +26,7 @@ struct plug {
     void *session;        /* the world's */
     uint32_t errors;      /* error replies given since it closed: each later one waits longer */
     uint32_t busy;        /* host calls that hold it now */
-    uint64_t unread_since; /* clock_mono since when messages wait and no ws_receive came; 0: none */
+    uint64_t unread_since; /* clock_mono since when messages wait (if any do) and no ws_receive came */
     bool announced;       /* world->receiving was told */
 };
 

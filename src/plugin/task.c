@@ -13,6 +13,8 @@
 
 #define TICK_MS 5 /* engine_options.tick_ms's default */
 
+static void run(void *arg);
+
 static void finish(task *t)
 {
     const call_result *r = guest_result(t->guest);
@@ -20,6 +22,7 @@ static void finish(task *t)
     timer_stop(&t->call_timer);
     timer_stop(&t->wait_timer);
     defer_cancel(&t->ready);
+    t->ready.fn = run; /* also when the guest ended by itself between a cancel and finish_later */
     t->result = *r;
     if (t->overran) {
         t->result.code = WEIR_TIMEOUT;
@@ -49,7 +52,6 @@ static void run(void *arg)
 static void on_wait_timer(void *arg)
 {
     task *t = arg;
-    t->timed_out = true;
     if (t->waiting)
         defer(t->loop, &t->ready);
 }
@@ -178,9 +180,7 @@ bool task_idle(const task *t)
 
 static void finish_later(void *arg)
 {
-    task *t = arg;
-    t->ready.fn = run;
-    finish(t);
+    finish(arg);
 }
 
 void task_cancel(task *t, weir_code code, const char *text)
@@ -198,8 +198,11 @@ weir_code task_ask_stop(task *t, const char *export_name, bytes input, weir_erro
     free(t->stop_input);
     t->stop_export = strdup(export_name);
     t->stop_input = bytes_dup(input);
-    if (!t->stop_export || !t->stop_input)
+    if (!t->stop_export || !t->stop_input) {
+        free(t->stop_export);
+        t->stop_export = NULL; /* never half an order */
         return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", t->name);
+    }
     task_wake(t);
     return WEIR_OK;
 }
@@ -212,7 +215,6 @@ wait_end task_wait(task *t, const char *where, uint64_t deadline)
         return WAIT_WOKEN;
     }
     t->waiting = true;
-    t->timed_out = false;
     if (where != t->waiting_in)
         snprintf(t->waiting_in, sizeof t->waiting_in, "%s", where);
     if (deadline != UINT64_MAX)

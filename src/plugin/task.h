@@ -30,7 +30,7 @@ struct task {
     deferred ready;   /* in the loop's run queue */
     timer wait_timer; /* of a park with a deadline */
     timer call_timer; /* of the whole call */
-    bool active, waiting, woken, timed_out;
+    bool active, waiting, woken;
     uint64_t deadline;   /* clock_mono; 0: none */
     uint64_t call_ms;    /* for the error's text */
     uint32_t ticks;      /* of CPU since the last host call */
@@ -44,6 +44,9 @@ struct task {
 
     list sockets;
     uint32_t socket_count;
+    uint64_t discarded;              /* messages that the plugin closed its sockets over */
+    char unknown_id[PLUG_ID_SIZE];   /* the last that was none of its connections */
+    uint32_t unknown_errors;         /* how often it was told so */
     buf reply, scratch; /* for host functions, used again and again */
 
     /* what to call nested in the next ws_receive; freed by the task */

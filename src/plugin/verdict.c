@@ -18,7 +18,11 @@ static weir_code read_key(task *t, json key, weir_error *err)
     json_string_add(source, &t->key);
     t->key_source = t->key.len;
     json_string_add(identifier, &t->key);
-    if (type.type != JSON_STRING || source.type != JSON_STRING || identifier.type != JSON_STRING || t->key.failed) {
+    if (t->key.failed) {
+        t->key_raw = 0;
+        return error_set(err, WEIR_LIMIT, "publish_stream_data: \"key\" of %zu octets is too long; repeat the one that start_stream got", key.raw.len);
+    }
+    if (type.type != JSON_STRING || source.type != JSON_STRING || identifier.type != JSON_STRING) {
         t->key_raw = 0;
         return error_set(err, WEIR_INVALID, "publish_stream_data: \"key\" needs the strings \"type\", \"source\" and \"identifier\"");
     }

@@ -31,8 +31,8 @@ typedef struct world_http_request {
     size_t header_count;
     uint64_t max_body;
     uint32_t timeout_ms;
-    /* Beside the plugin's targets nothing decides; for Extism's own http_request its allowed_hosts do
-     * instead. NULL: targets. */
+    /* Decides instead of the plugin's targets: for Extism's own http_request its manifest's
+     * allowed_hosts. NULL: the targets do. */
     weir_code (*allows)(void *arg, bytes url, weir_error *err);
     void *allows_arg;
 } world_http_request;

@@ -17,6 +17,7 @@ struct session {
     const heartbeat *heartbeat;
     timer beat; /* client pings and the limit on silence */
     bool opened;
+    uint64_t resumed; /* clock_mono: since then we read again */
     buf out;
 };
 
@@ -64,8 +65,9 @@ static void on_beat(void *arg)
 {
     session *s = arg;
     const heartbeat *h = s->heartbeat;
-    uint64_t quiet = loop_now(s->venue->loop) - ws_client_last_heard(s->ws);
-    /* While we do not read, the peer's silence is ours. */
+    uint64_t heard = ws_client_last_heard(s->ws);
+    uint64_t quiet = loop_now(s->venue->loop) - (heard > s->resumed ? heard : s->resumed);
+    /* While we do not read, the peer's silence is ours; so is what passed until we read again. */
     if (quiet > silence_ns(s) && !s->plug->in.refused) {
         weir_error why = WEIR_ERROR_INIT;
         error_set(&why, WEIR_TIMEOUT, "the venue sent nothing for %.1f s", (double)silence_ns(s) * 1e-9);
@@ -102,7 +104,8 @@ static bool session_on_message(void *arg, bool binary, bytes message, uint64_t r
     switch (binary ? HEARTBEAT_NONE : heartbeat_read(s->heartbeat, message)) {
     case HEARTBEAT_PING:
         heartbeat_write_pong(s->heartbeat, &s->out, recv_real_ns);
-        ws_client_send(s->ws, false, buf_bytes(&s->out), NULL);
+        if (ws_client_queued(s->ws) <= SESSION_QUEUE) /* a peer that asks and never reads gets no more */
+            ws_client_send(s->ws, false, buf_bytes(&s->out), NULL);
         return true;
     case HEARTBEAT_PONG:
         return true;
@@ -179,6 +182,7 @@ weir_code session_send(session *s, bytes text, weir_error *err)
 
 void session_room(session *s)
 {
+    s->resumed = loop_now(s->venue->loop);
     ws_client_resume(s->ws);
 }
 

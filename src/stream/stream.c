@@ -8,7 +8,7 @@
  *   it returns although its socket is open        the known death of Go plugins: a new instance at once
  *   its socket closes and it does not return      a second to react, then a new instance
  *   messages wait and it asks for none, 15 s      a new instance
- *   five times trapped without being live between  failed
+ *   five traps without a minute of being live      failed
  * Each of these ends an attempt in lose(), the only place that decides about the next one. */
 #include "stream/stream.h"
 
@@ -25,6 +25,7 @@
 #define DEAF_NS (15 * NS_PER_S)    /* messages wait, no ws_receive */
 #define STABLE_NS (60 * NS_PER_S)  /* live for so long: earlier trouble is forgotten */
 #define TRAPS_MAX 5
+#define RETRY_AFTER_MAX_S 3600     /* what a venue may ask for at most */
 
 #define BIT(s) (1u << (s))
 
@@ -80,7 +81,10 @@ struct stream {
     timer next_try, react, stopper, watch;
     deferred act;       /* what callbacks on the fiber leave to the loop */
     bool became_live, socket_lost;
+    bool opened;        /* some socket was open in this attempt */
+    bool asked;         /* stop_stream was called, or will be */
     hub_waiter room;
+    bool *gone;         /* set when on_state frees the stream */
 };
 
 const char *stream_state_name(stream_state state)
@@ -88,10 +92,12 @@ const char *stream_state_name(stream_state state)
     return states[state].name;
 }
 
-static void enter(stream *s, stream_state next, const char *why)
+/* Moves, and tells. False: on_state freed the stream; nothing of it may be touched. */
+static bool enter(stream *s, stream_state next, const char *why)
 {
+    bool gone = false, *outer = s->gone;
     if (s->state == next)
-        return;
+        return true;
     assert(states[s->state].next & BIT(next));
     log_info("stream", "'%s': %s -> %s: %s", record_stream_topic(s->records).at, states[s->state].name, states[next].name, why);
     s->state = next;
@@ -100,8 +106,15 @@ static void enter(stream *s, stream_state next, const char *why)
     if (next == STREAM_LIVE)
         s->live_since = s->since;
     hub_publish_status(s->plugin->hub, s->records, shown[next], why);
-    if (s->on_state)
-        s->on_state(s->arg, s, next, s->why); /* may free a closed or failed one: nothing after this */
+    if (!s->on_state)
+        return true;
+    s->gone = &gone;
+    s->on_state(s->arg, s, next, s->why);
+    if (!gone)
+        s->gone = outer;
+    else if (outer)
+        *outer = true;
+    return !gone;
 }
 
 /* ---- Gaps ---- */
@@ -110,11 +123,6 @@ static void enter(stream *s, stream_state next, const char *why)
  * end is known. */
 static void begin_gap(stream *s, record_gap_cause cause)
 {
-    for (list_node *n = s->task ? s->task->sockets.head.next : NULL; n && n != &s->task->sockets.head; n = n->next) {
-        plug *p = LIST_OWNER(n, plug, node);
-        s->lost_count += p->in.count;
-        s->lost_total += p->in.count;
-    }
     if (s->lost_from)
         return;
     s->lost_from = s->last_recv ? s->last_recv : clock_real();
@@ -132,9 +140,14 @@ static void end_gap(stream *s)
 
 /* ---- Attempts ---- */
 
+/* Ends the instance. What waits in its inboxes dies with it, and is counted. */
 static void drop_attempt(stream *s)
 {
     task *t = s->task;
+    uint64_t died = stream_queued(s);
+    s->lost_total += died + (t ? t->discarded : 0);
+    if (s->lost_from)
+        s->lost_count += died;
     s->task = NULL;
     timer_stop(&s->react);
     timer_stop(&s->stopper);
@@ -142,7 +155,7 @@ static void drop_attempt(stream *s)
     defer_cancel(&s->act);
     hub_wait_cancel(&s->room);
     task_free(t);
-    s->became_live = s->socket_lost = false;
+    s->became_live = s->socket_lost = s->opened = s->asked = false;
 }
 
 static void close_stream(stream *s, const char *why)
@@ -187,21 +200,29 @@ static void lose(stream *s, record_gap_cause cause, const char *why, bool at_onc
     enter(s, STREAM_WAITING, text);
 }
 
+/* Why start_stream says that it ended: its output's "error", or the error it set. */
+static void own_words(const call_result *r, weir_error *why)
+{
+    json error;
+    const json_field want[] = {{"error", &error}};
+    char *said = r->output.len && json_read_fields(r->output, want, 1, NULL) == WEIR_OK ? json_string_dup(error) : NULL;
+    if (said && *said)
+        error_set(why, WEIR_FAILED, "start_stream: %.400s", said);
+    else if (r->error.len)
+        error_set(why, WEIR_FAILED, "start_stream: " BYTES_FMT, BYTES_ARG(r->error));
+    else
+        error_set(why, WEIR_FAILED, "start_stream ended (code %d)", r->rc);
+    free(said);
+}
+
 /* start_stream has ended, one way or another. */
 static void on_ended(void *arg, const call_result *r)
 {
     stream *s = arg;
-    char why[WEIR_ERROR_TEXT];
-    json doc, error = {0};
-    json_field want[] = {{"error", &error}};
-    bytes said = BYTES("");
+    weir_error why = WEIR_ERROR_INIT;
     if (s->state == STREAM_STOPPING) {
         close_stream(s, "stopped");
         return;
-    }
-    if (r->output.len && json_read(&doc, r->output, NULL) == WEIR_OK && doc.type == JSON_OBJECT) {
-        json_fields(doc, want, 1, NULL);
-        json_string_slice(error, &said);
     }
     if (r->code == WEIR_OK && s->venue.open_sockets) {
         /* Its loop runs only while an export call is pending: from now on it is frozen. */
@@ -212,26 +233,22 @@ static void on_ended(void *arg, const call_result *r)
     }
     if (r->code == WEIR_OK || r->code == WEIR_FAILED) {
         if (s->down.code)
-            snprintf(why, sizeof why, "%s", s->down.text);
-        else if (said.len)
-            snprintf(why, sizeof why, "start_stream: " BYTES_FMT, BYTES_ARG(said));
-        else if (r->error.len)
-            snprintf(why, sizeof why, "start_stream: " BYTES_FMT, BYTES_ARG(r->error));
+            why = s->down;
         else
-            snprintf(why, sizeof why, "start_stream ended (code %d)", r->rc);
+            own_words(r, &why);
         if (!s->dialled && !s->last_recv)
-            fail_stream(s, why);
+            fail_stream(s, why.text);
         else
-            lose(s, RECORD_GAP_DISCONNECTED, why, false);
+            lose(s, RECORD_GAP_DISCONNECTED, why.text, false);
         return;
     }
-    snprintf(why, sizeof why, "start_stream: %s", r->why);
+    error_set(&why, r->code, "start_stream: %s", r->why);
     if (r->trace && *r->trace)
-        log_warn("stream", "'%s': %s\n%s", record_stream_topic(s->records).at, why, r->trace);
+        log_warn("stream", "'%s': %s\n%s", record_stream_topic(s->records).at, why.text, r->trace);
     if (r->code == WEIR_NOT_FOUND || r->code == WEIR_INVALID || ++s->traps >= TRAPS_MAX)
-        fail_stream(s, why);
+        fail_stream(s, why.text);
     else
-        lose(s, RECORD_GAP_RESTART, why, false);
+        lose(s, RECORD_GAP_RESTART, why.text, false);
 }
 
 static void on_watch(void *arg)
@@ -289,7 +306,8 @@ static void attempt(void *arg)
     };
     s->dialled = false;
     s->down = (weir_error)WEIR_ERROR_INIT;
-    enter(s, STREAM_CONNECTING, "starting an instance");
+    if (!enter(s, STREAM_CONNECTING, "starting an instance") || s->state != STREAM_CONNECTING)
+        return;
     if (task_new(&s->task, p->loop, p->code, &options, &err)) {
         lose(s, RECORD_GAP_RESTART, err.text, false);
         return;
@@ -307,8 +325,8 @@ static void on_act(void *arg)
     stream *s = arg;
     if (s->became_live) {
         s->became_live = false;
-        if (s->state == STREAM_CONNECTING)
-            enter(s, STREAM_LIVE, "the plugin waits for messages");
+        if (s->state == STREAM_CONNECTING && !enter(s, STREAM_LIVE, "the plugin waits for messages"))
+            return;
     }
     if (s->socket_lost) {
         s->socket_lost = false;
@@ -317,17 +335,31 @@ static void on_act(void *arg)
     }
 }
 
+static bool dials(const stream *s)
+{
+    for (list_node *n = s->task->sockets.head.next; n != &s->task->sockets.head; n = n->next)
+        if (LIST_OWNER(n, plug, node)->state == PLUG_CONNECTING)
+            return true;
+    return false;
+}
+
+/* It has had its time to react, unless it still reads what came before the close (on_watch bounds that),
+ * or dials again by itself (ws_connect does). */
 static void on_react_over(void *arg)
 {
     stream *s = arg;
-    if (s->venue.open_sockets == 0 && s->state == STREAM_LIVE)
+    if (s->venue.open_sockets || !s->task || (s->state != STREAM_LIVE && s->state != STREAM_CONNECTING))
+        return;
+    if (stream_queued(s) || dials(s))
+        timer_after(&s->react, REACT_NS);
+    else
         lose(s, RECORD_GAP_DISCONNECTED, s->down.code ? s->down.text : "the connection is closed", false);
 }
 
 static void socket_up(void *arg)
 {
     stream *s = arg;
-    s->dialled = true;
+    s->dialled = s->opened = true;
     timer_stop(&s->react);
 }
 
@@ -337,10 +369,10 @@ static void socket_down(void *arg, const weir_error *why, uint32_t retry_after_s
     s->dialled = true;
     s->down = *why;
     if (http_status == 429 || http_status == 418 || http_status == 503)
-        s->retry_after_s = retry_after_s;
+        s->retry_after_s = retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s : RETRY_AFTER_MAX_S;
     if (s->state == STREAM_LIVE)
         begin_gap(s, RECORD_GAP_DISCONNECTED);
-    s->socket_lost = true;
+    s->socket_lost = s->opened; /* a dial that failed is the plugin's to answer for: ws_connect told it */
     defer(s->plugin->loop, &s->act);
 }
 
@@ -361,8 +393,11 @@ static void receiving(void *arg)
 static void on_room(void *arg)
 {
     stream *s = arg;
-    if (s->task)
-        task_wake(s->task);
+    if (!s->task)
+        return;
+    for (list_node *n = s->task->sockets.head.next; n != &s->task->sockets.head; n = n->next)
+        LIST_OWNER(n, plug, node)->unread_since = loop_now(s->plugin->loop); /* until now it could not ask */
+    task_wake(s->task);
 }
 
 /* Hop 4 to hop 6: a publication becomes a record. */
@@ -378,7 +413,8 @@ static weir_code publish(void *arg, const world_publication *what, weir_error *e
         hub_wait(h, &s->room);
         return error_set(err, WEIR_BUSY, "a reader is full");
     }
-    end_gap(s);
+    if (s->venue.open_sockets || !what->ts_recv || what->ts_recv > s->lost_from)
+        end_gap(s); /* else it comes of a message from before the loss */
     hub_publish(h, record_new(s->records, what->ts_event, what->ts_recv, what->data));
     return WEIR_OK;
 }
@@ -396,7 +432,7 @@ static const venue_listener listener = {
 static void on_stop_overdue(void *arg)
 {
     stream *s = arg;
-    close_stream(s, "stopped by force: the plugin did not end its loop in 2 s");
+    close_stream(s, s->asked ? "stopped by force: the plugin did not end its loop in 2 s" : "stopped");
 }
 
 void stream_stop(stream *s)
@@ -414,10 +450,10 @@ void stream_stop(stream *s)
     case STREAM_LIVE:
         break;
     }
-    bool asked = s->state == STREAM_LIVE && s->plugin->has_stop &&
-                 task_ask_stop(s->task, "stop_stream", bytes_of(s->key), &err) == WEIR_OK;
+    s->asked = s->state == STREAM_LIVE && s->plugin->has_stop &&
+               task_ask_stop(s->task, "stop_stream", bytes_of(s->key), &err) == WEIR_OK;
+    timer_after(&s->stopper, s->asked ? STOP_NS : 0);
     enter(s, STREAM_STOPPING, "stopping");
-    timer_after(&s->stopper, asked ? STOP_NS : 0);
 }
 
 /* ---- Making and freeing ---- */
@@ -489,6 +525,8 @@ void stream_free(stream *s)
 {
     if (!s)
         return;
+    if (s->gone)
+        *s->gone = true;
     drop_attempt(s);
     timer_stop(&s->next_try);
     if (s->records)
@@ -527,5 +565,5 @@ uint64_t stream_queued(const stream *s)
 
 uint64_t stream_lost(const stream *s)
 {
-    return s->lost_total;
+    return s->lost_total + (s->task ? s->task->discarded : 0);
 }

@@ -48,7 +48,7 @@ typedef struct stream_options {
     bool has_connection;
     uint64_t connection;
     void (*on_state)(void *arg, stream *s, stream_state state, const char *why); /* may be NULL; never
-                         inside stream_open; may free the stream once it is closed or failed */
+                         inside stream_open; may stop and free the stream */
     void *arg;
 } stream_options;
 
@@ -64,6 +64,7 @@ const char *stream_why(const stream *s); /* of the last change of state */
 record_stream *stream_records(const stream *s);
 uint64_t stream_open_sockets(const stream *s);
 uint64_t stream_queued(const stream *s); /* messages that wait in its inboxes */
-uint64_t stream_lost(const stream *s);   /* messages that died in an inbox with an instance */
+uint64_t stream_lost(const stream *s);   /* messages that no plugin read: they died with an instance, or it
+                                            closed their socket */
 
 #endif
