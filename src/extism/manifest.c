@@ -433,7 +433,8 @@ static weir_code read_any(manifest *m, bytes contents, weir_error *err)
     return bytes_starts(trim(contents), BYTES("{")) ? read_json(m, contents, err) : read_toml(m, contents, err);
 }
 
-weir_code manifest_read(manifest **out, bytes contents, weir_error *err)
+/* `bare`: it is called a module, so it is read as one, and what it is instead is said by the engine. */
+static weir_code read_contents(manifest **out, bytes contents, bool bare, weir_error *err)
 {
     weir_error own = WEIR_ERROR_INIT;
     err = err ? err : &own;
@@ -444,13 +445,18 @@ weir_code manifest_read(manifest **out, bytes contents, weir_error *err)
     m->max_http_response_bytes = DEFAULT_HTTP_BYTES;
     m->max_var_bytes = DEFAULT_VAR_BYTES;
     m->config = map_new();
-    if (!m->config || read_any(m, contents, err)) {
+    if (!m->config || (bare ? read_bare(m, contents, err) : read_any(m, contents, err))) {
         weir_code code = m->config ? err->code : no_memory(err);
         manifest_free(m);
         return code;
     }
     *out = m;
     return WEIR_OK;
+}
+
+weir_code manifest_read(manifest **out, bytes contents, weir_error *err)
+{
+    return read_contents(out, contents, false, err);
 }
 
 /* Makes the modules' relative paths relative to the manifest's folder. */
@@ -482,7 +488,9 @@ weir_code manifest_open(manifest **out, const char *path, weir_error *err)
     buf_init(&contents, MAX_FILE);
     weir_code code = file_read(&contents, path, err);
     if (!code) {
-        code = manifest_read(&m, buf_bytes(&contents), err);
+        size_t n = strlen(path);
+        bool bare = n > 5 && strcmp(path + n - 5, ".wasm") == 0 && !bytes_starts(trim(buf_bytes(&contents)), BYTES("{"));
+        code = read_contents(&m, buf_bytes(&contents), bare, err);
         if (!code)
             code = paths_anchor(m, path, err);
         if (code)

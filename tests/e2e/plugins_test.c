@@ -87,7 +87,9 @@ TEST(plugins, outcomes_are_told_apart)
     CHECK_INT(r->rc, 7);
     CHECK_HAS(r->error, "7");
     CHECK_UINT(call(p, "cleared_and_0", "")->code, WEIR_OK);
-    CHECK_UINT(call(p, "no_such_export", "")->code, WEIR_NOT_FOUND);
+    weir_error err = WEIR_ERROR_INIT;
+    CHECK_UINT(weir_plugin_call_wait(p, "no_such_export", "", 0, &r, &err), WEIR_NOT_FOUND);
+    CHECK_HAS(err.text, "nothing_and_7");
     end();
 }
 
