@@ -19,7 +19,7 @@ const char sim_fault_help[] =
     "    of a frame        malformed (broken framing) · badjson · badutf8 · binary · huge:size=1048576 ·\n"
     "                      dup · reorder (changes places with the next) · lose ·\n"
     "                      gap (leaves out a book update, which breaks the prevTs chain)\n"
-    "    of all frames     slow:delay=50ms:split=7 (pieces of so many octets, so far apart)\n"
+    "    of all frames     slow:delay=5ms:split=256 (pieces of so many octets, so far apart)\n"
     "    of a reply        429 · 5xx:status=502 · html:status=502 · empty · slowbody:for=5s · cutbody ·\n"
     "                      redirect:to=URL · hang (no answer)\n"
     "    of a handshake    refuse:after=COUNT (no connection beyond) · upgrade:status=503\n"
@@ -137,8 +137,8 @@ static void set_defaults(fault_rule *r)
     if (!triggered && r->kind == FAULT_UPGRADE)
         r->p = 1;
     r->for_ms = r->for_ms ? r->for_ms : r->kind == FAULT_SLOWBODY ? 5000 : 10000;
-    r->delay_ms = r->delay_ms ? r->delay_ms : 50;
-    r->split = r->split ? r->split : 64;
+    r->delay_ms = r->delay_ms ? r->delay_ms : 5;
+    r->split = r->split ? r->split : 256;
     r->size = r->size ? r->size : 1024 * 1024;
     r->count = r->count ? r->count : 1000;
     if (!r->status)
@@ -261,7 +261,9 @@ static bool due_by_frame(client *c, const fault_rule *r, fault_state *st)
 static void hit_connection(client *c, const fault_rule *r)
 {
     sim *s = c->sim;
-    c->stalled = r->kind <= FAULT_HALF_OPEN; /* nothing is pushed to it any more */
+    c->stalled = r->kind <= FAULT_HALF_OPEN; /* nothing is pushed to it any more, and nobody waits for it */
+    if (c->stalled)
+        sim_not_full(c);
     switch (r->kind) {
     case FAULT_DISCONNECT:
         server_ws_abort(c->ws);
@@ -329,11 +331,6 @@ static void send_raw_frame(client *c, unsigned char first, bytes payload, uint64
             head[2 + i] = (unsigned char)(claimed >> (56 - 8 * i));
         len = 10;
     }
-    if (c->slow_split) {
-        buf_add(&c->slow, head, len);
-        buf_add_bytes(&c->slow, payload);
-        return;
-    }
     server_ws_raw(c->ws, bytes_make(head, len));
     server_ws_raw(c->ws, payload);
 }
@@ -343,10 +340,7 @@ static void send_plain(client *c, bytes frame)
     sim *s = c->sim;
     s->stats.frames++;
     s->stats.octets += frame.len;
-    if (c->slow_split)
-        send_raw_frame(c, 0x81, frame, frame.len);
-    else
-        server_ws_send(c->ws, false, frame);
+    server_ws_send(c->ws, false, frame);
 }
 
 static void send_huge(client *c, const feed *f, uint64_t size)
@@ -398,27 +392,6 @@ static bool hit_frame(client *c, const feed *f, const fault_rule *r, bytes frame
     }
 }
 
-static void be_slow(client *c, const fault_rule *r)
-{
-    c->slow_split = r->split;
-    c->slow_delay_ms = r->delay_ms;
-}
-
-/* A piece each time; what comes meanwhile queues behind it. */
-void faults_slow_flush(void *arg)
-{
-    client *c = arg;
-    if (!c->ws || !c->slow.len)
-        return;
-    size_t piece = c->slow.len < c->slow_split ? c->slow.len : (size_t)c->slow_split;
-    server_ws_raw(c->ws, bytes_make(c->slow.at, piece));
-    buf_consume(&c->slow, piece);
-    if (c->slow.failed)
-        server_ws_abort(c->ws);
-    if (c->slow.len)
-        timer_after(&c->slow_timer, c->slow_delay_ms * NS_PER_MS);
-}
-
 bool faults_frame(client *c, const feed *f, bytes frame)
 {
     sim *s = c->sim;
@@ -427,7 +400,7 @@ bool faults_frame(client *c, const feed *f, bytes frame)
         fault_rule *r = &s->rules[i];
         fault_of of = kinds[r->kind].of;
         if (of == OF_ALL_FRAMES)
-            be_slow(c, r);
+            server_ws_pace(c->ws, (uint32_t)r->split, r->delay_ms * NS_PER_MS);
         if ((of != OF_CONNECTION && of != OF_FRAME) || (r->kind == FAULT_GAP && f->is.kind != FEED_BOOK_UPDATE))
             continue;
         bool due = due_by_frame(c, r, &c->faults[i]) || (of == OF_FRAME && due_by_time(c, r, &c->faults[i]));
@@ -445,8 +418,7 @@ bool faults_frame(client *c, const feed *f, bytes frame)
         send_plain(c, buf_bytes(&c->held));
         buf_clear(&c->held);
     }
-    if (c->slow.len && !timer_running(&c->slow_timer))
-        timer_after(&c->slow_timer, c->slow_delay_ms * NS_PER_MS);
+    sim_check_queue(c);
     return true;
 }
 

@@ -16,6 +16,7 @@
 #define SIM_RULES_MAX 24u
 #define SIM_QUEUE_HIGH ((size_t)1024u * 1024u)       /* the clock waits for readers beyond it */
 #define SIM_QUEUE_CUT ((size_t)32u * 1024u * 1024u)  /* in real time: the reader is cut off */
+#define SIM_FULL_MS 30000u                           /* for so long, then the reader is cut off too */
 #define SIM_TOPICS_MAX 100u
 #define SIM_TOPICS_PER_REQUEST 10u
 #define SIM_TOPIC_SIZE 96u
@@ -69,6 +70,7 @@ typedef struct client {
     bool authed;
     bool stalled;          /* half-open on purpose, or ending: nothing is said to it any more */
     bool full;             /* the clock waits for it */
+    uint64_t full_wall;    /* ms; since when */
     uint64_t opened_ms;    /* simulated */
     uint64_t silent_until; /* simulated; pushes nothing before */
     uint64_t heard_wall;   /* ms; when it last sent anything */
@@ -79,9 +81,6 @@ typedef struct client {
     size_t topics;
     fault_state faults[SIM_RULES_MAX];
     buf held;              /* a frame that is to come after the next (reorder) */
-    buf slow;              /* encoded frames that leave bit by bit */
-    timer slow_timer;
-    uint64_t slow_split, slow_delay_ms;
 } client;
 
 typedef enum feed_kind {
@@ -183,6 +182,8 @@ client *sim_client_new(sim *s, server_request *r, dialect speaks); /* upgrades; 
 void sim_touch(sim *s);
 void sim_pump_later(sim *s);         /* something changed: look at the clock again */
 void client_send(client *c, const feed *f, bytes frame);  /* a pushed frame, through the faults */
+void sim_not_full(client *c);                             /* the clock need not wait for it */
+void sim_check_queue(client *c);                          /* is it too slow? */
 void client_say(client *c, bytes text);                   /* an answer: untouched by frame faults */
 
 /* feeds.c */
@@ -240,7 +241,6 @@ weir_code faults_parse(sim *s, const char *list, weir_error *err);
 bool faults_frame(client *c, const feed *f, bytes frame); /* true: dealt with, do not send it */
 void faults_tick(sim *s);                                 /* those that strike by time */
 bool faults_request(sim *s, server_request *r, bool upgrade); /* true: it has been answered */
-void faults_slow_flush(void *client);                     /* the next piece of a slow connection */
 void faults_free(sim *s);
 uint64_t faults_next_ms(const sim *s);                    /* when one strikes by time; UINT64_MAX: none */
 

@@ -99,6 +99,7 @@ void sim_pump_later(sim *s)
 static void hang_up(client *c)
 {
     c->stalled = true;
+    sim_not_full(c);
     server_ws_drop(c->ws);
 }
 
@@ -122,6 +123,10 @@ static void check_client(client *c)
     uint64_t wall = sim_wall_ms(s);
     if (!c->ws || c->stalled)
         return;
+    if (c->full && wall - c->full_wall > SIM_FULL_MS) {
+        server_ws_abort(c->ws); /* it does not read at all; the others have waited long enough */
+        return;
+    }
     if (c->speaks == DIALECT_V2 || c->speaks == DIALECT_V2_PRIVATE)
         check_v2(c, wall);
     else if (wall - c->heard_wall >= s->options.silence_ms)
@@ -160,6 +165,19 @@ void sim_step(sim *s, uint64_t ms)
 
 /* ---- Connections ---- */
 
+/* The clock need not wait for this one any more. */
+void sim_not_full(client *c)
+{
+    sim *s = c->sim;
+    if (!c->full)
+        return;
+    c->full = s->blocked = false;
+    for (list_node *n = s->clients.head.next; n != &s->clients.head; n = n->next)
+        s->blocked |= LIST_OWNER(n, client, node)->full;
+    if (!s->blocked)
+        sim_pump_later(s);
+}
+
 static void client_gone(client *c)
 {
     sim *s = c->sim;
@@ -167,17 +185,9 @@ static void client_gone(client *c)
     list_remove(&c->node);
     s->client_count--;
     feed_drop_all(c);
-    timer_stop(&c->slow_timer);
     buf_fini(&c->held);
-    buf_fini(&c->slow);
-    bool was_full = c->full;
+    sim_not_full(c);
     free(c);
-    if (was_full) {
-        s->blocked = false;
-        for (list_node *n = s->clients.head.next; n != &s->clients.head; n = n->next)
-            s->blocked |= LIST_OWNER(n, client, node)->full;
-        sim_pump_later(s);
-    }
 }
 
 static void on_ws_close(void *arg, uint16_t code, bytes reason)
@@ -209,16 +219,7 @@ static void on_ws_ping(void *arg)
 
 static void on_ws_drain(void *arg)
 {
-    client *c = arg;
-    sim *s = c->sim;
-    if (!c->full)
-        return;
-    c->full = false;
-    s->blocked = false;
-    for (list_node *n = s->clients.head.next; n != &s->clients.head; n = n->next)
-        s->blocked |= LIST_OWNER(n, client, node)->full;
-    if (!s->blocked)
-        sim_pump_later(s);
+    sim_not_full(arg);
 }
 
 client *sim_client_new(sim *s, server_request *r, dialect speaks)
@@ -238,8 +239,6 @@ client *sim_client_new(sim *s, server_request *r, dialect speaks)
     c->heard_wall = c->pinged_wall = sim_wall_ms(s);
     list_init(&c->subs);
     buf_init(&c->held, 4 << 20);
-    buf_init(&c->slow, 64 << 20);
-    timer_init(&c->slow_timer, s->loop, faults_slow_flush, c);
     c->ws = server_upgrade(r, bytes_make(NULL, 0), &events, c);
     if (!c->ws) {
         s->stats.refused++;
@@ -256,13 +255,15 @@ client *sim_client_new(sim *s, server_request *r, dialect speaks)
 
 /* ---- Frames to a connection ---- */
 
-static void client_check_queue(client *c)
+void sim_check_queue(client *c)
 {
     sim *s = c->sim;
     size_t queued = server_ws_queued(c->ws);
-    if (queued < SIM_QUEUE_HIGH)
+    if (queued < SIM_QUEUE_HIGH || c->stalled)
         return;
     bool waits = s->options.clock == SIM_CLOCK_MAX || (s->options.clock == SIM_CLOCK_REAL && s->options.speed > 1);
+    if (waits && !c->full)
+        c->full_wall = sim_wall_ms(s);
     if (waits)
         c->full = s->blocked = true;
     else if (queued > SIM_QUEUE_CUT)
@@ -280,7 +281,7 @@ void client_send(client *c, const feed *f, bytes frame)
     s->stats.frames++;
     s->stats.octets += frame.len;
     server_ws_send(c->ws, false, frame);
-    client_check_queue(c);
+    sim_check_queue(c);
 }
 
 void client_say(client *c, bytes text)

@@ -31,6 +31,7 @@ static uint64_t idle_ns(const conn *c)
 static void conn_free(conn *c)
 {
     timer_stop(&c->deadline);
+    timer_stop(&c->pace);
     defer_cancel(&c->turn);
     list_remove(&c->node);
     c->server->conn_count--;
@@ -73,7 +74,9 @@ static bytes conn_next_out(const conn *c)
 bool conn_flush(conn *c)
 {
     bool moved = false;
-    for (bytes next = conn_next_out(c); next.len && !c->failed; next = conn_next_out(c)) {
+    for (bytes next = conn_next_out(c); next.len && !c->failed && !c->pacing; next = conn_next_out(c)) {
+        if (c->pace_octets && next.len > c->pace_octets)
+            next.len = c->pace_octets;
         long n = server_tls_write(c, next.at, next.len);
         if (n == TRANSPORT_FAILED)
             c->failed = true;
@@ -84,6 +87,10 @@ bool conn_flush(conn *c)
         else
             socket_consume(c, (size_t)n);
         moved = true;
+        if (c->pace_octets) {
+            c->pacing = true;
+            timer_after(&c->pace, c->pace_ns);
+        }
     }
     if (c->out_at == c->out.len) {
         if (c->out.cap > 4 * SERVER_FLUSH_AT || (c->ws && c->out.cap)) { /* one large reply does not stay */
@@ -140,7 +147,7 @@ void conn_settle(conn *c)
         return;
     }
     int want = conn_reads(c) ? IO_READ : 0;
-    if (!c->stalled && (conn_queued(c) || c->read_wants_write))
+    if (!c->stalled && ((conn_queued(c) && !c->pacing) || c->read_wants_write))
         want |= IO_WRITE;
     if (io_want(c->io, want))
         conn_free(c);
@@ -219,6 +226,13 @@ static void conn_on_deadline(void *arg)
     conn_settle(c);
 }
 
+static void conn_on_pace(void *arg)
+{
+    conn *c = arg;
+    c->pacing = false;
+    conn_settle(c);
+}
+
 static void name_peer(conn *c, const struct sockaddr_storage *from)
 {
     char host[INET6_ADDRSTRLEN] = "?";
@@ -248,6 +262,7 @@ static void conn_new(server *s, int fd, const struct sockaddr_storage *from)
     buf_init(&c->out, SERVER_OUT_MAX);
     buf_init(&c->in, 2 * (SERVER_WAITING_MAX + SERVER_SCRATCH));
     timer_init(&c->deadline, s->loop, conn_on_deadline, c);
+    timer_init(&c->pace, s->loop, conn_on_pace, c);
     c->turn.fn = conn_on_turn;
     c->turn.arg = c;
     name_peer(c, from);

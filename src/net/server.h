@@ -69,6 +69,7 @@ void server_ws_close(server_ws *w, uint16_t code, bytes reason);
 void server_ws_abort(server_ws *w);                  /* reset, no close frame */
 void server_ws_drop(server_ws *w);                   /* sends what is queued, then ends TCP in order, no close frame */
 void server_ws_stall(server_ws *w, bool on);         /* neither reads nor writes: half-open */
+void server_ws_pace(server_ws *w, uint32_t octets, uint64_t apart_ns); /* sends in pieces, so far apart; 0 octets: at once again */
 void server_ws_raw(server_ws *w, bytes octets);      /* as they are, past the codec */
 void server_ws_on_ping(server_ws *w, void (*fn)(void *arg)); /* a ping frame came (and was answered) */
 

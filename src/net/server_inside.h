@@ -37,6 +37,10 @@ typedef struct conn {
     buf in;        /* octets whose turn has not come: pipelined, or behind an upgrade */
     timer deadline;
     deferred turn;
+    uint32_t pace_octets; /* slow on purpose: so many at once, 0: all */
+    uint64_t pace_ns;     /* so far apart */
+    bool pacing;          /* until `pace` fires */
+    timer pace;
     http_parser parser;
     server_request *request; /* being read or answered */
     server_ws *ws;           /* upgraded */

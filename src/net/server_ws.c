@@ -255,6 +255,12 @@ void server_ws_stall(server_ws *w, bool on)
     conn_turn_later(w->conn);
 }
 
+void server_ws_pace(server_ws *w, uint32_t octets, uint64_t apart_ns)
+{
+    w->conn->pace_octets = octets;
+    w->conn->pace_ns = apart_ns;
+}
+
 void server_ws_raw(server_ws *w, bytes octets)
 {
     if (ws_send_raw(w->codec, octets) == WEIR_NOMEM)
