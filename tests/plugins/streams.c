@@ -65,7 +65,7 @@ static int32_t receive(weir_str how)
         weir_ws_event event = weir_ws_receive(&ws, 5000, &frame, &fail);
         if (stopping && !weir_is(how, "ignore_stop"))
             break;
-        if (event == WEIR_WS_CLOSED)
+        if (event == WEIR_WS_CLOSED && !weir_is(how, "ignore_stop"))
             return weir_refuse(fail.text);
         if (event != WEIR_WS_MESSAGE)
             continue;
