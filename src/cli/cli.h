@@ -4,6 +4,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdio.h>
 #include <weir/weir.h>
 
 enum {
@@ -34,6 +35,9 @@ int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2,
 /* A wrong option or argument: the text, then where to read more. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int cli_exit_code(weir_code code);
+
+/* A JSON string with its quotes. */
+void cli_put_json(FILE *out, const char *at, size_t len);
 
 /* Repeatable options gather here; list[count] is always NULL. */
 typedef struct cli_list {

@@ -52,21 +52,39 @@ static char *read_input(const char *path, size_t *len)
 
 static void print_json(const weir_result *r)
 {
-    printf("{\"code\":\"%s\",\"rc\":%d,\"output\":\"", weir_code_name(r->code), r->rc);
-    for (int part = 0; part < 3; part++) {
-        const char *at = part == 0 ? r->output : part == 1 ? r->error : r->trace;
-        size_t len = part == 0 ? r->output_len : strlen(at);
-        for (size_t i = 0; i < len; i++) {
-            unsigned char c = (unsigned char)at[i];
-            if (c == '"' || c == '\\')
-                printf("\\%c", c);
-            else if (c < 0x20)
-                printf("\\u%04x", c);
-            else
-                putchar(c);
-        }
-        fputs(part == 0 ? "\",\"error\":\"" : part == 1 ? "\",\"trace\":\"" : "\"}\n", stdout);
+    printf("{\"code\":\"%s\",\"rc\":%d,\"output\":", weir_code_name(r->code), r->rc);
+    cli_put_json(stdout, r->output, r->output_len);
+    fputs(",\"error\":", stdout);
+    cli_put_json(stdout, r->error, strlen(r->error));
+    fputs(",\"trace\":", stdout);
+    cli_put_json(stdout, r->trace, strlen(r->trace));
+    puts("}");
+}
+
+/* The call itself, `repeat` times; the last result is shown. */
+static int call(const cli_common *common, const char *path, const char *export_name, const char *input, size_t len, unsigned long repeat)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    const weir_result *result = NULL;
+    int code = EXIT_FINE;
+    weir_host *host = cli_host(common, 8, &code);
+    weir_plugin *plugin = host ? cli_plugin(host, common, path, &code) : NULL;
+    for (unsigned long i = 0; plugin && i < repeat; i++)
+        if (weir_plugin_call_wait(plugin, export_name, input, len, &result, &err))
+            break;
+    if (result && common->json)
+        print_json(result);
+    else if (result)
+        fwrite(result->output, 1, result->output_len, stdout);
+    if (result && !common->json && result->output_len && result->output[result->output_len - 1] != '\n' && isatty(STDOUT_FILENO))
+        putchar('\n');
+    if (plugin && err.code) {
+        code = cli_fail(cli_exit_code(err.code), "%s", err.text);
+        if (result && *result->trace)
+            fprintf(stderr, "guest back-trace, innermost first:\n%s\n", result->trace);
     }
+    weir_host_free(host);
+    return code;
 }
 
 int cmd_call(int argc, char **argv)
@@ -110,25 +128,7 @@ int cmd_call(int argc, char **argv)
     if (file && !(read = read_input(file, &len)))
         return EXIT_USAGE;
 
-    weir_error err = WEIR_ERROR_INIT;
-    const weir_result *result = NULL;
-    weir_host *host = cli_host(&common, 8, &code);
-    weir_plugin *plugin = host ? cli_plugin(host, &common, argv[optind], &code) : NULL;
-    for (unsigned long i = 0; plugin && i < repeat; i++)
-        if (weir_plugin_call_wait(plugin, argv[optind + 1], file ? read : text, len, &result, &err))
-            break;
-    if (result && common.json)
-        print_json(result);
-    else if (result)
-        fwrite(result->output, 1, result->output_len, stdout);
-    if (result && !common.json && result->output_len && result->output[result->output_len - 1] != '\n' && isatty(STDOUT_FILENO))
-        putchar('\n');
-    if (plugin && err.code) {
-        code = cli_fail(cli_exit_code(err.code), "%s", err.text);
-        if (result && *result->trace)
-            fprintf(stderr, "guest back-trace, innermost first:\n%s\n", result->trace);
-    }
-    weir_host_free(host);
+    code = call(&common, argv[optind], argv[optind + 1], file ? read : text, len, repeat);
     free(read);
     return code;
 }

@@ -70,17 +70,6 @@ static bool parse_duration(const char *text, double *seconds)
     return true;
 }
 
-static void put_quoted(FILE *out, const char *at, size_t len)
-{
-    fputc('"', out);
-    for (size_t i = 0; i < len; i++)
-        if (at[i] == '"' || at[i] == '\\')
-            fprintf(out, "\\%c", at[i]);
-        else if ((unsigned char)at[i] >= 0x20)
-            fputc(at[i], out);
-    fputc('"', out);
-}
-
 /* "ohlcv:SPOT_BTC_USDT:1m,depth=50" opens a stream. */
 static weir_code open_stream(weir_stream **out, weir_plugin *plugin, const char *spec, weir_error *err)
 {
@@ -103,7 +92,7 @@ static weir_code open_stream(weir_stream **out, weir_plugin *plugin, const char 
     fputc('{', json);
     if (timeframe) {
         fputs("\"timeframe\":", json);
-        put_quoted(json, timeframe, strlen(timeframe));
+        cli_put_json(json, timeframe, strlen(timeframe));
     }
     for (char *item = extra; item; item = extra) {
         if ((extra = strchr(item, ',')))
@@ -111,9 +100,9 @@ static weir_code open_stream(weir_stream **out, weir_plugin *plugin, const char 
         char *equals = strchr(item, '=');
         size_t n = equals ? (size_t)(equals - item) : strlen(item);
         fputs(ftell(json) > 1 ? "," : "", json);
-        put_quoted(json, item, n);
+        cli_put_json(json, item, n);
         fputc(':', json);
-        put_quoted(json, equals ? equals + 1 : "", equals ? strlen(equals + 1) : 0);
+        cli_put_json(json, equals ? equals + 1 : "", equals ? strlen(equals + 1) : 0);
     }
     fputc('}', json);
     fclose(json);

@@ -71,7 +71,7 @@ typedef struct text {
     FILE *out;
 } text;
 
-static void put_json(FILE *out, const char *s, size_t len)
+void cli_put_json(FILE *out, const char *s, size_t len)
 {
     fputc('"', out);
     for (size_t i = 0; i < len; i++) {
@@ -93,9 +93,9 @@ static bool put_pair(FILE *out, const char *pair, size_t len, bool *first)
         return false;
     fputs(*first ? "" : ",", out);
     *first = false;
-    put_json(out, pair, (size_t)(equals - pair));
+    cli_put_json(out, pair, (size_t)(equals - pair));
     fputc(':', out);
-    put_json(out, equals + 1, len - (size_t)(equals + 1 - pair));
+    cli_put_json(out, equals + 1, len - (size_t)(equals + 1 - pair));
     return true;
 }
 
