@@ -1,7 +1,7 @@
 /* A host function of our own: the plugin imports `greet` from "extism:host/user", gives it the offset of
  * a block with a name, and gets the offset of a block with a greeting.
  *
- *     host_function ask.wasm ask '{"name":"world"}'
+ *     host_function greeter.wat greet_me "world"
  */
 #include <err.h>
 #include <stdio.h>

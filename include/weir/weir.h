@@ -102,9 +102,10 @@ typedef enum weir_log_level { WEIR_LOG_TRACE, WEIR_LOG_DEBUG, WEIR_LOG_INFO, WEI
 typedef struct weir_host_options {
     size_t size;           /* of this struct, as the program knows it */
     const char *cache_dir; /* compiled modules; NULL: $XDG_CACHE_HOME/weir or ~/.cache/weir; "": none kept */
-    const char *ca_file;   /* PEM with the authorities to trust; NULL: the system's */
+    const char *ca_file;   /* PEM with the authorities to trust; NULL: $WEIR_CA_FILE, else the system's */
     /* "https://api.woox.io=https://127.0.0.1:8443": where an origin really is, for simulated venues.
-     * Applied after the permission check. NULL at the end; may be NULL. */
+     * Applied after the permission check. NULL at the end. NULL itself: those in $WEIR_OVERRIDES, separated
+     * by blanks. */
     const char *const *overrides;
     uint32_t max_instances; /* guests alive at once, of all hosts in the process; 0: 1,000. The first host decides. */
     uint64_t backoff_min_ms, backoff_max_ms; /* between tries of a stream; 0: 1 s and 60 s */

@@ -197,7 +197,7 @@ static void summary(const run *r, const weir_account *a)
     if (r->common.json)
         fprintf(stderr,
                 "{\"received\":%llu,\"published\":%llu,\"delivered\":%llu,\"dropped\":%llu,\"lost\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"seconds\":%.3f}\n",
-                (unsigned long long)a->received, (unsigned long long)a->published, (unsigned long long)a->delivered,
+                (unsigned long long)a->received, (unsigned long long)a->published, (unsigned long long)r->seen,
                 (unsigned long long)a->dropped, (unsigned long long)a->lost, (unsigned long long)a->gaps,
                 (unsigned long long)a->restarts, elapsed(r));
     else

@@ -85,6 +85,22 @@ static weir_code take_overrides(weir_host *h, const char *const *overrides, weir
     return code;
 }
 
+/* What the environment says where the program says nothing: WEIR_OVERRIDES, separated by blanks. */
+static weir_code take_environment(weir_host *h, weir_error *err)
+{
+    const char *all = getenv("WEIR_OVERRIDES");
+    char *copy = strdup(all ? all : ""), *save = NULL;
+    const char *list[33] = {NULL};
+    weir_code code = copy ? WEIR_OK : error_set(err, WEIR_NOMEM, "host: out of memory");
+    size_t n = 0;
+    for (char *one = copy ? strtok_r(copy, " \t\n", &save) : NULL; one && n < 32; one = strtok_r(NULL, " \t\n", &save))
+        list[n++] = one;
+    if (!code && take_overrides(h, list, err))
+        code = error_wrap(err, "WEIR_OVERRIDES");
+    free(copy);
+    return code;
+}
+
 weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_error *err)
 {
     weir_host_options o = WEIR_HOST_OPTIONS_INIT;
@@ -100,9 +116,9 @@ weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_
     h->backoff_min_ns = o.backoff_min_ms * NS_PER_MS;
     h->backoff_max_ns = o.backoff_max_ms * NS_PER_MS;
     h->silence_ms = o.silence_ms;
-    dialer_options dial = {.ca_file = o.ca_file};
+    dialer_options dial = {.ca_file = o.ca_file ? o.ca_file : getenv("WEIR_CA_FILE")};
     if (cache_folder(h, o.cache_dir, err) ||
-        take_overrides(h, o.overrides, err) ||
+        (o.overrides ? take_overrides(h, o.overrides, err) : take_environment(h, err)) ||
         loop_new(&h->loop, err) ||
         modules_engine(&h->engine, o.max_instances, err) ||
         dialer_new(&h->dialer, h->loop, &dial, err) ||
