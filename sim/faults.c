@@ -25,7 +25,12 @@ const char sim_fault_help[] =
     "    of a handshake    refuse:after=COUNT (no connection beyond) · upgrade:status=503\n"
     "    of the clock      skew:by=-90s · cut:after=24h (how long a connection lives)\n";
 
-typedef enum fault_of { OF_CONNECTION, OF_FRAME, OF_ALL_FRAMES, OF_REPLY, OF_HANDSHAKE, OF_CLOCK } fault_of;
+typedef enum fault_of { OF_CONNECTION,
+                        OF_FRAME,
+                        OF_ALL_FRAMES,
+                        OF_REPLY,
+                        OF_HANDSHAKE,
+                        OF_CLOCK } fault_of;
 
 static const struct {
     const char *name;
@@ -136,13 +141,15 @@ static void set_defaults(fault_rule *r)
         r->p = 0.1;
     if (!triggered && r->kind == FAULT_UPGRADE)
         r->p = 1;
-    r->for_ms = r->for_ms ? r->for_ms : r->kind == FAULT_SLOWBODY ? 5000 : 10000;
+    r->for_ms = r->for_ms ? r->for_ms : r->kind == FAULT_SLOWBODY ? 5000
+                                                                  : 10000;
     r->delay_ms = r->delay_ms ? r->delay_ms : 5;
     r->split = r->split ? r->split : 256;
     r->size = r->size ? r->size : 1024 * 1024;
     r->count = r->count ? r->count : 1000;
     if (!r->status)
-        r->status = r->kind == FAULT_CLOSE ? 1001 : r->kind == FAULT_UPGRADE ? 503 : 502;
+        r->status = r->kind == FAULT_CLOSE ? 1001 : r->kind == FAULT_UPGRADE ? 503
+                                                                             : 502;
 }
 
 /* One NAME[:KEY=VALUE]...; the text is taken apart in place. A value may hold colons if it is the last

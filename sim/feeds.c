@@ -219,9 +219,8 @@ static void feed_send(sim *s, feed *f)
         s->finished = true;
 }
 
-#define WRITE(s, f, what, ...)                                       \
-    (buf_clear(&(s)->scratch), (f)->is.v2 ? v2_push_##what((s), &(s)->scratch, (f), ##__VA_ARGS__) \
-                                          : v3_push_##what((s), &(s)->scratch, (f), ##__VA_ARGS__), feed_send((s), (f)))
+#define WRITE(s, f, what, ...) \
+    (buf_clear(&(s)->scratch), (f)->is.v2 ? v2_push_##what((s), &(s)->scratch, (f), ##__VA_ARGS__) : v3_push_##what((s), &(s)->scratch, (f), ##__VA_ARGS__), feed_send((s), (f)))
 
 static void push_trade(sim *s, active *a, const trade *t)
 {

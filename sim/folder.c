@@ -12,7 +12,7 @@
 weir_code cert_folder_make(cert_folder *out, const char *path, weir_error *err)
 {
     /* The production names are in the certificate too: which name a client checks is its own affair. */
-    static const char *const names[] = {"localhost",   "127.0.0.1",       "::1",         "api.woox.io", "api-pub.woox.io", "wss.woox.io",
+    static const char *const names[] = {"localhost", "127.0.0.1", "::1", "api.woox.io", "api-pub.woox.io", "wss.woox.io",
                                         "api.woo.org", "api-pub.woo.org", "wss.woo.org", "sim.local"};
     *out = (cert_folder){0};
     if (path) {

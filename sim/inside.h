@@ -14,9 +14,9 @@
 #include <stdio.h>
 
 #define SIM_RULES_MAX 24u
-#define SIM_QUEUE_HIGH ((size_t)1024u * 1024u)       /* the clock waits for readers beyond it */
-#define SIM_QUEUE_CUT ((size_t)32u * 1024u * 1024u)  /* in real time: the reader is cut off */
-#define SIM_FULL_MS 30000u                           /* for so long, then the reader is cut off too */
+#define SIM_QUEUE_HIGH ((size_t)1024u * 1024u)      /* the clock waits for readers beyond it */
+#define SIM_QUEUE_CUT ((size_t)32u * 1024u * 1024u) /* in real time: the reader is cut off */
+#define SIM_FULL_MS 30000u                          /* for so long, then the reader is cut off too */
 #define SIM_TOPICS_MAX 100u
 #define SIM_TOPICS_PER_REQUEST 10u
 #define SIM_TOPIC_SIZE 96u
@@ -24,28 +24,49 @@
 /* ---- Faults ---- */
 
 typedef enum fault_kind {
-    FAULT_DISCONNECT, FAULT_DROP, FAULT_CLOSE, FAULT_HALF_OPEN, /* a connection's: the end of it */
-    FAULT_SILENCE, FAULT_PINGFLOOD,                              /* and what it survives */
-    FAULT_MALFORMED, FAULT_BADJSON, FAULT_BADUTF8, FAULT_BINARY, FAULT_HUGE, FAULT_DUP, FAULT_REORDER, FAULT_GAP, FAULT_LOSE, /* a frame's */
+    FAULT_DISCONNECT,
+    FAULT_DROP,
+    FAULT_CLOSE,
+    FAULT_HALF_OPEN, /* a connection's: the end of it */
+    FAULT_SILENCE,
+    FAULT_PINGFLOOD, /* and what it survives */
+    FAULT_MALFORMED,
+    FAULT_BADJSON,
+    FAULT_BADUTF8,
+    FAULT_BINARY,
+    FAULT_HUGE,
+    FAULT_DUP,
+    FAULT_REORDER,
+    FAULT_GAP,
+    FAULT_LOSE, /* a frame's */
     FAULT_SLOW, /* all frames */
-    FAULT_429, FAULT_5XX, FAULT_HTML, FAULT_EMPTY, FAULT_SLOWBODY, FAULT_CUTBODY, FAULT_REDIRECT, FAULT_HANG, /* a reply's */
-    FAULT_REFUSE, FAULT_UPGRADE, /* a handshake's */
-    FAULT_SKEW, FAULT_CUT,       /* the venue's clock */
+    FAULT_429,
+    FAULT_5XX,
+    FAULT_HTML,
+    FAULT_EMPTY,
+    FAULT_SLOWBODY,
+    FAULT_CUTBODY,
+    FAULT_REDIRECT,
+    FAULT_HANG, /* a reply's */
+    FAULT_REFUSE,
+    FAULT_UPGRADE, /* a handshake's */
+    FAULT_SKEW,
+    FAULT_CUT, /* the venue's clock */
     FAULT_KINDS,
 } fault_kind;
 
 typedef struct fault_rule {
     fault_kind kind;
-    double p;           /* chance for each frame or request; 0: not by chance */
-    uint64_t every_ms;  /* simulated time since the last, per connection */
-    uint64_t every_n;   /* frames or requests */
-    uint64_t after_n;   /* once per connection, at this frame */
-    uint64_t after_ms;  /* once per connection, at this age */
-    uint64_t times;     /* at most so often in all; 0: without end */
+    double p;          /* chance for each frame or request; 0: not by chance */
+    uint64_t every_ms; /* simulated time since the last, per connection */
+    uint64_t every_n;  /* frames or requests */
+    uint64_t after_n;  /* once per connection, at this frame */
+    uint64_t after_ms; /* once per connection, at this age */
+    uint64_t times;    /* at most so often in all; 0: without end */
     uint64_t struck;
-    uint64_t seen;      /* requests */
-    uint64_t next_ms;   /* requests: when `every_ms` strikes next */
-    uint64_t for_ms;    /* how long it lasts */
+    uint64_t seen;    /* requests */
+    uint64_t next_ms; /* requests: when `every_ms` strikes next */
+    uint64_t for_ms;  /* how long it lasts */
     uint64_t delay_ms, split, size, count;
     int64_t by_ms;
     uint16_t status;
@@ -59,7 +80,10 @@ typedef struct fault_state { /* of one rule on one connection */
 
 /* ---- Connections and subscriptions ---- */
 
-typedef enum dialect { DIALECT_V2, DIALECT_V2_PRIVATE, DIALECT_V3, DIALECT_V3_PRIVATE } dialect;
+typedef enum dialect { DIALECT_V2,
+                       DIALECT_V2_PRIVATE,
+                       DIALECT_V3,
+                       DIALECT_V3_PRIVATE } dialect;
 
 typedef struct client {
     list_node node;
@@ -75,24 +99,37 @@ typedef struct client {
     uint64_t silent_until; /* simulated; pushes nothing before */
     uint64_t heard_wall;   /* ms; when it last sent anything */
     uint64_t pinged_wall;
-    unsigned unanswered;   /* pings */
-    uint64_t frames;       /* pushed */
+    unsigned unanswered; /* pings */
+    uint64_t frames;     /* pushed */
     list subs;
     size_t topics;
     fault_state faults[SIM_RULES_MAX];
-    buf held;              /* a frame that is to come after the next (reorder) */
+    buf held; /* a frame that is to come after the next (reorder) */
 } client;
 
 typedef enum feed_kind {
-    FEED_TRADE, FEED_KLINE, FEED_BOOK, FEED_BOOK_UPDATE, FEED_BBO, FEED_TICKER, FEED_MARK, FEED_INDEX, FEED_INTEREST, FEED_FUNDING,
-    FEED_ALL_TICKERS, FEED_ALL_BBOS, FEED_ALL_MARKS, FEED_ALL_INDEXES, FEED_PRIVATE,
+    FEED_TRADE,
+    FEED_KLINE,
+    FEED_BOOK,
+    FEED_BOOK_UPDATE,
+    FEED_BBO,
+    FEED_TICKER,
+    FEED_MARK,
+    FEED_INDEX,
+    FEED_INTEREST,
+    FEED_FUNDING,
+    FEED_ALL_TICKERS,
+    FEED_ALL_BBOS,
+    FEED_ALL_MARKS,
+    FEED_ALL_INDEXES,
+    FEED_PRIVATE,
 } feed_kind;
 
 typedef struct feed_spec { /* what a topic's text means */
     feed_kind kind;
-    bool v2;      /* the older dialect */
-    bool legacy;  /* kline_SYM_TF */
-    bool tight;   /* rpi */
+    bool v2;     /* the older dialect */
+    bool legacy; /* kline_SYM_TF */
+    bool tight;  /* rpi */
     market *market;
     const timeframe *tf;
     uint32_t depth;
@@ -121,7 +158,7 @@ typedef struct feed {
     char topic[SIM_TOPIC_SIZE];
     active *active; /* NULL for wide feeds */
     bar *bar;
-    book *last;     /* what the subscribers know; book feeds */
+    book *last; /* what the subscribers know; book feeds */
     uint64_t last_ts;
     list subs;
     unsigned count;
@@ -142,57 +179,61 @@ struct sim {
     FILE *truth;
     char api_key[128], api_secret[128];
 
-    uint64_t now_ms;   /* simulated, as far as everything has happened */
+    uint64_t now_ms;                 /* simulated, as far as everything has happened */
     uint64_t origin_ms, origin_mono; /* of the running clock */
-    timer tick;        /* the next thing to happen */
-    timer house;       /* heartbeats, four times a second of real time */
-    deferred pump;     /* SIM_CLOCK_MAX */
-    bool blocked;      /* a reader is full: the clock waits */
+    timer tick;                      /* the next thing to happen */
+    timer house;                     /* heartbeats, four times a second of real time */
+    deferred pump;                   /* SIM_CLOCK_MAX */
+    bool blocked;                    /* a reader is full: the clock waits */
     bool finished;
-    bool ending;       /* sim_free has begun */
+    bool ending; /* sim_free has begun */
 
     list clients;
     size_t client_count;
     list actives;
-    list wide;          /* feeds of all markets at once */
-    map *feeds;         /* by dialect and topic */
+    list wide;  /* feeds of all markets at once */
+    map *feeds; /* by dialect and topic */
     size_t sub_count, book_feeds, minute_feeds;
     sim_stats stats;
 
-    map *limits;        /* address and endpoint -> limit_window */
+    map *limits; /* address and endpoint -> limit_window */
     fault_rule rules[SIM_RULES_MAX];
     size_t rule_count;
-    bool frame_faults;  /* any rule that looks at frames */
+    bool frame_faults; /* any rule that looks at frames */
     int64_t skew_ms;
     rand_seeded chance;
     list slow_replies;
 
-    buf scratch;        /* a frame or a reply that is being written */
+    buf scratch; /* a frame or a reply that is being written */
     buf scratch2;
-    buf instruments;    /* made once */
+    buf instruments; /* made once */
     char listen_key[65];
     uint64_t listen_key_until;
     uint64_t next_order;
 };
 
 /* sim.c */
-uint64_t sim_wall_ms(const sim *s);  /* heartbeats and limits go by it: real, or the stepped clock */
-uint64_t sim_stamp(const sim *s);    /* what the venue believes the time is */
+uint64_t sim_wall_ms(const sim *s);                                /* heartbeats and limits go by it: real, or the stepped clock */
+uint64_t sim_stamp(const sim *s);                                  /* what the venue believes the time is */
 client *sim_client_new(sim *s, server_request *r, dialect speaks); /* upgrades; NULL if refused */
 void sim_touch(sim *s);
-void sim_pump_later(sim *s);         /* something changed: look at the clock again */
-void client_send(client *c, const feed *f, bytes frame);  /* a pushed frame, through the faults */
-void sim_not_full(client *c);                             /* the clock need not wait for it */
-void sim_check_queue(client *c);                          /* is it too slow? */
-void client_say(client *c, bytes text);                   /* an answer: untouched by frame faults */
+void sim_pump_later(sim *s);                             /* something changed: look at the clock again */
+void client_send(client *c, const feed *f, bytes frame); /* a pushed frame, through the faults */
+void sim_not_full(client *c);                            /* the clock need not wait for it */
+void sim_check_queue(client *c);                         /* is it too slow? */
+void client_say(client *c, bytes text);                  /* an answer: untouched by frame faults */
 
 /* feeds.c */
-typedef enum subscribe_result { SUBSCRIBED, SUBSCRIBE_UNKNOWN, SUBSCRIBE_DOUBLE, SUBSCRIBE_FULL, SUBSCRIBE_NOMEM } subscribe_result;
+typedef enum subscribe_result { SUBSCRIBED,
+                                SUBSCRIBE_UNKNOWN,
+                                SUBSCRIBE_DOUBLE,
+                                SUBSCRIBE_FULL,
+                                SUBSCRIBE_NOMEM } subscribe_result;
 subscribe_result feed_subscribe(client *c, const feed_spec *is, bytes topic);
 bool feed_unsubscribe(client *c, bytes topic);
 void feed_drop_all(client *c);
 void feeds_advance(sim *s, uint64_t to_ms, uint64_t budget); /* all that happens until then, or until a reader is full */
-uint64_t feeds_next_ms(const sim *s);       /* when something happens next; UINT64_MAX: nothing to come */
+uint64_t feeds_next_ms(const sim *s);                        /* when something happens next; UINT64_MAX: nothing to come */
 uint64_t feed_depth_changed(const market *m, uint64_t ms, bool tight, uint32_t depth);
 
 /* woox_ws_v2.c, woox_ws_v3.c: one dialect each */
@@ -222,10 +263,10 @@ void put_volume(buf *o, const market *m, u128 ticks);
 void put_amount(buf *o, const market *m, u128 ticks);
 
 /* Figures that only perpetuals have, out of the same seed. */
-uint64_t market_interest(const market *m, uint64_t ms);  /* size ticks */
-int64_t market_funding(const market *m, uint64_t ms);    /* 1e-8 */
-uint64_t market_funding_time(uint64_t ms);               /* the next one */
-void put_rate(buf *o, int64_t rate);                     /* "-0.00000441" */
+uint64_t market_interest(const market *m, uint64_t ms); /* size ticks */
+int64_t market_funding(const market *m, uint64_t ms);   /* 1e-8 */
+uint64_t market_funding_time(uint64_t ms);              /* the next one */
+void put_rate(buf *o, int64_t rate);                    /* "-0.00000441" */
 
 /* woox_rest.c, woox_private.c, limits.c */
 void rest_on_request(void *arg, server_request *r);
@@ -238,10 +279,10 @@ void limits_free(sim *s);
 
 /* faults.c */
 weir_code faults_parse(sim *s, const char *list, weir_error *err);
-bool faults_frame(client *c, const feed *f, bytes frame); /* true: dealt with, do not send it */
-void faults_tick(sim *s);                                 /* those that strike by time */
+bool faults_frame(client *c, const feed *f, bytes frame);     /* true: dealt with, do not send it */
+void faults_tick(sim *s);                                     /* those that strike by time */
 bool faults_request(sim *s, server_request *r, bool upgrade); /* true: it has been answered */
 void faults_free(sim *s);
-uint64_t faults_next_ms(const sim *s);                    /* when one strikes by time; UINT64_MAX: none */
+uint64_t faults_next_ms(const sim *s); /* when one strikes by time; UINT64_MAX: none */
 
 #endif

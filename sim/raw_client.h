@@ -22,9 +22,9 @@ typedef struct raw {
     ws *codec;
     char **message; /* all that came */
     size_t count, cap, binary, pings;
-    size_t next; /* of raw_next */
-    bool ended;  /* by the peer */
-    int reset;   /* errno of the end */
+    size_t next;         /* of raw_next */
+    bool ended;          /* by the peer */
+    int reset;           /* errno of the end */
     uint16_t close_code; /* of a close frame */
     uint16_t fail_code;  /* of a broken rule */
     char head[4096];
@@ -153,7 +153,8 @@ static inline raw *raw_open(loop *l, uint16_t port, const char *target)
     ws_options options = {.role = WS_CLIENT};
     CHECK(ws_new(&r->codec, &options, &events, r, NULL) == WEIR_OK);
     int len = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", target);
+                                                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                       target);
     CHECK(send(r->fd, request, (size_t)len, MSG_NOSIGNAL) == len);
     size_t got = 0;
     for (int i = 0; i < 2000 && !strstr(r->head, "\r\n\r\n"); i++) {

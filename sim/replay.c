@@ -32,16 +32,20 @@ typedef struct player { /* one socket */
     char *line; /* the next frame's, NULL: read one */
     size_t line_cap;
     bytes text;
-    double at;             /* its time, seconds */
-    double first;          /* of the recording */
-    uint64_t first_mono;   /* when that was played */
+    double at;           /* its time, seconds */
+    double first;        /* of the recording */
+    uint64_t first_mono; /* when that was played */
     bool started, ended, pending;
     timer timer;
 } player;
 
 /* ---- Lines ---- */
 
-typedef enum line_kind { LINE_NONE, LINE_OPENED, LINE_CLIENT, LINE_VENUE, LINE_REPLY } line_kind;
+typedef enum line_kind { LINE_NONE,
+                         LINE_OPENED,
+                         LINE_CLIENT,
+                         LINE_VENUE,
+                         LINE_REPLY } line_kind;
 
 /* "TIME: TEXT" at the end of a line. */
 static bool parse_timed(char *at, double *time, bytes *text)

@@ -135,7 +135,7 @@ TEST(replay, says_what_is_wrong_with_a_file)
 
 TEST(replay, survives_any_failed_allocation)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         loop *own = NULL;
         replay *player = NULL;

@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define SLICE 2000u          /* events in one turn */
+#define SLICE 2000u /* events in one turn */
 #define HOUSE_NS (250 * NS_PER_MS)
 
 uint64_t sim_wall_ms(const sim *s)
@@ -314,7 +314,8 @@ static void set_defaults(sim *s)
     sim_options *o = &s->options;
     o->start_ms = o->start_ms ? o->start_ms : clock_real() / NS_PER_MS;
     o->speed = o->speed > 0 ? o->speed : 1;
-    o->rate = o->rate > 0 ? o->rate : o->clock == SIM_CLOCK_MAX ? 1000 : 2;
+    o->rate = o->rate > 0 ? o->rate : o->clock == SIM_CLOCK_MAX ? 1000
+                                                                : 2;
     o->ping_ms = o->ping_ms ? o->ping_ms : 10000;
     o->silence_ms = o->silence_ms ? o->silence_ms : 60000;
     if (!o->life_ms && o->clock != SIM_CLOCK_MAX)

@@ -33,27 +33,27 @@ typedef struct sim_options {
     const char *address;   /* NULL: 127.0.0.1 */
     uint16_t port;         /* 0: any */
     bool tls;
-    const char *folder;     /* for the certificates; NULL: a new one in TMPDIR, removed at the end */
-    const char *truth_file; /* every candle that closes while somebody streams its market, a JSON line each */
-    const char *faults;     /* see sim_fault */
-    bool no_limits;         /* neither request rates nor connection counts */
-    bool deflate;           /* negotiate permessage-deflate (the real venue does not) */
-    bool legacy_kline;      /* v3 knows kline_SYM_TF too */
-    bool wrapped_kline;     /* /v1/public/kline answers data.rows and honours `size` */
-    uint32_t ping_ms;       /* v2: between server pings; 0: 10,000 */
-    uint32_t silence_ms;    /* v3: closes a client silent for so long; 0: 60,000 */
-    uint64_t life_ms;       /* of a connection, in simulated time; 0: 24 h (none under SIM_CLOCK_MAX) */
+    const char *folder;               /* for the certificates; NULL: a new one in TMPDIR, removed at the end */
+    const char *truth_file;           /* every candle that closes while somebody streams its market, a JSON line each */
+    const char *faults;               /* see sim_fault */
+    bool no_limits;                   /* neither request rates nor connection counts */
+    bool deflate;                     /* negotiate permessage-deflate (the real venue does not) */
+    bool legacy_kline;                /* v3 knows kline_SYM_TF too */
+    bool wrapped_kline;               /* /v1/public/kline answers data.rows and honours `size` */
+    uint32_t ping_ms;                 /* v2: between server pings; 0: 10,000 */
+    uint32_t silence_ms;              /* v3: closes a client silent for so long; 0: 60,000 */
+    uint64_t life_ms;                 /* of a connection, in simulated time; 0: 24 h (none under SIM_CLOCK_MAX) */
     const char *api_key, *api_secret; /* NULL: those of the published signature examples */
 } sim_options;
 
 typedef struct sim_stats {
     uint64_t connections, requests, refused; /* WebSockets opened; REST calls; 4xx and 5xx among all */
-    uint64_t frames;  /* data frames handed to sockets, copies made by faults included */
-    uint64_t octets;  /* in them */
-    uint64_t trades;  /* made while somebody listened */
-    uint64_t candles; /* written as truth */
-    uint64_t faults;  /* that struck */
-    uint64_t lost;    /* data frames that a fault kept back */
+    uint64_t frames;                         /* data frames handed to sockets, copies made by faults included */
+    uint64_t octets;                         /* in them */
+    uint64_t trades;                         /* made while somebody listened */
+    uint64_t candles;                        /* written as truth */
+    uint64_t faults;                         /* that struck */
+    uint64_t lost;                           /* data frames that a fault kept back */
 } sim_stats;
 
 weir_code sim_new(sim **out, loop *l, const sim_options *options, weir_error *err);
@@ -63,9 +63,9 @@ uint16_t sim_port(const sim *s);
 const char *sim_ca_file(const sim *s); /* NULL without TLS */
 uint64_t sim_now_ms(const sim *s);     /* simulated time */
 sim_stats sim_get_stats(const sim *s);
-size_t sim_clients(const sim *s);      /* WebSockets open now */
+size_t sim_clients(const sim *s); /* WebSockets open now */
 size_t sim_subscriptions(const sim *s);
-bool sim_finished(const sim *s);       /* `frames` have been made */
+bool sim_finished(const sim *s); /* `frames` have been made */
 venue *sim_venue(sim *s);
 
 /* Moves a stepped clock on: trades, pushes, heartbeats, closings of that span happen now, in order;

@@ -81,10 +81,21 @@ char *put_ticks(char *at, uint64_t ticks, unsigned digits)
 /* ---- Time frames ---- */
 
 static const timeframe timeframes[] = {
-    {"1m", "1m", 1, 0, 0},         {"3m", "3m", 3, 0, 0},       {"5m", "5m", 5, 0, 0},       {"15m", "15m", 15, 0, 0},
-    {"30m", "30m", 30, 0, 0},      {"1h", "1h", 60, 0, 0},      {"2h", "2h", 120, 0, 0},     {"4h", "4h", 240, 0, 0},
-    {"6h", "6h", 360, 0, 0},       {"12h", "12h", 720, 0, 0},   {"1d", "1d", 1440, 0, 0},    {"3d", "3d", 4320, 0, 0},
-    {"1w", "1w", 10080, 0, 5760}, /* 1970-01-05 was a Monday */ {"1M", "1mon", 0, 1, 0},     {"1y", "1y", 0, 12, 0},
+    {"1m", "1m", 1, 0, 0},
+    {"3m", "3m", 3, 0, 0},
+    {"5m", "5m", 5, 0, 0},
+    {"15m", "15m", 15, 0, 0},
+    {"30m", "30m", 30, 0, 0},
+    {"1h", "1h", 60, 0, 0},
+    {"2h", "2h", 120, 0, 0},
+    {"4h", "4h", 240, 0, 0},
+    {"6h", "6h", 360, 0, 0},
+    {"12h", "12h", 720, 0, 0},
+    {"1d", "1d", 1440, 0, 0},
+    {"3d", "3d", 4320, 0, 0},
+    {"1w", "1w", 10080, 0, 5760},
+    /* 1970-01-05 was a Monday */ {"1M", "1mon", 0, 1, 0},
+    {"1y", "1y", 0, 12, 0},
 };
 #define TIMEFRAMES (sizeof timeframes / sizeof timeframes[0])
 
@@ -416,16 +427,26 @@ static const struct {
     uint8_t price_digits, size_digits;
     uint64_t base_price, size_scale;
 } listed[] = {
-    {"BTC", "USDT", false, 2, 8, 8700000, 200000000},   {"ETH", "USDT", false, 2, 6, 310000, 20000000},
-    {"SOL", "USDT", false, 3, 4, 180000, 3000000},      {"WOO", "USDT", false, 5, 2, 7345, 5000000},
-    {"PEPE", "USDT", false, 12, 0, 123456, 900000000},  {"DOGE", "USDT", false, 6, 1, 214500, 500000},
-    {"XRP", "USDT", false, 4, 2, 24600, 1000000},       {"1INCH", "USDT", false, 4, 1, 2650, 100000},
-    {"2Z", "USDT", false, 5, 1, 14320, 200000},         {"0G", "USDT", false, 4, 1, 13200, 50000},
-    {"AAVE", "USDT", false, 2, 4, 19500, 500000},       {"BTC", "USDC", false, 2, 8, 8700000, 100000000},
-    {"ETH", "USDC", false, 2, 6, 310000, 10000000},     {"BTC", "USDT", true, 1, 5, 870000, 500000},
-    {"ETH", "USDT", true, 2, 4, 310000, 500000},        {"SOL", "USDT", true, 3, 2, 180000, 100000},
-    {"WOO", "USDT", true, 5, 0, 7345, 50000},           {"DOGE", "USDT", true, 5, 0, 21450, 100000},
-    {"PEPE", "USDT", true, 12, 0, 123456, 900000000},   {"LTC", "USDT", true, 2, 3, 9400, 200000},
+    {"BTC", "USDT", false, 2, 8, 8700000, 200000000},
+    {"ETH", "USDT", false, 2, 6, 310000, 20000000},
+    {"SOL", "USDT", false, 3, 4, 180000, 3000000},
+    {"WOO", "USDT", false, 5, 2, 7345, 5000000},
+    {"PEPE", "USDT", false, 12, 0, 123456, 900000000},
+    {"DOGE", "USDT", false, 6, 1, 214500, 500000},
+    {"XRP", "USDT", false, 4, 2, 24600, 1000000},
+    {"1INCH", "USDT", false, 4, 1, 2650, 100000},
+    {"2Z", "USDT", false, 5, 1, 14320, 200000},
+    {"0G", "USDT", false, 4, 1, 13200, 50000},
+    {"AAVE", "USDT", false, 2, 4, 19500, 500000},
+    {"BTC", "USDC", false, 2, 8, 8700000, 100000000},
+    {"ETH", "USDC", false, 2, 6, 310000, 10000000},
+    {"BTC", "USDT", true, 1, 5, 870000, 500000},
+    {"ETH", "USDT", true, 2, 4, 310000, 500000},
+    {"SOL", "USDT", true, 3, 2, 180000, 100000},
+    {"WOO", "USDT", true, 5, 0, 7345, 50000},
+    {"DOGE", "USDT", true, 5, 0, 21450, 100000},
+    {"PEPE", "USDT", true, 12, 0, 123456, 900000000},
+    {"LTC", "USDT", true, 2, 3, 9400, 200000},
 };
 #define LISTED (sizeof listed / sizeof listed[0])
 

@@ -25,13 +25,13 @@ typedef struct timeframe {
     const char *v1_name; /* where v1 and v2 call it otherwise */
     uint32_t minutes;    /* 0: see `months` */
     uint32_t months;
-    uint32_t offset;     /* minutes from the epoch to the first start (weeks begin on Monday) */
+    uint32_t offset; /* minutes from the epoch to the first start (weeks begin on Monday) */
 } timeframe;
 
-const timeframe *timeframe_named(bytes name); /* NULL if there is none; "1M", "1mon" are the same */
-const timeframe *timeframe_at(size_t i);      /* NULL behind the last */
-uint64_t timeframe_start(const timeframe *tf, uint64_t ms);       /* of the bar that holds `ms` */
-uint64_t timeframe_end(const timeframe *tf, uint64_t start_ms);   /* of the bar that starts there */
+const timeframe *timeframe_named(bytes name);                   /* NULL if there is none; "1M", "1mon" are the same */
+const timeframe *timeframe_at(size_t i);                        /* NULL behind the last */
+uint64_t timeframe_start(const timeframe *tf, uint64_t ms);     /* of the bar that holds `ms` */
+uint64_t timeframe_end(const timeframe *tf, uint64_t start_ms); /* of the bar that starts there */
 
 typedef struct trade {
     uint64_t ms;
@@ -43,8 +43,8 @@ typedef struct trade {
 typedef struct candle {
     uint64_t start, end; /* ms */
     uint64_t open, high, low, close;
-    u128 volume; /* size ticks */
-    u128 amount; /* price ticks x size ticks */
+    u128 volume;    /* size ticks */
+    u128 amount;    /* price ticks x size ticks */
     uint64_t count; /* 0: no trade, nothing above holds */
 } candle;
 
@@ -71,8 +71,8 @@ typedef struct market {
     size_t day_cap;
     /* The running market (market_seek): */
     trade next;
-    uint64_t minute; /* that `next` lies in */
-    uint32_t index;  /* of `next` in its minute */
+    uint64_t minute;              /* that `next` lies in */
+    uint32_t index;               /* of `next` in its minute */
     uint64_t anchor, anchor_next; /* the path at the ends of that minute */
     uint32_t density;
     struct candle partial; /* the minute under way, trades taken so far */
@@ -90,10 +90,10 @@ typedef struct venue {
 
 typedef struct venue_options {
     uint64_t seed;
-    double rate;         /* trades per second and symbol; 0: 2 */
-    uint64_t start_ms;   /* when the simulation starts */
+    double rate;           /* trades per second and symbol; 0: 2 */
+    uint64_t start_ms;     /* when the simulation starts */
     uint32_t history_days; /* 0: 60 */
-    uint32_t symbols;    /* at least; generic ones fill up; 0: the named ones */
+    uint32_t symbols;      /* at least; generic ones fill up; 0: the named ones */
 } venue_options;
 
 weir_code venue_new(venue **out, const venue_options *options, weir_error *err);

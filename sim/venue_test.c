@@ -172,7 +172,7 @@ TEST(venue, takes_a_trade_without_allocating)
 
 TEST(venue, survives_any_failed_allocation)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         venue *v = NULL;
         candle c;

@@ -275,7 +275,8 @@ static void v3_orderbook(request *q)
         invalid_symbol(q, 400, "invalid symbol ", symbol);
         return;
     }
-    depth = depth < 1 ? 1 : depth > VENUE_DEPTH_MAX ? VENUE_DEPTH_MAX : depth;
+    depth = depth < 1 ? 1 : depth > VENUE_DEPTH_MAX ? VENUE_DEPTH_MAX
+                                                    : depth;
     market_book(m, q->now, tight, (uint32_t)depth, &now);
     begin_v3(q);
     buf_add_text(q->o, "\"asks\":[");
@@ -498,7 +499,8 @@ static void v1_orderbook(request *q)
         invalid_symbol(q, 400, "invalid symbol ", symbol);
         return;
     }
-    depth = depth < 1 ? 1 : depth > VENUE_DEPTH_MAX ? VENUE_DEPTH_MAX : depth;
+    depth = depth < 1 ? 1 : depth > VENUE_DEPTH_MAX ? VENUE_DEPTH_MAX
+                                                    : depth;
     market_book(m, q->now, false, (uint32_t)depth, &now);
     buf_add_text(q->o, "{\"success\":true,\"asks\":[");
     put_book_side(q->o, m, now.ask, now.asks, false);
@@ -547,7 +549,10 @@ static void v1_trades(request *q)
 /* The spans that one history query may cover, by time frame. */
 static uint64_t history_span(const timeframe *tf)
 {
-    return (!tf->minutes || tf->minutes >= 240 ? 365 : tf->minutes >= 15 ? 90 : tf->minutes >= 5 ? 30 : 7) * DAY_MS;
+    return (!tf->minutes || tf->minutes >= 240 ? 365 : tf->minutes >= 15 ? 90
+                                                   : tf->minutes >= 5    ? 30
+                                                                         : 7) *
+           DAY_MS;
 }
 
 static void hist_kline(request *q)

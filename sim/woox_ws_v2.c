@@ -33,11 +33,16 @@ static bool parse_name(feed_spec *out, bytes name)
         uint32_t depth, period_ms;
         int perp; /* 1: perpetuals only, 0: spot only, -1: both */
     } names[] = {
-        {"orderbook", FEED_BOOK, 100, 0, -1},         {"orderbook100", FEED_BOOK, 100, 0, -1},
-        {"orderbookupdate", FEED_BOOK_UPDATE, 100, 0, -1}, {"trade", FEED_TRADE, 0, 0, -1},
-        {"ticker", FEED_TICKER, 0, 1000, -1},         {"bbo", FEED_BBO, 0, 0, -1},
-        {"indexprice", FEED_INDEX, 0, 1000, 0},       {"markprice", FEED_MARK, 0, 1000, 1},
-        {"openinterest", FEED_INTEREST, 0, 10000, 1}, {"estfundingrate", FEED_FUNDING, 0, 60000, 1},
+        {"orderbook", FEED_BOOK, 100, 0, -1},
+        {"orderbook100", FEED_BOOK, 100, 0, -1},
+        {"orderbookupdate", FEED_BOOK_UPDATE, 100, 0, -1},
+        {"trade", FEED_TRADE, 0, 0, -1},
+        {"ticker", FEED_TICKER, 0, 1000, -1},
+        {"bbo", FEED_BBO, 0, 0, -1},
+        {"indexprice", FEED_INDEX, 0, 1000, 0},
+        {"markprice", FEED_MARK, 0, 1000, 1},
+        {"openinterest", FEED_INTEREST, 0, 10000, 1},
+        {"estfundingrate", FEED_FUNDING, 0, 60000, 1},
     };
     if (bytes_starts(name, BYTES("kline_"))) {
         out->kind = FEED_KLINE;
@@ -229,7 +234,8 @@ void v2_on_text(client *c, bytes text)
     } else if (c->speaks == DIALECT_V2_PRIVATE && !c->authed) {
         bytes name = BYTES("subscribe");
         json_string_slice(event, &name);
-        say_error(c, id, bytes_is(name, "unsubscribe") ? "unsubscribe" : bytes_is(name, "request") ? "request" : "subscribe",
+        say_error(c, id, bytes_is(name, "unsubscribe") ? "unsubscribe" : bytes_is(name, "request") ? "request"
+                                                                                                   : "subscribe",
                   "Auth is needed.", BYTES(""));
     } else if (json_is(event, "subscribe")) {
         on_subscribe(c, id, topic);
@@ -375,7 +381,8 @@ static void put_figure(sim *s, buf *o, feed_kind kind, market *m)
 
 static bool wide_has(feed_kind kind, const market *m)
 {
-    return kind == FEED_ALL_MARKS ? m->perp : kind == FEED_ALL_INDEXES ? !m->perp : true;
+    return kind == FEED_ALL_MARKS ? m->perp : kind == FEED_ALL_INDEXES ? !m->perp
+                                                                       : true;
 }
 
 void v2_push_other(sim *s, buf *o, const feed *f)

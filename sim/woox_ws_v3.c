@@ -29,7 +29,9 @@ static bool parse_book(feed_spec *out, bytes name, bytes depth)
         return false;
     out->kind = FEED_BOOK_UPDATE;
     out->tight = tight;
-    out->depth = bytes_is(depth, "50") ? 50 : bytes_is(depth, "200") ? 200 : bytes_is(depth, "500") ? 500 : 0;
+    out->depth = bytes_is(depth, "50") ? 50 : bytes_is(depth, "200") ? 200
+                                          : bytes_is(depth, "500")   ? 500
+                                                                     : 0;
     return out->depth > 0;
 }
 
@@ -41,8 +43,11 @@ static bool parse_figure(feed_spec *out, bytes name)
         uint32_t period_ms;
         int perp; /* 1: perpetuals only, 0: spot only, -1: both */
     } figures[] = {
-        {"ticker", FEED_TICKER, 1000, -1},   {"markprice", FEED_MARK, 1000, 1},        {"indexprice", FEED_INDEX, 1000, 0},
-        {"openinterest", FEED_INTEREST, 10000, 1}, {"estfundingrate", FEED_FUNDING, 60000, 1},
+        {"ticker", FEED_TICKER, 1000, -1},
+        {"markprice", FEED_MARK, 1000, 1},
+        {"indexprice", FEED_INDEX, 1000, 0},
+        {"openinterest", FEED_INTEREST, 10000, 1},
+        {"estfundingrate", FEED_FUNDING, 60000, 1},
     };
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
         if (bytes_is(name, figures[i].name)) {

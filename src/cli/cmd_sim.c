@@ -80,7 +80,10 @@ static bool parse_duration(const char *text, uint64_t *ms)
 {
     char *end;
     double value = strtod(text, &end);
-    double unit = !strcmp(end, "ms") ? 1 : !*end || !strcmp(end, "s") ? 1000 : !strcmp(end, "m") ? 60000 : !strcmp(end, "h") ? 3600000 : -1;
+    double unit = !strcmp(end, "ms") ? 1 : !*end || !strcmp(end, "s") ? 1000
+                                       : !strcmp(end, "m")            ? 60000
+                                       : !strcmp(end, "h")            ? 3600000
+                                                                      : -1;
     *ms = (uint64_t)(value * unit);
     return end != text && unit > 0 && value >= 0 && value < 1e12;
 }
@@ -95,20 +98,62 @@ static bool parse_start(const char *text, uint64_t *ms)
     return parse_count(text, ms);
 }
 
-enum { O_ADDRESS = 256, O_PLAIN, O_CERTS, O_DEFLATE, O_DURATION, O_SEED, O_START, O_RATE, O_FRAMES, O_SYMBOLS, O_HISTORY, O_TRUTH, O_FAULT,
-       O_NO_LIMITS, O_PING, O_SILENCE, O_LIFE, O_KEY, O_SECRET, O_LEGACY, O_WRAPPED, O_HTTP, O_HOLD, O_LOOP };
+enum { O_ADDRESS = 256,
+       O_PLAIN,
+       O_CERTS,
+       O_DEFLATE,
+       O_DURATION,
+       O_SEED,
+       O_START,
+       O_RATE,
+       O_FRAMES,
+       O_SYMBOLS,
+       O_HISTORY,
+       O_TRUTH,
+       O_FAULT,
+       O_NO_LIMITS,
+       O_PING,
+       O_SILENCE,
+       O_LIFE,
+       O_KEY,
+       O_SECRET,
+       O_LEGACY,
+       O_WRAPPED,
+       O_HTTP,
+       O_HOLD,
+       O_LOOP };
 
 static const struct option long_options[] = {
-    {"port", required_argument, 0, 'p'}, {"speed", required_argument, 0, 's'}, {"json", no_argument, 0, 'j'},
-    {"quiet", no_argument, 0, 'q'}, {"help", no_argument, 0, 'h'}, {"address", required_argument, 0, O_ADDRESS},
-    {"plain", no_argument, 0, O_PLAIN}, {"certs", required_argument, 0, O_CERTS}, {"deflate", no_argument, 0, O_DEFLATE},
-    {"duration", required_argument, 0, O_DURATION}, {"seed", required_argument, 0, O_SEED}, {"start", required_argument, 0, O_START},
-    {"rate", required_argument, 0, O_RATE}, {"frames", required_argument, 0, O_FRAMES}, {"symbols", required_argument, 0, O_SYMBOLS},
-    {"history", required_argument, 0, O_HISTORY}, {"truth", required_argument, 0, O_TRUTH}, {"fault", required_argument, 0, O_FAULT},
-    {"no-limits", no_argument, 0, O_NO_LIMITS}, {"ping", required_argument, 0, O_PING}, {"silence", required_argument, 0, O_SILENCE},
-    {"life", required_argument, 0, O_LIFE}, {"key", required_argument, 0, O_KEY}, {"secret", required_argument, 0, O_SECRET},
-    {"legacy-kline", no_argument, 0, O_LEGACY}, {"wrapped-kline", no_argument, 0, O_WRAPPED}, {"http", required_argument, 0, O_HTTP},
-    {"hold", no_argument, 0, O_HOLD}, {"loop", no_argument, 0, O_LOOP}, {0, 0, 0, 0},
+    {"port", required_argument, 0, 'p'},
+    {"speed", required_argument, 0, 's'},
+    {"json", no_argument, 0, 'j'},
+    {"quiet", no_argument, 0, 'q'},
+    {"help", no_argument, 0, 'h'},
+    {"address", required_argument, 0, O_ADDRESS},
+    {"plain", no_argument, 0, O_PLAIN},
+    {"certs", required_argument, 0, O_CERTS},
+    {"deflate", no_argument, 0, O_DEFLATE},
+    {"duration", required_argument, 0, O_DURATION},
+    {"seed", required_argument, 0, O_SEED},
+    {"start", required_argument, 0, O_START},
+    {"rate", required_argument, 0, O_RATE},
+    {"frames", required_argument, 0, O_FRAMES},
+    {"symbols", required_argument, 0, O_SYMBOLS},
+    {"history", required_argument, 0, O_HISTORY},
+    {"truth", required_argument, 0, O_TRUTH},
+    {"fault", required_argument, 0, O_FAULT},
+    {"no-limits", no_argument, 0, O_NO_LIMITS},
+    {"ping", required_argument, 0, O_PING},
+    {"silence", required_argument, 0, O_SILENCE},
+    {"life", required_argument, 0, O_LIFE},
+    {"key", required_argument, 0, O_KEY},
+    {"secret", required_argument, 0, O_SECRET},
+    {"legacy-kline", no_argument, 0, O_LEGACY},
+    {"wrapped-kline", no_argument, 0, O_WRAPPED},
+    {"http", required_argument, 0, O_HTTP},
+    {"hold", no_argument, 0, O_HOLD},
+    {"loop", no_argument, 0, O_LOOP},
+    {0, 0, 0, 0},
 };
 
 static bool set_speed(settings *s, const char *text)
@@ -193,8 +238,12 @@ static bool set_text(settings *s, int option, const char *value)
         int option;
         const char **one, **two;
     } texts[] = {
-        {O_ADDRESS, &s->sim.address, &s->player.address}, {O_CERTS, &s->sim.folder, &s->player.folder}, {O_TRUTH, &s->sim.truth_file, NULL},
-        {O_KEY, &s->sim.api_key, NULL}, {O_SECRET, &s->sim.api_secret, NULL}, {O_HTTP, &s->player.http_file, NULL},
+        {O_ADDRESS, &s->sim.address, &s->player.address},
+        {O_CERTS, &s->sim.folder, &s->player.folder},
+        {O_TRUTH, &s->sim.truth_file, NULL},
+        {O_KEY, &s->sim.api_key, NULL},
+        {O_SECRET, &s->sim.api_secret, NULL},
+        {O_HTTP, &s->player.http_file, NULL},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (texts[i].option != option)
@@ -234,7 +283,8 @@ static bool set_option(settings *s, int option, const char *value)
         return figure;
     if (set_text(s, option, value))
         return true;
-    return option == 's' ? set_speed(s, value) : option == O_RATE ? set_rate(s, value) : add_fault(s, value);
+    return option == 's' ? set_speed(s, value) : option == O_RATE ? set_rate(s, value)
+                                                                  : add_fault(s, value);
 }
 
 /* ---- Running ---- */

@@ -27,8 +27,8 @@ struct server_request {
     header_at *headers;
     size_t header_count, header_cap;
     bool in_value;
-    bool complete;  /* the handler has it */
-    bool in_body;   /* what looks like a header now is a trailer */
+    bool complete;   /* the handler has it */
+    bool in_body;    /* what looks like a header now is a trailer */
     uint16_t status; /* refuse with it */
     buf body;
     void (*on_gone)(void *arg);
@@ -317,7 +317,8 @@ bytes server_query(const server_request *r)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                                               : -1;
 }
 
 static void add_decoded(buf *out, bytes text)

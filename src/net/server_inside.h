@@ -12,9 +12,9 @@
 #include <http_parser.h>
 #include <openssl/ssl.h>
 
-#define SERVER_HEAD_MAX (32u * 1024u)  /* request line and headers */
-#define SERVER_HEADERS_MAX 128u        /* of one request */
-#define SERVER_SCRATCH (64u * 1024u)   /* one read */
+#define SERVER_HEAD_MAX (32u * 1024u)    /* request line and headers */
+#define SERVER_HEADERS_MAX 128u          /* of one request */
+#define SERVER_SCRATCH (64u * 1024u)     /* one read */
 #define SERVER_WAITING_MAX (64u * 1024u) /* octets kept behind an unanswered request */
 #define SERVER_OUT_PAUSE (1024u * 1024u) /* HTTP replies queued before parsing pauses */
 #define SERVER_OUT_MAX ((size_t)256u * 1024u * 1024u)
@@ -26,7 +26,7 @@ typedef struct conn {
     server *server;
     int fd;
     loop_io *io;
-    SSL *ssl; /* NULL: plain */
+    SSL *ssl;              /* NULL: plain */
     bool read_wants_write; /* TLS must write before it can read on */
     bool eof, failed, closing, lingering, busy;
     bool keep_alive; /* of the request that is being answered */
@@ -64,28 +64,28 @@ struct server {
 
 /* server.c */
 void conn_turn_later(conn *c);
-void conn_settle(conn *c); /* ends a turn: writes, closes; `c` may be gone after it */
-bool conn_flush(conn *c);  /* writes what the peer takes; true when nothing is left */
+void conn_settle(conn *c);         /* ends a turn: writes, closes; `c` may be gone after it */
+bool conn_flush(conn *c);          /* writes what the peer takes; true when nothing is left */
 size_t conn_queued(const conn *c); /* octets not yet taken by the kernel */
 
 /* server_tls.c */
 #define TRANSPORT_AGAIN (-1)
 #define TRANSPORT_FAILED (-2)
 weir_code server_tls_context(SSL_CTX **out, const char *cert_file, const char *key_file, weir_error *err);
-bool server_tls_secure(conn *c); /* puts TLS on a fresh connection; false when out of memory */
+bool server_tls_secure(conn *c);                     /* puts TLS on a fresh connection; false when out of memory */
 long server_tls_read(conn *c, char *at, size_t len); /* octets, 0: the peer has closed, or TRANSPORT_* */
 long server_tls_write(conn *c, const char *at, size_t len);
 void server_tls_goodbye(conn *c); /* tells the peer that nothing follows */
 
 /* server_http.c */
-void http_begin(conn *c);                           /* a fresh connection */
-void http_feed(conn *c, const char *at, size_t len); /* octets came; answers, upgrades or keeps them */
-void http_resume(conn *c);                          /* goes on with what was kept */
+void http_begin(conn *c);                                    /* a fresh connection */
+void http_feed(conn *c, const char *at, size_t len);         /* octets came; answers, upgrades or keeps them */
+void http_resume(conn *c);                                   /* goes on with what was kept */
 void http_refuse(conn *c, uint16_t status, const char *why); /* answers an error and closes */
-void http_gone(conn *c);                            /* the connection ends; frees the request */
-void http_late(conn *c);                            /* the deadline has passed */
+void http_gone(conn *c);                                     /* the connection ends; frees the request */
+void http_late(conn *c);                                     /* the deadline has passed */
 conn *http_conn(server_request *r);
-void http_upgraded(server_request *r);              /* the WebSocket has it now; frees the request */
+void http_upgraded(server_request *r);                                                      /* the WebSocket has it now; frees the request */
 bool server_header_at(const server_request *r, const char *name, size_t nth, bytes *value); /* of doubles */
 
 /* server_ws.c */
@@ -93,8 +93,8 @@ void socket_feed(conn *c, const char *at, size_t len); /* what came behind the u
 long socket_read(conn *c);                             /* reads, parses, calls; as server_tls_read */
 bytes socket_output(const conn *c);
 void socket_consume(conn *c, size_t len);
-void socket_sent(conn *c);  /* all that was queued has gone */
-void socket_late(conn *c);  /* the closing handshake took too long */
-void socket_gone(conn *c);  /* the connection ends; on_close, frees the socket */
+void socket_sent(conn *c); /* all that was queued has gone */
+void socket_late(conn *c); /* the closing handshake took too long */
+void socket_gone(conn *c); /* the connection ends; on_close, frees the socket */
 
 #endif

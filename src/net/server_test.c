@@ -599,19 +599,20 @@ static void cert_end(void)
 {
     char path[96];
     for (int i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, i == 0 ? "ca.pem" : i == 1 ? "server.pem" : "server.key");
+        snprintf(path, sizeof path, "%s/%s", folder, i == 0 ? "ca.pem" : i == 1 ? "server.pem"
+                                                                                : "server.key");
         unlink(path);
     }
     rmdir(folder);
 }
 
 /* Turns the loop while a TLS call wants the peer. */
-#define TLS_DO(ssl, call)                                              \
-    do {                                                               \
-        int n_ = 0;                                                    \
-        for (int i_ = 0; i_ < 5000 && (n_ = (call)) <= 0; i_++)        \
-            loop_step(w.loop, 1);                                      \
-        CHECK(n_ > 0);                                                 \
+#define TLS_DO(ssl, call)                                       \
+    do {                                                        \
+        int n_ = 0;                                             \
+        for (int i_ = 0; i_ < 5000 && (n_ = (call)) <= 0; i_++) \
+            loop_step(w.loop, 1);                               \
+        CHECK(n_ > 0);                                          \
     } while (0)
 
 TEST(server, speaks_tls_that_its_ca_vouches_for)
@@ -699,7 +700,7 @@ TEST(server, survives_any_failed_allocation)
 {
     server_options o = {.on_request = on_request};
     cert_begin(&o);
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         loop *l = NULL;
         server *s = NULL;
@@ -715,7 +716,7 @@ TEST(server, survives_any_failed_allocation)
 TEST(server, survives_a_failed_allocation_in_a_conversation)
 {
     begin();
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         int fd = dial();
         say(fd, "POST /x?q=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" UPGRADE "\r\n\x81\x85\x01\x01\x01\x01idmmn");
         turns(6);

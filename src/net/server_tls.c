@@ -140,7 +140,8 @@ long server_tls_write(conn *c, const char *at, size_t len)
     if (c->ssl) {
         ERR_clear_error();
         int n = SSL_write(c->ssl, at, len > 1 << 24 ? 1 << 24 : (int)len);
-        return n > 0 ? n : tls_outcome(c, n, false) == TRANSPORT_AGAIN ? TRANSPORT_AGAIN : TRANSPORT_FAILED;
+        return n > 0 ? n : tls_outcome(c, n, false) == TRANSPORT_AGAIN ? TRANSPORT_AGAIN
+                                                                       : TRANSPORT_FAILED;
     }
     ssize_t n = send(c->fd, at, len, MSG_NOSIGNAL);
     if (n >= 0)
