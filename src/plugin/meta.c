@@ -70,7 +70,8 @@ weir_code meta_read(meta **out, bytes text, weir_error *err)
         meta_free(m);
         return error_wrap(err, "meta");
     }
-    qsort(m->features, m->feature_count, sizeof *m->features, by_text);
+    if (m->feature_count)
+        qsort(m->features, m->feature_count, sizeof *m->features, by_text);
     *out = m;
     return WEIR_OK;
 }

@@ -60,3 +60,13 @@ TEST(meta, survives_any_failed_allocation)
         meta_free(m);
     }
 }
+
+TEST(meta, without_lists_is_fine)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    meta *m = NULL;
+    CHECK_OK(meta_read(&m, BYTES("{\"pluginId\":\"x\",\"version\":\"1\",\"features\":null}"), &err));
+    CHECK_UINT(m->feature_count, 0);
+    CHECK_UINT(m->target_count, 0);
+    meta_free(m);
+}

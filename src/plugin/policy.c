@@ -23,7 +23,7 @@ bool bucket_take(bucket *b, double per_second, double burst, uint64_t now_ns)
 {
     if (b->filled_ns == 0)
         b->tokens = burst;
-    else
+    else if (now_ns > b->filled_ns)
         b->tokens += (double)(now_ns - b->filled_ns) * 1e-9 * per_second;
     b->filled_ns = now_ns ? now_ns : 1;
     if (b->tokens > burst)
