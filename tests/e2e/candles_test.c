@@ -188,6 +188,11 @@ TEST(candles, of_the_go_template_equal_the_venues)
     hour("minimal-go.wasm", "", 0);
 }
 
+TEST(candles, of_the_go_template_command_equal_the_venues)
+{
+    hour("minimal-go-command.wasm", "", 0);
+}
+
 static const struct {
     const char *list;
     unsigned may_differ; /* frames that the fault made unreadable are lost to the plugin, too */
