@@ -34,6 +34,8 @@ int cmd_completion(int argc, char **argv);
 int cli_fail(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A wrong option or argument: the text, then where to read more. */
 int cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same where getopt_long has just answered '?'. */
+int cli_wrong_option(const char *command, char **argv);
 int cli_exit_code(weir_code code);
 
 /* A JSON string with its quotes. */

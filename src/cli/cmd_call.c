@@ -120,7 +120,7 @@ int cmd_call(int argc, char **argv)
             return EXIT_FINE;
         default:
             if (!cli_common_option(&common, option, optarg))
-                return cli_usage("call", "wrong option");
+                return cli_wrong_option("call", argv);
         }
     if (argc - optind != 2)
         return cli_usage("call", "a plugin and an export are needed");

@@ -11,6 +11,7 @@ static const struct {
     {"run", "--stream --sink --duration --count --quiet"},
     {"call", "--input --input-file --timeout --repeat"},
     {"inspect", ""},
+    {"sim", "--port --address --plain --certs --speed --deflate --duration --quiet --seed --start --rate --frames --symbols --history --truth --fault --no-limits --ping --silence --life --key --secret --legacy-kline --wrapped-kline --http --hold --loop"},
     {NULL, NULL},
 };
 
@@ -39,8 +40,8 @@ static void zsh(void)
         printf("    '%s:%s'\n", c->name, c->summary);
     printf("  )\n  if (( CURRENT == 2 )); then _describe command names; return; fi\n  case $words[2] in\n");
     for (int i = 0; words[i].command; i++)
-        printf("  %s) compadd -- %s %s; _files ;;\n", words[i].command, words[i].words, common_words);
-    printf("  sim) compadd woox replay; _files ;;\n  completion) compadd bash zsh fish ;;\n  esac\n}\n_weir \"$@\"\n");
+        printf("  %s) compadd -- %s%s %s; _files ;;\n", words[i].command, !strcmp(words[i].command, "sim") ? "woox replay " : "", words[i].words, common_words);
+    printf("  completion) compadd bash zsh fish ;;\n  esac\n}\n_weir \"$@\"\n");
 }
 
 static void fish(void)
@@ -49,7 +50,7 @@ static void fish(void)
     for (const command *c = commands; c->name; c++)
         printf("complete -c weir -n __fish_use_subcommand -a %s -d '%s'\n", c->name, c->summary);
     for (int i = 0; words[i].command; i++) {
-        char all[512], *save, *word;
+        char all[1024], *save, *word;
         snprintf(all, sizeof all, "%s %s", words[i].words, common_words);
         for (word = strtok_r(all, " ", &save); word; word = strtok_r(NULL, " ", &save))
             printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s\n", words[i].command, word + 2);

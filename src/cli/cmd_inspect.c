@@ -140,7 +140,7 @@ int cmd_inspect(int argc, char **argv)
             help();
             return EXIT_FINE;
         } else if (!cli_common_option(&common, option, optarg)) {
-            return cli_usage("inspect", "wrong option");
+            return cli_wrong_option("inspect", argv);
         }
     if (argc - optind != 1)
         return cli_usage("inspect", "one plugin is needed");

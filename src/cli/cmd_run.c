@@ -243,7 +243,7 @@ static int parse(run *r, int argc, char **argv)
             return -1;
         default:
             if (!cli_common_option(&r->common, option, optarg))
-                return cli_usage("run", "wrong option");
+                return cli_wrong_option("run", argv);
         }
     if (argc - optind != 1)
         return cli_usage("run", argc == optind ? "which plugin?" : "one plugin, please; '%s' is too much", argv[argc - 1]);

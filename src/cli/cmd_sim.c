@@ -397,7 +397,7 @@ int cmd_sim(int argc, char **argv)
             return EXIT_FINE;
         }
         if (option == '?')
-            return cli_usage("sim", "unknown option or missing value");
+            return cli_wrong_option("sim", argv);
         if (!set_option(&s, option, optarg))
             return cli_usage("sim", "'%s' is no value for option '%s'", optarg ? optarg : "", argv[optind - 1]);
     }

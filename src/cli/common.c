@@ -1,5 +1,6 @@
 /* What the commands share: messages, lists of options, configuration, the host and the plugin. */
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,16 @@ int cli_usage(const char *command, const char *format, ...)
     va_end(args);
     fprintf(stderr, "see 'weir %s --help'\n", command);
     return EXIT_USAGE;
+}
+
+int cli_wrong_option(const char *command, char **argv)
+{
+    const char *given = argv[optind - 1];
+    if (strncmp(given, "--", 2)) /* short ones may stand together: getopt names the letter only */
+        return cli_usage(command, "option '-%c' is unknown, or its value is missing", optopt);
+    if (!optopt)
+        return cli_usage(command, "option '%s' is unknown", given);
+    return cli_usage(command, strchr(given, '=') ? "option '%s': it takes no value" : "option '%s': its value is missing", given);
 }
 
 int cli_exit_code(weir_code code)

@@ -1,6 +1,10 @@
 /* weir: finds the command by its name. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -35,23 +39,42 @@ static void help(FILE *out)
           out);
 }
 
+/* A descriptor that the shell closed would go to the next file opened; in its place one that refuses. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+            _exit(EXIT_FAILED);
+}
+
+/* What the command printed has to have arrived. */
+static int finish(int code)
+{
+    bool flushed = fflush(stdout) == 0;
+    if (code == EXIT_FINE && (!flushed || ferror(stdout)))
+        return cli_fail(EXIT_FAILED, "standard output: %s", flushed ? "not all of it could be written" : strerror(errno));
+    return code;
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
+    opterr = 0; /* the commands say it themselves, by cli_wrong_option */
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
         help(stdout);
-        return EXIT_FINE;
+        return finish(EXIT_FINE);
     }
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
         printf("weir %s\n", weir_version());
-        return EXIT_FINE;
+        return finish(EXIT_FINE);
     }
     for (const command *c = commands; c->name; c++)
         if (!strcmp(argv[1], c->name))
-            return c->run(argc - 1, argv + 1);
+            return finish(c->run(argc - 1, argv + 1));
     cli_fail(EXIT_USAGE, "there is no command '%s'", argv[1]);
     help(stderr);
     return EXIT_USAGE;
