@@ -25,7 +25,7 @@ static void bash(void)
     printf("--help --version'\n    else\n        case $prev in\n        --sink|-o) words='table ndjson ndjson:' ;;\n"
            "        --config-file|--input-file|-f|--ca) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
            "        --cache-dir) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
-           "        sim) words='woox replay' ;;\n        completion) words='bash zsh fish' ;;\n        *)\n"
+           "        sim) words='woox replay --help' ;;\n        completion) words='bash zsh fish' ;;\n        *)\n"
            "            case ${COMP_WORDS[1]} in\n");
     for (int i = 0; words[i].command; i++)
         printf("            %s) words='%s %s' ;;\n", words[i].command, words[i].words, common_words);
