@@ -290,6 +290,7 @@ typedef struct weir_account {
     uint64_t queued;    /* now, in all readers' queues */
     uint64_t waiting;   /* messages in plugins' inboxes now */
     uint64_t lost;      /* messages that died with an instance */
+    uint64_t unread;    /* messages that waited for a plugin when its stream was stopped as asked */
     uint64_t gaps;      /* gap records */
     uint64_t restarts;  /* of streams */
 } weir_account;

@@ -41,6 +41,9 @@ int cli_exit_code(weir_code code);
 /* A JSON string with its quotes. */
 void cli_put_json(FILE *out, const char *at, size_t len);
 
+/* "250ms", "90s", "15m", "2h", or bare seconds; more than nothing. */
+bool cli_duration(const char *text, double *seconds);
+
 /* Repeatable options gather here; list[count] is always NULL. */
 typedef struct cli_list {
     const char **at;
@@ -58,7 +61,7 @@ typedef struct cli_common {
     const char *config_file, *ca_file, *cache_dir;
     int verbose;
     bool json;
-    uint32_t call_ms; /* 0: the default */
+    uint32_t call_ms, silence_ms, retry_ms; /* 0: the default */
 } cli_common;
 
 #define CLI_COMMON_OPTIONS                                                                                         \

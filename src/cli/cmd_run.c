@@ -21,6 +21,8 @@ static void help(void)
           "  -o, --sink SINK        table, ndjson, ndjson:FILE, ndjson:+FILE (append); repeat\n"
           "  -d, --duration TIME    stop after 90s, 15m, 2h\n"
           "  -n, --count N          stop after N data records\n"
+          "      --silence TIME     a venue that sends nothing for so long is gone; 60s\n"
+          "      --retry TIME       at most so long between tries; 60s\n"
           "  -q, --quiet            no summary\n" CLI_COMMON_HELP
           "\nexamples\n"
           "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
@@ -56,18 +58,6 @@ static void on_signal(int number)
     else
         interrupted++;
     weir_host_stop(signalled);
-}
-
-/* "90s", "15m", "2h", "90" */
-static bool parse_duration(const char *text, double *seconds)
-{
-    char *end;
-    *seconds = strtod(text, &end);
-    double unit = *end == 'h' ? 3600 : *end == 'm' ? 60 : 1;
-    if (end == text || *seconds <= 0 || (*end && (!strchr("smh", *end) || end[1])))
-        return false;
-    *seconds *= unit;
-    return true;
 }
 
 /* "ohlcv:SPOT_BTC_USDT:1m,depth=50" opens a stream. */
@@ -196,20 +186,30 @@ static void summary(const run *r, const weir_account *a)
 {
     if (r->common.json)
         fprintf(stderr,
-                "{\"received\":%llu,\"published\":%llu,\"delivered\":%llu,\"dropped\":%llu,\"lost\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"seconds\":%.3f}\n",
+                "{\"received\":%llu,\"published\":%llu,\"delivered\":%llu,\"dropped\":%llu,\"lost\":%llu,\"unread\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"seconds\":%.3f}\n",
                 (unsigned long long)a->received, (unsigned long long)a->published, (unsigned long long)r->seen,
-                (unsigned long long)a->dropped, (unsigned long long)a->lost, (unsigned long long)a->gaps,
+                (unsigned long long)a->dropped, (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->gaps,
                 (unsigned long long)a->restarts, elapsed(r));
     else
-        fprintf(stderr, "received %llu messages, delivered %llu records, dropped %llu, lost %llu, gaps %llu, restarts %llu, in %.1f s\n",
+        fprintf(stderr, "received %llu messages, delivered %llu records, dropped %llu, lost %llu, unread %llu, gaps %llu, restarts %llu, in %.1f s\n",
                 (unsigned long long)a->received, (unsigned long long)r->seen, (unsigned long long)a->dropped,
-                (unsigned long long)a->lost, (unsigned long long)a->gaps, (unsigned long long)a->restarts, elapsed(r));
+                (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->gaps, (unsigned long long)a->restarts, elapsed(r));
+}
+
+/* A time as milliseconds, from 1 up to a day. */
+static bool parse_span(const char *text, uint32_t *ms)
+{
+    double seconds;
+    if (!cli_duration(text, &seconds) || seconds < 0.001 || seconds > 86400)
+        return false;
+    *ms = (uint32_t)(seconds * 1000);
+    return true;
 }
 
 static int parse(run *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     char *end;
     int option;
     while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
@@ -227,8 +227,13 @@ static int parse(run *r, int argc, char **argv)
             cli_add(&r->sinks, optarg);
             break;
         case 'd':
-            if (!parse_duration(optarg, &r->seconds))
+            if (!cli_duration(optarg, &r->seconds))
                 return cli_usage("run", "--duration '%s': expected a time such as 90s, 15m or 2h", optarg);
+            break;
+        case 'S':
+        case 'R':
+            if (!parse_span(optarg, option == 'S' ? &r->common.silence_ms : &r->common.retry_ms))
+                return cli_usage("run", "--%s '%s': expected a time such as 500ms, 30s or 5m", option == 'S' ? "silence" : "retry", optarg);
             break;
         case 'n':
             r->count = strtoull(optarg, &end, 10);

@@ -74,6 +74,18 @@ bool cli_add(cli_list *l, const char *text)
     return true;
 }
 
+bool cli_duration(const char *text, double *seconds)
+{
+    char *end;
+    double value = strtod(text, &end);
+    double unit = !strcmp(end, "ms") ? 0.001 : !*end || !strcmp(end, "s") ? 1
+                                           : !strcmp(end, "m")            ? 60
+                                           : !strcmp(end, "h")            ? 3600
+                                                                          : 0;
+    *seconds = value * unit;
+    return end != text && *seconds > 0 && *seconds < 1e9;
+}
+
 /* ---- Configuration ---- */
 
 typedef struct text {
@@ -246,6 +258,8 @@ weir_host *cli_host(const cli_common *c, uint32_t instances, int *code)
     options.max_instances = instances;
     options.cache_dir = c->cache_dir;
     options.overrides = c->overrides.at;
+    options.silence_ms = c->silence_ms;
+    options.backoff_max_ms = c->retry_ms;
     if (weir_host_new(&host, &options, &err)) {
         *code = cli_fail(err.code == WEIR_INVALID ? EXIT_USAGE : EXIT_FAILED, "%s", err.text);
         return NULL;

@@ -225,6 +225,7 @@ void weir_host_account(const weir_host *h, weir_account *out)
         .gaps = s.counts.gaps,
         .restarts = s.counts.restarts,
         .lost = h->lost,
+        .unread = h->unread,
     };
     for (int i = 0; i < SUB_DROPPED_REASONS; i++)
         out->dropped += a.subs.dropped[i];
@@ -232,6 +233,7 @@ void weir_host_account(const weir_host *h, weir_account *out)
         const weir_stream *t = LIST_OWNER(n, weir_stream, node);
         out->waiting += stream_queued(t->stream);
         out->lost += stream_lost(t->stream);
+        out->unread += stream_unread(t->stream);
     }
 }
 

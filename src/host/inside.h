@@ -27,7 +27,7 @@ struct weir_host {
     uint64_t tick_ns;
     void (*on_tick)(void *arg);
     void *tick_arg;
-    uint64_t lost; /* messages of streams that are gone */
+    uint64_t lost, unread; /* messages of streams that are gone */
 };
 
 /* One call under way, or an instance that waits for the next one. */

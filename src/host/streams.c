@@ -60,7 +60,8 @@ void weir_stream_free(weir_stream *w)
 {
     if (!w)
         return;
-    w->plugin->host->lost += stream_lost(w->stream) + stream_queued(w->stream);
+    w->plugin->host->lost += stream_lost(w->stream);
+    w->plugin->host->unread += stream_unread(w->stream) + stream_queued(w->stream);
     stream_free(w->stream);
     list_remove(&w->node);
     free(w);

@@ -76,6 +76,7 @@ struct stream {
     uint64_t lost_from; /* a gap is due: since when; 0: none */
     record_gap_cause lost_cause;
     uint64_t lost_count, lost_total;
+    uint64_t unread_total; /* what waited when it was stopped as asked */
 
     backoff backoff;
     timer next_try, react, stopper, watch;
@@ -145,7 +146,7 @@ static void drop_attempt(stream *s)
 {
     task *t = s->task;
     uint64_t died = stream_queued(s);
-    s->lost_total += died + (t ? t->discarded : 0);
+    *(s->state == STREAM_STOPPING ? &s->unread_total : &s->lost_total) += died + (t ? t->discarded : 0);
     if (s->lost_from)
         s->lost_count += died;
     s->task = NULL;
@@ -565,5 +566,10 @@ uint64_t stream_queued(const stream *s)
 
 uint64_t stream_lost(const stream *s)
 {
-    return s->lost_total + (s->task ? s->task->discarded : 0);
+    return s->lost_total + (s->task && s->state != STREAM_STOPPING ? s->task->discarded : 0);
+}
+
+uint64_t stream_unread(const stream *s)
+{
+    return s->unread_total + (s->task && s->state == STREAM_STOPPING ? s->task->discarded : 0);
 }
