@@ -30,6 +30,13 @@ static bool is_ours(bytes name)
     return false;
 }
 
+static bool is_extism(bytes name)
+{
+    binding b;
+    const module_extern import = {.module = BYTES("extism:host/env"), .name = name, .kind = EXTERN_FUNC};
+    return guest_bind(&import, &b);
+}
+
 static bool is_user(bytes module)
 {
     return bytes_is(module, "env") || bytes_is(module, "extism:host/user");
@@ -136,6 +143,10 @@ static void about_import(const module_extern *i, import_verdict verdict, bind_fn
     } else if (bytes_is(i->module, "env") && bytes_starts(i->name, BYTES("extism_"))) {
         snprintf(f.what, sizeof f.what, "it imports 'env.%s': it was built with an Extism PDK from before version 1.0", name);
         snprintf(f.cure, sizeof f.cure, "update the PDK to 1.x and build it again; 1.x imports from 'extism:host/env'");
+    } else if (is_user(i->module) && is_extism(i->name)) {
+        snprintf(f.what, sizeof f.what, "it imports '%s', one of Extism's own functions, from '" BYTES_FMT "'; the host offers it in 'extism:host/env' only", name, BYTES_ARG(i->module));
+        snprintf(f.cure, sizeof f.cure, "import it from 'extism:host/env', or let the PDK do it");
+        snprintf(f.code, sizeof f.code, "Go: import \"github.com/extism/go-pdk\"   C: #include \"weir_pdk.h\"");
     } else if (bytes_is(i->module, "env") && bytes_is(i->name, "abort")) {
         snprintf(f.what, sizeof f.what, "it imports 'env.abort', as AssemblyScript does; it answers nothing here, so a failed assertion goes on");
         snprintf(f.cure, sizeof f.cure, "build with: asc --use abort=FILE/FUNCTION");
@@ -187,6 +198,14 @@ static void about_export(const module *m, const char *name, const report *to)
     to->fn(to->arg, &f);
 }
 
+static bool asks_wasi(const module *m)
+{
+    for (size_t i = 0; i < module_import_count(m); i++)
+        if (bytes_is(module_import(m, i)->module, "wasi_snapshot_preview1"))
+            return true;
+    return false;
+}
+
 static void about_exports(const module *m, const report *to)
 {
     static const char *const known[] = {"meta", "start_stream", "stop_stream", "plugin_configure", "plugin_info", "list_markets", "get_timeframes", "get_ohlcv", "handle_command", "handle_stream_message", "prepare_stream"};
@@ -210,7 +229,7 @@ static void about_exports(const module *m, const report *to)
         snprintf(f.code, sizeof f.code, "{\"pluginId\":\"my-venue\",\"version\":\"1.0.0\",\"resources\":{\"allowedNetworkTargets\":[{\"pattern\":\"wss://ws.venue.example/*\"}]}}");
         to->fn(to->arg, &f);
     }
-    if (!module_find_export(m, "memory")) {
+    if (!module_find_export(m, "memory") && asks_wasi(m)) {
         f = (finding){.level = FINDING_WARNING};
         snprintf(f.what, sizeof f.what, "it exports no memory, so WASI calls cannot reach its data");
         snprintf(f.cure, sizeof f.cure, "let the linker export it (wasm-ld does by default: drop --no-export-memory or --import-memory)");
