@@ -278,6 +278,10 @@ WEIR_API weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *
                                   void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err);
 /* Writes what is queued, as far as that needs no waiting, and closes. */
 WEIR_API void weir_sink_free(weir_sink *sink);
+/* True when all that was published so far has gone out, or nothing can any more. Until then turn the host. */
+WEIR_API bool weir_sink_idle(const weir_sink *sink);
+/* From now on at most so many data records are written, then only how the streams end; 0: no limit. */
+WEIR_API void weir_sink_limit(weir_sink *sink, uint64_t data_records);
 /* The terminal has another size now. */
 WEIR_API void weir_sink_resize(weir_sink *sink);
 

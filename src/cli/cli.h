@@ -38,6 +38,9 @@ int cli_usage(const char *command, const char *format, ...) __attribute__((forma
 int cli_wrong_option(const char *command, char **argv);
 int cli_exit_code(weir_code code);
 
+/* What a user of the command line can do about an error that says `text`, to go behind it; "" if nothing. */
+const char *cli_cure(const char *text);
+
 /* A JSON string with its quotes. */
 void cli_put_json(FILE *out, const char *at, size_t len);
 

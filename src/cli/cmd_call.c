@@ -79,7 +79,7 @@ static int call(const cli_common *common, const char *path, const char *export_n
     if (result && !common->json && result->output_len && result->output[result->output_len - 1] != '\n' && isatty(STDOUT_FILENO))
         putchar('\n');
     if (plugin && err.code) {
-        code = cli_fail(cli_exit_code(err.code), "%s", err.text);
+        code = cli_fail(cli_exit_code(err.code), "%s%s", err.text, cli_cure(err.text));
         if (result && *result->trace)
             fprintf(stderr, "guest back-trace, innermost first:\n%s\n", result->trace);
     }

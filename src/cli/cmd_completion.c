@@ -8,7 +8,7 @@ static const char common_words[] = "--config --config-file --allow --override --
 static const struct {
     const char *command, *words;
 } words[] = {
-    {"run", "--stream --sink --duration --count --quiet"},
+    {"run", "--stream --sink --duration --count --silence --retry --quiet"},
     {"call", "--input --input-file --timeout --repeat"},
     {"inspect", ""},
     {"sim", "--port --address --plain --certs --speed --deflate --duration --quiet --seed --start --rate --frames --symbols --history --truth --fault --no-limits --ping --silence --life --key --secret --legacy-kline --wrapped-kline --http --hold --loop"},

@@ -44,7 +44,8 @@ typedef struct run {
     weir_sink *out[16];
     size_t sinks_open;
     struct timespec began;
-    bool stopping;
+    size_t failed; /* streams given up */
+    bool stopping, painting; /* a table shows the states */
     int code;
 } run;
 
@@ -121,8 +122,11 @@ static void on_state(void *arg, weir_stream *stream, weir_stream_state state)
 {
     run *r = arg;
     if (state == WEIR_STREAM_FAILED) {
-        fprintf(stderr, "weir: a stream is given up: %s\n", weir_stream_why(stream));
-        r->code = EXIT_FAILED;
+        fprintf(stderr, "weir: a stream is given up: %s%s\n", weir_stream_why(stream), cli_cure(weir_stream_why(stream)));
+        r->failed++;
+    } else if (state == WEIR_STREAM_WAITING && !r->painting) {
+        const char *why = weir_stream_why(stream);
+        fprintf(stderr, "weir: a stream waits: %s%s\n", why, cli_cure(why));
     }
     if (state == WEIR_STREAM_FAILED || state == WEIR_STREAM_CLOSED)
         weir_host_stop(r->host); /* to see whether any is left */
@@ -180,6 +184,20 @@ static void turn(run *r)
         if (!any_left(r))
             return;
     }
+}
+
+/* Until all that was published has been counted and written: a slow reader gets all of it, unless the
+ * user is in a hurry (Ctrl-C once more). */
+static void drain(run *r)
+{
+    int before = interrupted;
+    for (size_t i = 0; i < r->sinks_open; i++)
+        while (interrupted == before && before < 2 && !weir_sink_idle(r->out[i]))
+            weir_host_step(r->host, 1000);
+    for (int i = 0; i < 16 && !any_left(r) && weir_host_step(r->host, 0); i++)
+        ;
+    if (r->count && r->seen > r->count)
+        r->seen = r->count; /* what came behind it was published, but not written */
 }
 
 static void summary(const run *r, const weir_account *a)
@@ -254,6 +272,7 @@ static int parse(run *r, int argc, char **argv)
         return cli_usage("run", argc == optind ? "which plugin?" : "one plugin, please; '%s' is too much", argv[argc - 1]);
     if (!r->specs.count)
         return cli_usage("run", "what to stream? for example --stream ohlcv:SPOT_BTC_USDT:1m");
+    r->painting = isatty(STDOUT_FILENO) && !r->common.json && !r->sinks.count;
     if (!r->sinks.count)
         cli_add(&r->sinks, isatty(STDOUT_FILENO) && !r->common.json ? "table" : "ndjson");
     return EXIT_FINE;
@@ -267,6 +286,8 @@ static bool open_all(run *r, weir_plugin *plugin)
         if (weir_sink_open(&r->out[r->sinks_open], r->host, r->sinks.at[r->sinks_open], ">", on_sink_end, r, &err)) {
             r->code = cli_fail(err.code == WEIR_NOT_FOUND || err.code == WEIR_INVALID ? EXIT_USAGE : EXIT_FAILED, "%s", err.text);
             return false;
+        } else if (r->count) {
+            weir_sink_limit(r->out[r->sinks_open], r->count);
         }
     if (weir_subscribe(&counter, r->host, ">", on_record, r, &err)) {
         r->code = cli_fail(EXIT_FAILED, "%s", err.text);
@@ -304,7 +325,10 @@ int cmd_run(int argc, char **argv)
         if (r.seconds > 0)
             weir_host_tick(r.host, 50, on_time_over, &r);
         turn(&r);
-        for (size_t i = 0; i < r.sinks_open; i++) /* what is queued still goes out */
+        drain(&r);
+        if (r.failed == r.specs.count)
+            r.code = EXIT_FAILED;
+        for (size_t i = 0; i < r.sinks_open; i++)
             weir_sink_free(r.out[i]);
         weir_host_account(r.host, &account);
         if (!r.quiet)

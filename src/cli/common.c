@@ -47,6 +47,11 @@ int cli_wrong_option(const char *command, char **argv)
     return cli_usage(command, strchr(given, '=') ? "option '%s': it takes no value" : "option '%s': its value is missing", given);
 }
 
+const char *cli_cure(const char *text)
+{
+    return strstr(text, "certificate is not trusted") ? "; if you trust its authority, name it with --ca FILE" : "";
+}
+
 int cli_exit_code(weir_code code)
 {
     switch (code) {

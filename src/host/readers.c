@@ -244,6 +244,16 @@ void weir_sink_free(weir_sink *w)
         close_sink(w);
 }
 
+void weir_sink_limit(weir_sink *w, uint64_t data_records)
+{
+    sink_limit(w->sink, data_records);
+}
+
+bool weir_sink_idle(const weir_sink *w)
+{
+    return w->ended || (!sub_read_account(w->sub).queued && !sink_wants_write(w->sink));
+}
+
 void weir_sink_resize(weir_sink *w)
 {
     sink_resize(w->sink, 0, 0);

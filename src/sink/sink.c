@@ -121,6 +121,18 @@ const weir_error *sink_why(const sink *s)
     return &s->why;
 }
 
+void sink_limit(sink *s, uint64_t max)
+{
+    s->data = 0;
+    s->data_max = max;
+}
+
+/* Behind the last data record that is wanted only states are of interest. */
+static bool too_many(const sink *s, const record *r)
+{
+    return s->data_max && s->data >= s->data_max && r->kind != RECORD_STATUS;
+}
+
 /* Hop 8, queue to wire: as much as the other end takes now; a record leaves the queue when the sink
  * has accepted it, not before. */
 sink_progress sink_drain(sink *s, sub *from, size_t max)
@@ -130,9 +142,10 @@ sink_progress sink_drain(sink *s, sub *from, size_t max)
     for (size_t i = 0; (r = sub_peek(from)); i++) {
         if (i == max)
             return SINK_MORE;
-        sink_result result = sink_write(s, r);
+        sink_result result = too_many(s, r) ? SINK_ACCEPTED : sink_write(s, r);
         if (result != SINK_ACCEPTED)
             return result == SINK_ERROR ? SINK_FAILED : SINK_BLOCKED;
+        s->data += r->kind == RECORD_DATA;
         sub_pop(from);
     }
     switch (sink_flush(s)) {

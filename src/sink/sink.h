@@ -83,6 +83,7 @@ typedef struct sink_ops {
 struct sink {
     const sink_ops *ops;
     weir_error why; /* set once it failed; .code is WEIR_CLOSED when the reader just went away (EPIPE) */
+    uint64_t data, data_max; /* data records taken so far; and at most, 0: no limit (sink_limit) */
 };
 
 /* The registry. */
@@ -104,6 +105,8 @@ uint64_t sink_next_tick(const sink *s);
 void sink_tick(sink *s, uint64_t mono_ns);
 void sink_resize(sink *s, unsigned columns, unsigned rows);
 const weir_error *sink_why(const sink *s);
+/* From now on sink_drain takes `max` data records, then leaves out data and gaps; 0: no limit. */
+void sink_limit(sink *s, uint64_t max);
 
 /* Hop 8: moves up to `max` records from the queue to the sink, and flushes when the queue is empty. */
 typedef enum sink_progress { SINK_DONE,
