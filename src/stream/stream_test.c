@@ -1,0 +1,580 @@
+/* A stream against a venue on the same loop: real sockets on loopback, a clock that only the test
+ * moves. Guests from tests/plugins (streams.wasm goes wrong as its parameter "behaviour" says). */
+#include "stream/stream.h"
+
+#include "base/file.h"
+#include "net/server.h"
+#include "tests/lib/test.h"
+
+static uint64_t mono = 1000 * NS_PER_S, real = 1700000000 * NS_PER_S;
+
+static uint64_t clock_real_now(void)
+{
+    return real++; /* no two messages at the same moment */
+}
+
+static uint64_t clock_mono_now(void)
+{
+    return mono;
+}
+
+static struct scene {
+    loop *loop;
+    hub *hub;
+    dialer *dialer;
+    server *server;
+    server_ws *ws; /* the venue's end of the last socket */
+    int upgrades, subscribed, status;
+    const char *retry_after;
+    char last[300];
+    engine *engine;
+    manifest *manifest;
+    module *module;
+    linked *code;
+    targets *targets;
+    stream_plugin plugin;
+    stream *stream;
+    sub *sub;
+    char states[200]; /* one letter each */
+    int act_in;       /* on_state frees or stops in this state; -1: never */
+    bool frees;
+} w;
+
+static weir_error err;
+
+/* ---- The venue ---- */
+
+static void venue_on_message(void *arg, bool binary, bytes message)
+{
+    (void)arg;
+    (void)binary;
+    w.subscribed++;
+    snprintf(w.last, sizeof w.last, BYTES_FMT, BYTES_ARG(message));
+}
+
+static void venue_on_drain(void *arg)
+{
+    (void)arg;
+}
+
+static void venue_on_close(void *arg, uint16_t code, bytes reason)
+{
+    (void)code;
+    (void)reason;
+    if (w.ws == *(server_ws **)arg)
+        w.ws = NULL;
+}
+
+static void on_request(void *arg, server_request *r)
+{
+    static const server_ws_events events = {venue_on_message, venue_on_drain, venue_on_close};
+    (void)arg;
+    if (w.status) {
+        http_header h = {BYTES("Retry-After"), bytes_of(w.retry_after)};
+        server_reply(r, (uint16_t)w.status, &h, 1, BYTES("not now"));
+        return;
+    }
+    w.upgrades++;
+    w.ws = server_upgrade(r, BYTES(""), &events, &w.ws);
+}
+
+/* ---- The stream ---- */
+
+static void on_state(void *arg, stream *s, stream_state state, const char *why)
+{
+    size_t n = strlen(w.states);
+    (void)arg;
+    CHECK(why && *why);
+    if (n + 1 < sizeof w.states)
+        w.states[n] = stream_state_name(state)[0];
+    if (w.act_in != (int)state)
+        return;
+    if (w.frees) {
+        stream_free(s);
+        w.stream = NULL;
+    } else {
+        stream_stop(s);
+    }
+}
+
+static void load(const char *what)
+{
+    buf wasm;
+    char path[4096];
+    const char *folder = getenv("WEIR_GUESTS");
+    buf_init(&wasm, 64u << 20);
+    if (what[0] == '(') {
+        buf_add_text(&wasm, what);
+    } else {
+        snprintf(path, sizeof path, "%s/%s", folder ? folder : "build/guests", what);
+        CHECK_OK(file_read(&wasm, path, &err));
+    }
+    CHECK_OK(manifest_read(&w.manifest, BYTES("{\"wasm\":[{\"path\":\"x\"}]}"), &err));
+    CHECK_OK(module_compile(&w.module, w.engine, buf_bytes(&wasm), &err));
+    CHECK_OK(module_link(&w.code, w.module, task_bind, NULL, &err));
+    buf_fini(&wasm);
+}
+
+static void begin(const char *what)
+{
+    char rule[100];
+    engine_options eo = {.no_pool = true, .max_instances = 50, .on_slice = task_on_slice};
+    server_options so = {.on_request = on_request};
+    dialer_options o = {.no_proxy = true};
+    memset(&w, 0, sizeof w);
+    w.act_in = -1;
+    clock_replace(clock_real_now, clock_mono_now);
+    CHECK_OK(loop_new(&w.loop, &err));
+    CHECK_OK(hub_new(&w.hub, &err));
+    CHECK_OK(dialer_new(&w.dialer, w.loop, &o, &err));
+    CHECK_OK(server_new(&w.server, w.loop, &so, &err));
+    CHECK_OK(engine_new(&w.engine, &eo, &err));
+    w.targets = targets_new();
+    CHECK_OK(targets_add(w.targets, BYTES("wss://wss.woox.io/*"), &err));
+    snprintf(rule, sizeof rule, "wss://wss.woox.io=ws://127.0.0.1:%u", server_port(w.server));
+    CHECK_OK(targets_override(w.targets, bytes_of(rule), &err));
+    load(what);
+    w.plugin = (stream_plugin){
+        .loop = w.loop,
+        .dialer = w.dialer,
+        .hub = w.hub,
+        .code = w.code,
+        .manifest = w.manifest,
+        .targets = w.targets,
+        .name = "test",
+        .plugin_id = "streams",
+        .has_stop = module_find_export(w.module, "stop_stream") != NULL,
+    };
+}
+
+static void open_stream(const char *parameters, uint64_t max_records)
+{
+    stream_options options = {.type = BYTES("raw"), .identifier = BYTES("x"), .parameters = bytes_of(parameters), .on_state = on_state};
+    sub_options so = {.policy = SUB_BLOCK, .max_records = max_records};
+    if (!w.sub)
+        CHECK_OK(hub_subscribe(&w.sub, w.hub, "raw.>", &so, &err));
+    CHECK_OK(stream_open(&w.stream, &w.plugin, &options, &err));
+    CHECK_TEXT(w.states, "");
+}
+
+static void end(void)
+{
+    stream_free(w.stream);
+    CHECK(hub_account_check(w.hub, &err));
+    hub_free(w.hub);
+    linked_free(w.code);
+    module_unref(w.module);
+    manifest_free(w.manifest);
+    targets_free(w.targets);
+    server_free(w.server);
+    dialer_free(w.dialer);
+    loop_free(w.loop);
+    engine_free(w.engine);
+    clock_replace(NULL, NULL);
+}
+
+/* Turns the loop until `cond`; the clock stands still, so only octets and deferred work move it. */
+#define UNTIL(cond)                                                          \
+    do {                                                                     \
+        int turns_ = 0;                                                      \
+        while (!(cond)) {                                                    \
+            loop_step(w.loop, 1);                                            \
+            if (++turns_ > 5000)                                            \
+                test_fail(__FILE__, __LINE__, "never: %s; states '%s', %s", #cond, w.states, w.stream ? stream_why(w.stream) : ""); \
+        }                                                                    \
+    } while (0)
+
+static void settle(void)
+{
+    for (int i = 0; i < 30; i++)
+        loop_step(w.loop, 1);
+}
+
+static void later(uint64_t ms)
+{
+    mono += ms * NS_PER_MS;
+    real += ms * NS_PER_MS;
+    settle();
+}
+
+static bool is(stream_state state)
+{
+    return w.stream && stream_get_state(w.stream) == state;
+}
+
+/* The next record of a kind but status; its line is good until the one after. */
+static record *kept;
+static record *next_record(void)
+{
+    record *r;
+    if (kept)
+        record_unref(kept);
+    kept = NULL;
+    while ((r = sub_next(w.sub)) && r->kind == RECORD_STATUS)
+        record_unref(r);
+    return kept = r;
+}
+
+static void expect(const char *part)
+{
+    record *r = NULL;
+    UNTIL((r = next_record()) != NULL);
+    char line[2000];
+    snprintf(line, sizeof line, "%.*s", (int)r->line.len, r->line.at);
+    CHECK_HAS(line, part);
+}
+
+static void expect_none(void)
+{
+    settle();
+    CHECK(next_record() == NULL);
+}
+
+static void say(const char *text)
+{
+    CHECK(w.ws != NULL);
+    server_ws_send(w.ws, false, bytes_of(text));
+}
+
+TEST(stream, lives_from_dial_to_a_stop_in_good_order)
+{
+    begin("streams.wasm");
+    open_stream("", 0);
+    UNTIL(is(STREAM_LIVE));
+    CHECK_TEXT(w.states, "cl");
+    UNTIL(w.subscribed == 1);
+    CHECK_HAS(w.last, "\"SUBSCRIBE\"");
+    say("one");
+    say("two");
+    expect("\"data\":{\"frame\":\"one\"}");
+    expect("\"data\":{\"frame\":\"two\"}");
+    CHECK_UINT(record_stream_counts(stream_records(w.stream))->received, 2);
+    CHECK_UINT(stream_queued(w.stream) + stream_lost(w.stream), 0);
+    stream_stop(w.stream);
+    stream_stop(w.stream);
+    UNTIL(is(STREAM_CLOSED));
+    CHECK_TEXT(w.states, "clsc");
+    CHECK_TEXT(stream_why(w.stream), "stopped");
+    stream_stop(w.stream);
+    expect_none();
+    end();
+}
+
+/* Stopped in each state it is closed, and nothing is left running. */
+TEST(stream, may_be_stopped_in_every_state)
+{
+    static const char *const states[] = {
+        [STREAM_CONNECTING] = "csc",
+        [STREAM_LIVE] = "clsc",
+        [STREAM_WAITING] = "clwc",
+        [STREAM_STOPPING] = "clsc",
+    };
+    for (int state = STREAM_CONNECTING; state <= STREAM_STOPPING; state++) {
+        begin("streams.wasm");
+        w.act_in = state;
+        open_stream("", 0);
+        UNTIL(state == STREAM_CONNECTING || is(STREAM_LIVE) || is(STREAM_STOPPING) || is(STREAM_CLOSED));
+        settle();
+        if (state == STREAM_WAITING)
+            server_ws_abort(w.ws);
+        if (state == STREAM_STOPPING)
+            stream_stop(w.stream);
+        UNTIL(is(STREAM_CLOSED));
+        CHECK_TEXT(w.states, states[state]);
+        CHECK(strstr(stream_why(w.stream), "force") == NULL);
+        later(100000);
+        CHECK_TEXT(w.states, states[state]);
+        end();
+    }
+}
+
+TEST(stream, may_be_freed_from_on_state_in_every_state)
+{
+    for (int state = STREAM_CONNECTING; state <= STREAM_FAILED; state++) {
+        begin("streams.wasm");
+        w.act_in = state;
+        w.frees = true;
+        open_stream(state == STREAM_FAILED ? "{\"behaviour\":\"refuse\"}" : "", 0);
+        if (state == STREAM_WAITING) {
+            UNTIL(is(STREAM_LIVE));
+            UNTIL(w.subscribed);
+            server_ws_abort(w.ws);
+        } else if (state == STREAM_STOPPING || state == STREAM_CLOSED) {
+            UNTIL(is(STREAM_LIVE));
+            stream_stop(w.stream);
+        }
+        UNTIL(w.stream == NULL);
+        later(100000);
+        end();
+    }
+}
+
+/* One that never asks for messages cannot be told nicely: two seconds, then by force. */
+TEST(stream, that_ignores_its_stop_is_ended_by_force)
+{
+    begin("streams.wasm");
+    open_stream("{\"behaviour\":\"ignore_stop\"}", 0);
+    UNTIL(is(STREAM_LIVE));
+    stream_stop(w.stream);
+    later(1900);
+    CHECK(is(STREAM_STOPPING));
+    later(200);
+    CHECK(is(STREAM_CLOSED));
+    CHECK_HAS(stream_why(w.stream), "by force");
+    end();
+}
+
+TEST(stream, refused_by_its_plugin_before_dialling_has_failed_for_good)
+{
+    begin("streams.wasm");
+    open_stream("{\"behaviour\":\"refuse\"}", 0);
+    UNTIL(is(STREAM_FAILED));
+    CHECK_TEXT(stream_why(w.stream), "start_stream: refused on purpose");
+    stream_stop(w.stream);
+    CHECK(is(STREAM_FAILED));
+    CHECK_INT(w.upgrades, 0);
+    end();
+}
+
+/* Go's errors quote things: escapes are undone, and control characters do not reach a terminal. */
+TEST(stream, shows_the_plugins_reason_in_its_own_words)
+{
+    begin("(module (import \"extism:host/env\" \"alloc\" (func $alloc (param i64) (result i64)))"
+          "(import \"extism:host/env\" \"store_u8\" (func $put (param i64 i32)))"
+          "(import \"extism:host/env\" \"output_set\" (func $out (param i64 i64)))"
+          "(memory (export \"memory\") 1) (data (i32.const 0) \"{\\22error\\22:\\22no \\5c\\223m\\5c\\22\\5cu001b here\\22}\")"
+          "(func (export \"start_stream\") (result i32) (local $o i64) (local $i i32) (local.set $o (call $alloc (i64.const 32)))"
+          "(loop $l (call $put (i64.add (local.get $o) (i64.extend_i32_u (local.get $i))) (i32.load8_u (local.get $i)))"
+          "(local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 32))))"
+          "(call $out (local.get $o) (i64.const 32)) (i32.const 1)))");
+    open_stream("", 0);
+    UNTIL(is(STREAM_FAILED));
+    CHECK_TEXT(stream_why(w.stream), "start_stream: no \"3m\"? here");
+    end();
+}
+
+TEST(stream, whose_start_returns_with_its_socket_open_goes_on_at_once)
+{
+    begin("streams.wasm");
+    open_stream("{\"behaviour\":\"return\"}", 0);
+    UNTIL(w.upgrades == 2); /* the second return waits for the back-off */
+    UNTIL(is(STREAM_WAITING));
+    settle();
+    CHECK_INT(w.upgrades, 2);
+    later(1000);
+    UNTIL(w.upgrades == 3);
+    end();
+}
+
+TEST(stream, that_loses_its_socket_comes_back_with_a_gap_in_the_right_place)
+{
+    begin("streams.wasm");
+    open_stream("", 0);
+    UNTIL(w.subscribed == 1);
+    say("one");
+    expect("\"seq\":\"1\"");
+    server_ws_abort(w.ws);
+    UNTIL(is(STREAM_WAITING));
+    CHECK_HAS(stream_why(w.stream), "next try in ");
+    expect_none();
+    later(1000);
+    UNTIL(w.subscribed == 2);
+    say("two");
+    expect("\"kind\":\"gap\"");
+    expect("\"seq\":\"3\"");
+    CHECK_UINT(record_stream_counts(stream_records(w.stream))->restarts, 1);
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+/* A reader is full, messages wait, the socket is lost: what had arrived is still delivered, in front of
+ * the gap, and is not counted as lost. */
+TEST(stream, delivers_what_came_before_a_disconnect)
+{
+    begin("streams.wasm");
+    open_stream("", 4);
+    UNTIL(w.subscribed == 1);
+    for (int i = 0; i < 10; i++) {
+        char text[20];
+        snprintf(text, sizeof text, "m%d", i);
+        say(text);
+    }
+    UNTIL(stream_queued(w.stream) >= 5 && hub_blocked(w.hub, NULL));
+    CHECK_UINT(record_stream_counts(stream_records(w.stream))->received, 10);
+    server_ws_drop(w.ws);
+    UNTIL(stream_open_sockets(w.stream) == 0);
+    later(5000);
+    CHECK(is(STREAM_LIVE)); /* it still has something to read */
+    for (int i = 0; i < 10; i++) {
+        char part[40];
+        snprintf(part, sizeof part, "{\"frame\":\"m%d\"}", i);
+        expect(part);
+    }
+    later(1000);
+    later(1000);
+    UNTIL(w.subscribed == 2);
+    say("after");
+    expect("\"kind\":\"gap\"");
+    expect("{\"frame\":\"after\"}");
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+/* Messages that die with an instance are counted once, whatever ends it. */
+TEST(stream, counts_what_dies_in_its_inbox)
+{
+    begin("streams.wasm");
+    w.plugin.backoff_min_ns = w.plugin.backoff_max_ns = 3600 * NS_PER_S;
+    open_stream("{\"behaviour\":\"deaf\"}", 0);
+    UNTIL(w.subscribed == 1);
+    say("one");
+    say("two");
+    UNTIL(stream_queued(w.stream) == 2);
+    later(10000);
+    CHECK(is(STREAM_CONNECTING));
+    later(5000);
+    later(5000);
+    UNTIL(is(STREAM_WAITING));
+    CHECK_HAS(stream_why(w.stream), "has asked for none in 15 s");
+    CHECK_UINT(stream_lost(w.stream), 2);
+    CHECK_UINT(stream_queued(w.stream), 0);
+    later(3600000);
+    UNTIL(w.upgrades == 2);
+    say("three");
+    UNTIL(stream_queued(w.stream) == 1);
+    stream_stop(w.stream);
+    UNTIL(is(STREAM_CLOSED));
+    CHECK_UINT(stream_lost(w.stream), 3);
+    CHECK_UINT(record_stream_counts(stream_records(w.stream))->received, 3);
+    expect("\"count\":2");
+    end();
+}
+
+/* The plugin never came to ws_receive and does not notice the close: another instance does. */
+TEST(stream, that_loses_its_socket_before_it_was_live_tries_again)
+{
+    begin("streams.wasm");
+    open_stream("{\"behaviour\":\"deaf\"}", 0);
+    UNTIL(w.subscribed == 1);
+    server_ws_abort(w.ws);
+    UNTIL(stream_open_sockets(w.stream) == 0);
+    settle();
+    later(1000);
+    UNTIL(is(STREAM_WAITING));
+    later(1000);
+    UNTIL(w.subscribed == 2);
+    end();
+}
+
+TEST(stream, waits_as_long_as_the_venue_asks_within_reason)
+{
+    static const char *const cases[][2] = {{"7", "next try in 7.0 s"}, {"4000000000", "next try in 3600.0 s"}, {"0", "next try in "}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        begin("streams.wasm");
+        w.status = 429;
+        w.retry_after = cases[i][0];
+        open_stream("", 0);
+        UNTIL(strchr(w.states, 'w'));
+        CHECK_HAS(stream_why(w.stream), cases[i][1]);
+        end();
+    }
+}
+
+TEST(stream, that_traps_again_and_again_is_given_up)
+{
+    begin("streams.wasm");
+    open_stream("{\"behaviour\":\"trap\"}", 0);
+    for (int i = 1; i <= 5; i++) {
+        UNTIL(w.subscribed == i);
+        for (int k = 0; k < 3; k++)
+            say("x");
+        UNTIL(is(STREAM_WAITING) || is(STREAM_FAILED));
+        later(60000);
+    }
+    CHECK(is(STREAM_FAILED));
+    CHECK_HAS(stream_why(w.stream), "start_stream: start_stream trapped: ");
+    end();
+}
+
+/* ---- The session's part ---- */
+
+TEST(session, answers_the_venues_pings_and_sends_its_own)
+{
+    begin("streams.wasm");
+    open_stream("", 0);
+    UNTIL(w.subscribed == 1);
+    say("{\"cmd\":\"PING\",\"ts\":1}");
+    UNTIL(w.subscribed == 2);
+    CHECK_HAS(w.last, "{\"cmd\":\"PONG\",\"ts\":");
+    later(15000);
+    UNTIL(w.subscribed == 3);
+    CHECK_HAS(w.last, "{\"cmd\":\"PING\",\"ts\":");
+    say("{\"cmd\":\"PONG\"}");
+    expect_none();
+    CHECK_UINT(record_stream_counts(stream_records(w.stream))->received, 0);
+    end();
+}
+
+TEST(session, of_a_silent_venue_is_given_up)
+{
+    begin("streams.wasm");
+    w.plugin.silence_ms = 2000;
+    w.plugin.backoff_min_ns = w.plugin.backoff_max_ns = 3600 * NS_PER_S;
+    open_stream("", 0);
+    UNTIL(w.subscribed == 1);
+    server_ws_stall(w.ws, true);
+    for (int i = 0; i < 4; i++)
+        later(500);
+    CHECK(is(STREAM_LIVE));
+    later(600);
+    later(1100);
+    UNTIL(is(STREAM_WAITING));
+    CHECK_HAS(stream_why(w.stream), "the venue sent nothing for 2.0 s");
+    end();
+}
+
+/* A full inbox stops the reading; nothing is lost, and our not reading is not the venue's silence. */
+TEST(session, stops_reading_while_the_inbox_is_full)
+{
+    enum { MESSAGES = 300 };
+    char text[1200];
+    policy_limits limits = policy_defaults;
+    limits.inbox = 16384;
+    begin("streams.wasm");
+    w.plugin.limits = &limits;
+    w.plugin.silence_ms = 2000;
+    open_stream("", 4);
+    UNTIL(w.subscribed == 1);
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (int i = 0; i < MESSAGES; i++) {
+        snprintf(text, 6, "%05d", i);
+        text[5] = 'x';
+        say(text);
+    }
+    settle();
+    CHECK(stream_queued(w.stream) < 20);
+    for (int i = 0; i < 8; i++)
+        later(1000);
+    CHECK(is(STREAM_LIVE));
+    for (int i = 0; i < MESSAGES; i++) {
+        char part[40];
+        snprintf(part, sizeof part, "{\"frame\":\"%05dx", i);
+        expect(part);
+    }
+    CHECK_UINT(record_stream_counts(stream_records(w.stream))->received, MESSAGES);
+    end();
+}
+
+TEST(stream, survives_any_failed_allocation)
+{
+    begin("streams.wasm");
+    FAULT_SWEEP (alloc) {
+        stream_options options = {.type = BYTES("raw"), .identifier = BYTES("x"), .parameters = BYTES("{\"a\":\"b\"}")};
+        stream *s = NULL;
+        if (stream_open(&s, &w.plugin, &options, &err))
+            CHECK_UINT(err.code, WEIR_NOMEM);
+        stream_free(s);
+    }
+    end();
+}
