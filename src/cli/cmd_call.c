@@ -91,7 +91,7 @@ int cmd_call(int argc, char **argv)
 {
     static const struct option options[] = {
         {"input", required_argument, 0, 'i'}, {"input-file", required_argument, 0, 'f'}, {"timeout", required_argument, 0, 't'}, {"repeat", required_argument, 0, 'n'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
-    cli_common common = {0};
+    static cli_common common; /* its lists live as long as the process */
     const char *text = "", *file = NULL;
     char *read = NULL;
     size_t len;

@@ -130,7 +130,7 @@ static void print(json doc)
 int cmd_inspect(int argc, char **argv)
 {
     static const struct option options[] = {CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
-    cli_common common = {0};
+    static cli_common common; /* its lists live as long as the process */
     weir_error err = WEIR_ERROR_INIT;
     char *text = NULL;
     json doc, key, item;

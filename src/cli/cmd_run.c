@@ -305,7 +305,7 @@ static bool open_all(run *r, weir_plugin *plugin)
 
 int cmd_run(int argc, char **argv)
 {
-    run r = {.code = EXIT_FINE};
+    static run r; /* the lists of options live as long as the process */
     int code = parse(&r, argc, argv);
     if (code)
         return code < 0 ? EXIT_FINE : code;
