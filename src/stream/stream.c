@@ -147,7 +147,7 @@ static void drop_attempt(stream *s)
     task *t = s->task;
     uint64_t died = stream_queued(s);
     *(s->state == STREAM_STOPPING ? &s->unread_total : &s->lost_total) += died + (t ? t->discarded : 0);
-    if (s->lost_from)
+    if (s->lost_from && s->state != STREAM_STOPPING)
         s->lost_count += died;
     s->task = NULL;
     timer_stop(&s->react);
