@@ -74,9 +74,10 @@ static inline void many_files(void)
 
 typedef struct sim_process {
     pid_t child;
-    char http[64], ws[64], ca[128];
+    char http[64], ws[64], ca[128]; /* `ca` is empty without TLS */
     char overrides[3][128];
     const char *override_list[4]; /* for weir_host_options */
+    FILE *says;                   /* its last words would break a closed pipe */
 } sim_process;
 
 static inline void sim_field(const char *line, const char *name, char *out, size_t size)
@@ -110,10 +111,9 @@ static inline void sim_start(sim_process *s, const char *weir, const char *const
         give_up("cannot run '%s'", weir);
     }
     close(fds[1]);
-    FILE *f = fdopen(fds[0], "r");
-    if (!f || !fgets(line, sizeof line, f))
+    s->says = fdopen(fds[0], "r");
+    if (!s->says || !fgets(line, sizeof line, s->says))
         give_up("the simulated venue does not start");
-    fclose(f);
     sim_field(line, "http", s->http, sizeof s->http);
     sim_field(line, "ws", s->ws, sizeof s->ws);
     sim_field(line, "ca", s->ca, sizeof s->ca);
@@ -129,6 +129,7 @@ static inline void sim_end(sim_process *s)
 {
     kill(s->child, SIGTERM);
     waitpid(s->child, NULL, 0);
+    fclose(s->says);
 }
 
 #endif

@@ -4,7 +4,8 @@
  * TLS. The bare reader takes them through a 64 KiB buffer and reads the headers, no more; ws_client does
  * all it always does: turns of the loop, UTF-8 checked, each message told. Both sides take turns and the
  * best round of each counts, in CPU time of the receiving process, so that a busy machine spoils the
- * ratio as little as may be. Then: the heap that an idle WebSocket takes.
+ * ratio as little as may be. Where libwebsockets is installed it takes its turn, too. Then: the heap that
+ * an idle WebSocket takes.
  *
  * `net_bench --json` prints one JSON object instead of the table. */
 #include <arpa/inet.h>
@@ -28,6 +29,9 @@
 #include "net/server.h"
 #include "net/ws_client.h"
 #include "tests/lib/peer.h"
+#ifdef BENCH_LWS
+#include "bench/lws_reader.h"
+#endif
 
 #define FRAMES 1500000
 #define OCTETS 200
@@ -289,17 +293,24 @@ static void compare(const char *name, bool tls, bool json)
 {
     pid_t child;
     uint16_t port = fork_peer(tls, false, &child);
-    double mine = 1e9, theirs = 1e9;
+    double mine = 1e9, theirs = 1e9, peers = 0;
     for (int i = 0; i < ROUNDS; i++) {
         theirs = best(theirs, bare(port, tls));
         mine = best(mine, ours(port, tls));
     }
+#ifdef BENCH_LWS
+    for (int i = 0; i < 2; i++) {
+        double took = lws_read_frames(port, tls, FRAMES / 3); /* it is slow */
+        if (took > 0 && (!peers || took * 3 < peers))
+            peers = took * 3;
+    }
+#endif
     end_peer(child);
-    double ours_rate = FRAMES / mine / 1e6, bare_rate = FRAMES / theirs / 1e6;
+    double ours_rate = FRAMES / mine / 1e6, bare_rate = FRAMES / theirs / 1e6, peers_rate = peers > 0 ? FRAMES / peers / 1e6 : 0;
     if (json)
-        printf("%s\"frames_%s\": {\"ours_m_per_cpu_s\": %.2f, \"bare_m_per_cpu_s\": %.2f, \"ratio\": %.2f, \"aim\": 0.60}", tls ? ", " : "{", name, ours_rate, bare_rate, ours_rate / bare_rate);
+        printf("%s\"frames_%s\": {\"ours_m_per_cpu_s\": %.2f, \"bare_m_per_cpu_s\": %.2f, \"lws_m_per_cpu_s\": %.2f, \"ratio\": %.2f, \"aim\": 0.60}", tls ? ", " : "{", name, ours_rate, bare_rate, peers_rate, ours_rate / bare_rate);
     else
-        printf("frames of %d, %-6s %7.2f M/s of CPU   bare %7.2f M/s   ratio %.2f   aim >= 0.60\n", OCTETS, name, ours_rate, bare_rate, ours_rate / bare_rate);
+        printf("frames of %d, %-6s %7.2f M/s of CPU   bare %7.2f M/s   ratio %.2f   aim >= 0.60   libwebsockets %.2f M/s\n", OCTETS, name, ours_rate, bare_rate, ours_rate / bare_rate, peers_rate);
 }
 
 int main(int argc, char **argv)
