@@ -93,8 +93,7 @@ typedef struct watched {
     weir_sub *sub;
     weir_stream *stream;
     uint64_t data, gaps, last_seq, seq_errors;
-    uint64_t gaps_at_data; /* gaps before the last data record */
-    char gap[2000], record[2000];
+    char gap[2000], record[2000], first[2000];
 } watched;
 
 static inline void on_watched(void *arg, const weir_record *r)
@@ -104,7 +103,8 @@ static inline void on_watched(void *arg, const weir_record *r)
         return;
     char *copy = r->kind == WEIR_RECORD_GAP ? w->gap : w->record;
     snprintf(copy, sizeof w->gap, "%.*s", (int)r->json_len, r->json);
-    w->data += r->kind == WEIR_RECORD_DATA;
+    if (r->kind == WEIR_RECORD_DATA && w->data++ == 0)
+        memcpy(w->first, w->record, sizeof w->first);
     w->gaps += r->kind == WEIR_RECORD_GAP;
     w->seq_errors += r->seq != w->last_seq + 1;
     w->last_seq = r->seq;
