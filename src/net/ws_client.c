@@ -106,11 +106,25 @@ static void leave(ws_client *c)
     free(c);
 }
 
+/* A close frame for the server, as far as that needs no waiting: it need not take us for broken. */
+static void say_goodbye(ws_client *c)
+{
+    bytes out;
+    size_t taken;
+    if (c->state != OPEN || c->ended_writing)
+        return;
+    ws_send_close(c->codec, WS_CODE_NORMAL, BYTES(""));
+    while ((out = ws_output(c->codec)).len && transport_write(&c->transport, out, &taken) == TRANSPORT_OK)
+        ws_output_consume(c->codec, taken);
+    transport_end(&c->transport);
+}
+
 void ws_client_free(ws_client *c)
 {
     if (!c || c->freed)
         return;
     enter(c);
+    say_goodbye(c);
     let_go(c);
     c->freed = true;
     leave(c);

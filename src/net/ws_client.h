@@ -42,7 +42,7 @@ size_t ws_client_queued(const ws_client *c); /* octets not yet taken by the kern
 void ws_client_resume(ws_client *c);         /* there is room again */
 /* Starts the closing handshake; on_close follows within 2 s. */
 void ws_client_close(ws_client *c, uint16_t code, bytes reason);
-/* Drops it: no callback comes any more. Also how the memory is released after on_close. */
+/* Drops it, with a close frame if that needs no waiting: no callback comes any more. Also how the memory is released after on_close. */
 void ws_client_free(ws_client *c);
 uint64_t ws_client_last_heard(const ws_client *c); /* clock_mono of the last octet received */
 
