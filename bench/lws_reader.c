@@ -67,7 +67,7 @@ double lws_read_frames(uint16_t port, bool tls, size_t frames)
         .path = "/",
         .port = port,
         .protocol = NULL,
-        .ssl_connection = tls ? LCCSCF_USE_SSL | LCCSCF_ALLOW_SELFSIGNED | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK : 0,
+        .ssl_connection = tls ? LCCSCF_USE_SSL | LCCSCF_ALLOW_SELFSIGNED | LCCSCF_ALLOW_INSECURE | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK : 0,
     };
     if (!lws_client_connect_via_info(&to))
         r.over = true;

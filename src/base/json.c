@@ -726,10 +726,21 @@ void json_put_string(buf *out, bytes text) {
   buf_add_char(out, '"');
   while (p < end) {
     const char *run = plain_run(p, end);
-    buf_add(out, p, (size_t)(run - p));
+    size_t n = (size_t)(run - p);
+    if (run < end && (*run == '"' || *run == '\\')) { /* nearly always */
+      if (!buf_reserve(out, n + 2))
+        return;
+      memcpy(out->at + out->len, p, n);
+      out->len += n + 2;
+      out->at[out->len - 2] = '\\';
+      out->at[out->len - 1] = *run;
+      p = run + 1;
+      continue;
+    }
+    buf_add(out, p, n);
     if ((p = run) == end)
       break;
-    size_t n = 1;
+    n = 1;
     if ((unsigned char)*p < 0x80) {
       put_escape(out, (unsigned char)*p);
     } else if ((n = bytes_utf8_char((bytes){p, (size_t)(end - p)})) != 0) {
