@@ -99,8 +99,8 @@ typedef struct watched {
 static inline void on_watched(void *arg, const weir_record *r)
 {
     watched *w = arg;
-    if (r->kind == WEIR_RECORD_STATUS)
-        return;
+    if (r->kind == WEIR_RECORD_STATUS || strncmp(r->topic, "raw.streams.", 12))
+        return; /* of other streams, delivered all the same */
     char *copy = r->kind == WEIR_RECORD_GAP ? w->gap : w->record;
     snprintf(copy, sizeof w->gap, "%.*s", (int)r->json_len, r->json);
     if (r->kind == WEIR_RECORD_DATA && w->data++ == 0)
@@ -115,7 +115,7 @@ static inline void watch_open(watched *w, weir_host *host)
     weir_error err = WEIR_ERROR_INIT;
     *w = (watched){.host = host};
     CHECK_OK(weir_plugin_load(&w->plugin, host, guest_path("streams.wasm"), NULL, &err));
-    CHECK_OK(weir_subscribe(&w->sub, host, "raw.streams.>", on_watched, w, &err));
+    CHECK_OK(weir_subscribe(&w->sub, host, ">", on_watched, w, &err));
     CHECK_OK(weir_stream_open(&w->stream, w->plugin, "raw", "trade@SPOT_BTC_USDT", NULL, &err));
 }
 
