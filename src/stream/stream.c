@@ -8,6 +8,7 @@
  *   it returns although its socket is open        the known death of Go plugins: a new instance at once
  *   its socket closes and it does not return      a second to react, then a new instance
  *   messages wait and it asks for none, 15 s      a new instance
+ *   it fails thrice, the venue on the line, and never published  the venue refuses these parameters: failed
  *   five traps without a minute of being live      failed
  * Each of these ends an attempt in lose(), the only place that decides about the next one. */
 #include "stream/stream.h"
@@ -25,6 +26,7 @@
 #define DEAF_NS (15 * NS_PER_S)    /* messages wait, no ws_receive */
 #define STABLE_NS (60 * NS_PER_S)  /* live for so long: earlier trouble is forgotten */
 #define TRAPS_MAX 5
+#define REFUSALS_MAX 3
 #define RETRY_AFTER_MAX_S 3600     /* what a venue may ask for at most */
 
 #define BIT(s) (1u << (s))
@@ -69,6 +71,7 @@ struct stream {
     bool dialled;       /* some socket opened or failed to in this attempt */
     uint32_t traps;     /* in a row */
     uint32_t returns;   /* spontaneous ones in a row */
+    uint32_t refusals;  /* in the plugin's own words, before the first record */
     uint32_t retry_after_s;
     weir_error down;    /* why the last socket went down */
 
@@ -216,6 +219,16 @@ static void own_words(const call_result *r, weir_error *why)
     free(said);
 }
 
+/* Whether trying again is vain: it never dialled, or said so again and again though the venue was on the
+ * line (no such symbol). A stream that has ever published is worth any number of tries. */
+static bool refused(stream *s, const call_result *r)
+{
+    if (!s->dialled && !s->last_recv)
+        return true;
+    return r->code == WEIR_FAILED && !s->down.code && !record_stream_counts(s->records)->published &&
+           ++s->refusals >= REFUSALS_MAX;
+}
+
 /* start_stream has ended, one way or another. */
 static void on_ended(void *arg, const call_result *r)
 {
@@ -237,7 +250,7 @@ static void on_ended(void *arg, const call_result *r)
             why = s->down;
         else
             own_words(r, &why);
-        if (!s->dialled && !s->last_recv)
+        if (refused(s, r))
             fail_stream(s, why.text);
         else
             lose(s, RECORD_GAP_DISCONNECTED, why.text, false);
