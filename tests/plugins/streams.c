@@ -10,6 +10,7 @@
  *     ignore_stop   goes on after stop_stream
  *     fill          publishes the same record again and again without receiving
  *     wrong_key     publishes under a key that nobody asked for
+ *     v2            connects to wss://wss.woox.io/ws/stream instead
  *     hold          keeps every block it gets: memory grows unless the host recycles  */
 #include "weir_pdk.h"
 
@@ -94,7 +95,7 @@ WEIR_EXPORT(start_stream)
     if (weir_is(how, "refuse"))
         return weir_refuse("refused on purpose");
     if (!weir_publish_open(&publisher, weir_is(how, "wrong_key") ? weir_text("{\"type\":\"nobody\",\"source\":\"asked\",\"identifier\":\"for\",\"parameters\":{},\"connectionId\":null}") : key, &fail) ||
-        !weir_ws_connect(&ws, "wss://wss.woox.io/v3/public", weir_slice(NULL, 0), NULL, &fail))
+        !weir_ws_connect(&ws, weir_is(how, "v2") ? "wss://wss.woox.io/ws/stream" : "wss://wss.woox.io/v3/public", weir_slice(NULL, 0), NULL, &fail))
         return weir_refuse(fail.text);
     b = weir_buf_over(room, sizeof room);
     weir_put_text(&b, "{\"id\":\"1\",\"cmd\":\"SUBSCRIBE\",\"params\":[");
