@@ -373,6 +373,18 @@ weir_code json_read_fields(bytes text, const json_field *fields, size_t count,
   return say(&s, text, err);
 }
 
+weir_code json_read_rest(bytes text, const json_field *fields, size_t count,
+                         weir_error *err) {
+  forget(fields, count);
+  scan s = {text.at, text.at + text.len, NULL};
+  if (text.len)
+    s.at = skip_blanks(s.at, s.end);
+  if (read_members(&s, fields, count) && at_end(&s))
+    return WEIR_OK;
+  forget(fields, count);
+  return say(&s, text, err);
+}
+
 weir_code json_fields(json object, const json_field *fields, size_t count,
                       weir_error *err) {
   json key, value;

@@ -46,6 +46,10 @@ weir_code json_read(json *out, bytes text, weir_error *err);
  * fails every field is JSON_NONE. */
 weir_code json_read_fields(bytes text, const json_field *fields, size_t count, weir_error *err);
 
+/* The same for what follows a member's comma in such an object, up to its end: for a caller who has
+ * recognised the octets before. */
+weir_code json_read_rest(bytes text, const json_field *fields, size_t count, weir_error *err);
+
 /* Picks the members of an object that was read before. WEIR_INVALID if it is no object. */
 weir_code json_fields(json object, const json_field *fields, size_t count, weir_error *err);
 

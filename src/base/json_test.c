@@ -567,3 +567,18 @@ TEST(json, compacts_what_lies_between_tokens_and_nothing_else) {
   CHECK_TEXT(written(&b), "{\"a\":1}");
   buf_fini(&b);
 }
+
+/* The members behind a comma are read as they are in the whole object, and nothing else is taken. */
+TEST(json, reads_the_rest_of_an_object) {
+  static const char *const wrong[] = {"", " ", "}", "\"a\":1", "\"a\":1} x", "\"a\":1,}", "1}"};
+  weir_error err = WEIR_ERROR_INIT;
+  json a, b;
+  const json_field want[] = {{"a", &a}, {"b", &b}};
+  CHECK_OK(json_read_rest(BYTES(" \"b\" : [1, {}] , \"c\":null}\n"), want, 2, &err));
+  CHECK_UINT(a.type, JSON_NONE);
+  CHECK_BYTES(b.raw, BYTES("[1, {}]"));
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    CHECK_UINT(json_read_rest(bytes_of(wrong[i]), want, 2, &err), WEIR_INVALID);
+    CHECK_UINT(a.type, JSON_NONE);
+  }
+}

@@ -83,7 +83,7 @@ bool inbox_put(inbox *in, bytes text, bool binary, uint64_t recv_ns)
     size_t size = entry_size(text.len);
     char *at = text.len <= UINT32_MAX ? place(in, size) : NULL;
     while (!at) {
-        size_t cap = in->cap ? in->cap * 2 : 4096;
+        size_t cap = in->cap ? in->cap * 2 : 512; /* a quiet stream keeps it small */
         if (in->count == 0 && cap < size)
             cap = size; /* a giant one, alone */
         if ((cap > in->max && in->count) || text.len > UINT32_MAX || !grow(in, cap)) {
