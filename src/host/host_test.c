@@ -167,7 +167,7 @@ TEST(plugin, reaches_nothing_while_its_meta_is_asked)
         "(call $err (call $w (local.get $o))) (i32.const 1)))";
     CHECK_INT(weir_plugin_load_bytes(&p, h, "text", wat, strlen(wat), NULL, &err), WEIR_FAILED);
     CHECK_HAS(err.text, "\"success\":false");
-    CHECK_HAS(err.text, "allow");
+    CHECK_HAS(err.text, "allow nothing");
     weir_host_free(h);
 }
 
@@ -180,6 +180,14 @@ TEST(plugin, inspect_explains_a_file_that_is_no_module_also_without_an_error_to_
     CHECK_HAS(json, "\"level\":\"error\"");
     free(json);
     CHECK_OK(weir_inspect(&json, h, guest("truncated.wasm"), NULL));
+    CHECK_HAS(json, "\"level\":\"error\"");
+    free(json);
+    char path[] = "/tmp/weir-host-test-XXXXXX"; /* a manifest that is wrong */
+    int fd = mkstemp(path);
+    CHECK(fd >= 0 && write(fd, "{\"wasm\":7}", 10) == 10);
+    close(fd);
+    CHECK_OK(weir_inspect(&json, h, path, NULL));
+    unlink(path);
     CHECK_HAS(json, "\"level\":\"error\"");
     free(json);
     CHECK_INT(weir_inspect(&json, h, guest("nothing-of-this-name.wasm"), NULL), WEIR_NOT_FOUND);
