@@ -151,8 +151,8 @@ typedef union weir_value {
 } weir_value;
 
 /* Parameters come in v[0], v[1] ...; the result goes to v[0]. By convention an i64 is the offset of a
- * block of Extism memory. Runs on the guest's own stack of 512 KiB: quick and shallow. Return false
- * after weir_guest_fail to end the guest's call. */
+ * block of Extism memory. Runs on the guest's own stack of 512 KiB: quick and shallow, and it may
+ * not free the plugin or the stream that calls it. Return false after weir_guest_fail to end the guest's call. */
 typedef bool (*weir_host_function)(void *arg, weir_guest *guest, weir_value *v);
 
 /* Offers `name` in `namespace_` ("extism:host/user" is usual) to plugins loaded from now on. `type` is
