@@ -152,6 +152,27 @@ TEST(suite, all_records_are_accepted_and_written)
     }
 }
 
+/* What lies behind the limit leaves the queue all the same, and states are still shown. */
+TEST(suite, limit_counts_data_records_and_lets_states_through)
+{
+    FOR_EACH_SINK(ops)
+    {
+        begin();
+        sink *k = open_path(ops, path);
+        CHECK_INT(sink_drain(k, reader, 2), SINK_MORE);
+        sink_limit(k, 3);
+        CHECK_INT(sink_drain(k, reader, 100), SINK_DONE);
+        CHECK_UINT(sink_read_account(k).accepted, 2 + 3 + 1);
+        sink_limit(k, 0);
+        hub_publish(h, record_new(evil, 0, 0, BYTES("{}")));
+        CHECK_INT(sink_drain(k, reader, 100), SINK_DONE);
+        CHECK_UINT(sink_read_account(k).accepted, 2 + 3 + 1 + 1);
+        adds_up(k);
+        sink_close(k);
+        end();
+    }
+}
+
 TEST(suite, no_control_character_of_a_guest_reaches_the_outside)
 {
     FOR_EACH_SINK(ops)
