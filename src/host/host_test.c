@@ -52,7 +52,7 @@ static weir_plugin *load_text(weir_host *h, const char *wat)
 
 TEST(host, new_survives_any_failed_allocation)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         weir_host *h = NULL;
         weir_host_options o = WEIR_HOST_OPTIONS_INIT;
@@ -70,7 +70,7 @@ TEST(host, load_survives_any_failed_allocation)
 {
     weir_host *h = host_new();
     weir_plugin *first = load(h, "ask.wasm", NULL); /* compiled once */
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         weir_plugin *p = NULL;
         weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
@@ -89,7 +89,7 @@ TEST(host, what_hangs_from_it_survives_any_failed_allocation)
 {
     weir_host *h = host_new();
     weir_plugin *p = load(h, "streams.wasm", NULL);
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         weir_stream *s = NULL;
         weir_sub *sub = NULL;
@@ -123,7 +123,7 @@ TEST(host, define_and_inspect_survive_any_failed_allocation)
     int calls = 0;
     weir_host *h = host_new();
     load(h, "ask.wasm", NULL);
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         char *json = NULL;
         if (weir_host_define(h, "app", "f", "I(I)", answer, &calls, &err))
@@ -213,10 +213,10 @@ TEST(stream, open_refuses_what_cannot_stream)
 
 /* ---- Configuration ---- */
 
-#define CONFIGURED                                                                                                    \
-    "(module (import \"extism:host/env\" \"input_offset\" (func $in (result i64)))"                                  \
-    "(import \"extism:host/env\" \"length\" (func $len (param i64) (result i64)))"                                   \
-    "(import \"extism:host/env\" \"error_set\" (func $err (param i64)))"                                             \
+#define CONFIGURED                                                                                                          \
+    "(module (import \"extism:host/env\" \"input_offset\" (func $in (result i64)))"                                         \
+    "(import \"extism:host/env\" \"length\" (func $len (param i64) (result i64)))"                                          \
+    "(import \"extism:host/env\" \"error_set\" (func $err (param i64)))"                                                    \
     "(memory (export \"memory\") 1) (func (export \"plugin_configure\") (result i32) (call $err (call $in)) (i32.const 1))" \
     "(func (export \"f\") (result i32) (i32.const 0)))"
 
@@ -259,11 +259,11 @@ TEST(config, refuses_what_is_no_object_of_plain_values)
 
 /* ---- The program's own functions ---- */
 
-#define CUSTOM                                                                                                        \
-    "(module (import \"app\" \"f\" (func $f (param i64) (result i64)))"                                              \
-    "(import \"extism:host/env\" \"input_offset\" (func $in (result i64)))"                                          \
-    "(import \"extism:host/env\" \"length\" (func $len (param i64) (result i64)))"                                   \
-    "(import \"extism:host/env\" \"output_set\" (func $out (param i64 i64)))"                                        \
+#define CUSTOM                                                                                                             \
+    "(module (import \"app\" \"f\" (func $f (param i64) (result i64)))"                                                    \
+    "(import \"extism:host/env\" \"input_offset\" (func $in (result i64)))"                                                \
+    "(import \"extism:host/env\" \"length\" (func $len (param i64) (result i64)))"                                         \
+    "(import \"extism:host/env\" \"output_set\" (func $out (param i64 i64)))"                                              \
     "(memory (export \"memory\") 1) (func (export \"go\") (result i32) (local $o i64) (local.set $o (call $f (call $in)))" \
     "(call $out (local.get $o) (call $len (local.get $o))) (i32.const 0)))"
 

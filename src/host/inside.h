@@ -13,7 +13,7 @@ struct weir_host {
     loop *loop;
     dialer *dialer;
     hub *hub;
-    engine *engine; /* shared by the hosts of the process: modules.c */
+    engine *engine;  /* shared by the hosts of the process: modules.c */
     char *cache_dir; /* NULL: none */
     char **overrides;
     size_t override_count;
@@ -59,10 +59,10 @@ struct weir_plugin {
     char *config; /* for plugin_configure, twins included; NULL: none */
     policy_limits limits;
     uint32_t call_ms;
-    venue venue; /* for plain calls */
-    stream_plugin shared; /* for streams */
-    list calls;           /* under way */
-    plugin_call *idle;    /* one instance kept warm */
+    venue venue;                             /* for plain calls */
+    stream_plugin shared;                    /* for streams */
+    list calls;                              /* under way */
+    plugin_call *idle;                       /* one instance kept warm */
     buf wait_output, wait_error, wait_trace; /* of weir_plugin_call_wait */
     weir_result wait_result;
     call_wait_state *waiting; /* NULL: nobody waits */
@@ -92,7 +92,6 @@ void functions_free(weir_host *host);
 /* ---- readers.c ---- */
 
 void readers_free(weir_host *host); /* closes every sink and subscriber */
-
 
 /* ---- config.c ---- */
 

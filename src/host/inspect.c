@@ -84,7 +84,8 @@ static void put_module(buf *out, weir_host *host, module *m, task_imports *impor
     buf_add_text(out, module_compile_ns(m) ? "false" : "true");
     json_put_member(out, "engine", bytes_of(engine_name()));
     json_put_member(out, "generation", bytes_of(diagnose_generation(m)));
-    json_put_member(out, "kind", bytes_of(module_find_export(m, "_initialize") ? "reactor" : module_find_export(m, "_start") ? "command" : "library"));
+    json_put_member(out, "kind", bytes_of(module_find_export(m, "_initialize") ? "reactor" : module_find_export(m, "_start") ? "command"
+                                                                                                                             : "library"));
     put_exports(out, m);
     put_imports(out, m, imports);
     (void)host;

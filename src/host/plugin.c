@@ -345,7 +345,8 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
         p->limits.memory = o.memory_bytes;
     if (o.cpu_ms)
         p->limits.cpu_ms = o.cpu_ms;
-    p->call_ms = o.call_ms ? o.call_ms : m->timeout_ms != MANIFEST_NO_LIMIT && m->timeout_ms ? (uint32_t)m->timeout_ms : CALL_MS;
+    p->call_ms = o.call_ms ? o.call_ms : m->timeout_ms != MANIFEST_NO_LIMIT && m->timeout_ms ? (uint32_t)m->timeout_ms
+                                                                                             : CALL_MS;
     if (!p->targets) {
         weir_plugin_free(p);
         return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", name);

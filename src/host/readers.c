@@ -28,7 +28,8 @@ static void on_ready(sub *s, void *arg)
 static void show(const record *r, weir_record *out)
 {
     *out = (weir_record){
-        .kind = r->kind == RECORD_DATA ? WEIR_RECORD_DATA : r->kind == RECORD_GAP ? WEIR_RECORD_GAP : WEIR_RECORD_STATUS,
+        .kind = r->kind == RECORD_DATA ? WEIR_RECORD_DATA : r->kind == RECORD_GAP ? WEIR_RECORD_GAP
+                                                                                  : WEIR_RECORD_STATUS,
         .seq = r->seq,
         .topic = record_stream_topic(r->stream).at,
         .json = r->line.at,

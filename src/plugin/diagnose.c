@@ -132,8 +132,7 @@ static void about_import(const module_extern *i, import_verdict verdict, bind_fn
         bool string = is_user(i->module) && strchr(i->type, 'i');
         snprintf(f.what, sizeof f.what, "it imports '%s' of '" BYTES_FMT "' as %s, but the function is %s%s", name, BYTES_ARG(i->module), i->type, b.type,
                  string ? ": a string or a pointer in the declaration became i32 values, an address in the plugin's own memory that the host does not read" : "");
-        snprintf(f.cure, sizeof f.cure, string ? "pass the offset of an Extism block: put the text into one (Go: pdk.AllocateJSON, then .Offset()) and declare one uint64 in, one uint64 out"
-                                               : "declare the function with exactly this type");
+        snprintf(f.cure, sizeof f.cure, string ? "pass the offset of an Extism block: put the text into one (Go: pdk.AllocateJSON, then .Offset()) and declare one uint64 in, one uint64 out" : "declare the function with exactly this type");
         if (is_ours(i->name))
             right_lines(f.code, sizeof f.code, name);
     } else if (is_ours(i->name) && !is_user(i->module)) {

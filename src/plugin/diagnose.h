@@ -9,17 +9,19 @@
 #include "engine/engine.h"
 
 typedef enum import_verdict {
-    IMPORT_HOST,    /* one of ours */
-    IMPORT_EXTISM,  /* extism:host/env */
-    IMPORT_WASI,    /* wasi_snapshot_preview1 */
-    IMPORT_CUSTOM,  /* the embedding program's */
-    IMPORT_STUB,    /* nobody offers it: it answers an error document */
-    IMPORT_WRONG,   /* it cannot be linked */
+    IMPORT_HOST,   /* one of ours */
+    IMPORT_EXTISM, /* extism:host/env */
+    IMPORT_WASI,   /* wasi_snapshot_preview1 */
+    IMPORT_CUSTOM, /* the embedding program's */
+    IMPORT_STUB,   /* nobody offers it: it answers an error document */
+    IMPORT_WRONG,  /* it cannot be linked */
 } import_verdict;
 
 const char *import_verdict_name(import_verdict verdict);
 
-typedef enum finding_level { FINDING_NOTE, FINDING_WARNING, FINDING_ERROR } finding_level;
+typedef enum finding_level { FINDING_NOTE,
+                             FINDING_WARNING,
+                             FINDING_ERROR } finding_level;
 
 typedef struct finding {
     finding_level level;

@@ -118,14 +118,14 @@ TEST(http_request, is_cancelled_with_its_call)
 
 /* ---- Extism's own ---- */
 
-#define EXTISM_HTTP                                                                                                              \
-    "(module (import \"extism:host/env\" \"http_request\" (func $h (param i64 i64) (result i64)))"                              \
-    "(import \"extism:host/env\" \"http_headers\" (func $hh (result i64)))"                                                     \
-    "(import \"extism:host/env\" \"input_offset\" (func $in (result i64)))"                                                     \
-    "(import \"extism:host/env\" \"length\" (func $len (param i64) (result i64)))"                                              \
-    "(import \"extism:host/env\" \"output_set\" (func $out (param i64 i64)))"                                                   \
-    "(func $say (param $o i64) (call $out (local.get $o) (call $len (local.get $o))))"                                          \
-    "(func (export \"body\") (result i32) (call $say (call $h (call $in) (i64.const 0))) (i32.const 0))"                        \
+#define EXTISM_HTTP                                                                                      \
+    "(module (import \"extism:host/env\" \"http_request\" (func $h (param i64 i64) (result i64)))"       \
+    "(import \"extism:host/env\" \"http_headers\" (func $hh (result i64)))"                              \
+    "(import \"extism:host/env\" \"input_offset\" (func $in (result i64)))"                              \
+    "(import \"extism:host/env\" \"length\" (func $len (param i64) (result i64)))"                       \
+    "(import \"extism:host/env\" \"output_set\" (func $out (param i64 i64)))"                            \
+    "(func $say (param $o i64) (call $out (local.get $o) (call $len (local.get $o))))"                   \
+    "(func (export \"body\") (result i32) (call $say (call $h (call $in) (i64.const 0))) (i32.const 0))" \
     "(func (export \"headers\") (result i32) (drop (call $h (call $in) (i64.const 0))) (call $say (call $hh)) (i32.const 0)))"
 
 TEST(extism_http, gives_the_body_and_asks_allowed_hosts_at_every_hop)

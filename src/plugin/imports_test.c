@@ -35,7 +35,7 @@ TEST(imports, the_two_complete_namespaces_have_no_stubs_and_strict_has_none_at_a
     CHECK(bound("env", "time_now", "I(I)", &strict).fn);
 }
 
-#define CALLS(name, rest)                                                                                    \
+#define CALLS(name, rest)                                                                                                                       \
     "(module (import \"nowhere\" \"" name "\" (func $f " rest ")) (import \"extism:host/env\" \"length\" (func $len (param i64) (result i64)))" \
     "(import \"extism:host/env\" \"output_set\" (func $out (param i64 i64)))"
 
@@ -43,7 +43,8 @@ TEST(imports, a_stub_answers_a_document_and_says_so_once)
 {
     fake f;
     fake_begin(&f, CALLS("kv_\\22get\\22", "(param i64) (result i64)") "(func (export \"go\") (result i32) (local $o i64) (local.set $o (call $f (i64.const 0)))"
-                   "(call $out (local.get $o) (call $len (local.get $o))) (i32.const 0)))", NULL);
+                                                                       "(call $out (local.get $o) (call $len (local.get $o))) (i32.const 0)))",
+               NULL);
     CHECK_TEXT(fake_ask(&f, "go", ""), "{\"success\":false,\"result\":false,\"error\":\"host function kv_?get? is not available\"}");
     fake_ask(&f, "go", "");
     CHECK_TEXT(text_of(&f.log), "warn host: host function 'kv_\"get\"' of 'nowhere' is not available; it answers an error\n");
@@ -54,7 +55,8 @@ TEST(imports, a_stub_of_another_type_answers_zero)
 {
     fake f;
     fake_begin(&f, CALLS("vec", "(param i32) (result v128)") "(func (export \"go\") (result i32) (i32.add (i64x2.all_true (call $f (i32.const -1)))"
-                   "(i32x4.extract_lane 3 (call $f (i32.const -1))))))", NULL);
+                                                             "(i32x4.extract_lane 3 (call $f (i32.const -1))))))",
+               NULL);
     fake_ask(&f, "go", "");
     CHECK_INT(f.code, WEIR_OK);
     fake_end(&f);
@@ -78,7 +80,8 @@ TEST(sleep_ms, takes_no_time_for_zero_and_for_less)
     fake f;
     fake_begin(&f, "(module (import \"extism:host/user\" \"sleep_ms\" (func $s (param i64) (result i64)))"
                    "(func (export \"less\") (result i32) (drop (call $s (i64.const -5))) (drop (call $s (i64.const 0))) (i32.const 0))"
-                   "(func (export \"ages\") (result i32) (drop (call $s (i64.const 0x7fffffffffffffff))) (i32.const 0)))", NULL);
+                   "(func (export \"ages\") (result i32) (drop (call $s (i64.const 0x7fffffffffffffff))) (i32.const 0)))",
+               NULL);
     fake_ask(&f, "less", "");
     CHECK_INT(f.code, WEIR_OK);
     fake_call(&f, "ages", "", 0);
@@ -142,7 +145,8 @@ TEST(imports, a_long_call_runs_in_constant_memory)
     fake_begin(&f, "(module (import \"env\" \"time_now\" (func $t (param i64) (result i64))) (import \"env\" \"ws_close\" (func $c (param i64) (result i64)))"
                    "(import \"extism:host/env\" \"alloc\" (func $a (param i64) (result i64))) (import \"nowhere\" \"stub\" (func $s (param i64) (result i64)))"
                    "(func (export \"go\") (result i32) (local $i i32) (loop $l (drop (call $t (i64.const 0))) (drop (call $c (call $a (i64.const 100))))"
-                   "(drop (call $s (i64.const 0))) (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 20000)))) (i32.const 0)))", NULL);
+                   "(drop (call $s (i64.const 0))) (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 20000)))) (i32.const 0)))",
+               NULL);
     fake_call(&f, "go", "", 0);
     while (!f.over)
         loop_step(f.loop, 0);

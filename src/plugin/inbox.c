@@ -10,7 +10,8 @@ typedef struct entry {
     uint32_t flags;
 } entry;
 
-enum { ENTRY_BINARY = 1, ENTRY_SKIP = 2 };
+enum { ENTRY_BINARY = 1,
+       ENTRY_SKIP = 2 };
 
 static size_t entry_size(size_t len)
 {

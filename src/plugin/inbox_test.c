@@ -100,7 +100,7 @@ TEST(inbox, takes_one_giant_message_when_empty)
 
 TEST(inbox, survives_any_failed_allocation)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         inbox in;
         inbox_message m;
         inbox_init(&in, 0, NULL, NULL);

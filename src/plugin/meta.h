@@ -6,9 +6,9 @@
 #include "base/bytes.h"
 
 typedef struct meta {
-    char *json; /* as given */
+    char *json;                                           /* as given */
     char *plugin_id, *name, *app_id, *version, *category; /* "" where it says nothing */
-    char **targets; /* allowedNetworkTargets */
+    char **targets;                                       /* allowedNetworkTargets */
     size_t target_count;
     char **features; /* sorted: plugins list them in random order */
     size_t feature_count;

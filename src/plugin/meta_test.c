@@ -53,7 +53,7 @@ TEST(meta, says_what_is_wrong)
 
 TEST(meta, survives_any_failed_allocation)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         meta *m = NULL;
         meta_read(&m, bytes_of(full), &err);

@@ -8,16 +8,16 @@
 #include "base/error.h"
 
 typedef struct policy_limits {
-    uint32_t sockets;       /* open at once */
+    uint32_t sockets; /* open at once */
     uint32_t connects_per_min;
     uint32_t requests_per_s; /* http_request */
     uint32_t log_per_s;      /* lines; more are counted and dropped */
     uint64_t message;        /* octets of one publication or one message to the venue */
     uint64_t http_body;
-    uint64_t inbox;          /* octets that wait on one socket */
-    uint64_t memory;         /* linear memory */
-    uint64_t exchange;       /* exchange memory */
-    uint32_t cpu_ms;         /* between two host calls */
+    uint64_t inbox;    /* octets that wait on one socket */
+    uint64_t memory;   /* linear memory */
+    uint64_t exchange; /* exchange memory */
+    uint32_t cpu_ms;   /* between two host calls */
 } policy_limits;
 
 extern const policy_limits policy_defaults;

@@ -12,7 +12,9 @@
 
 struct task;
 
-typedef enum plug_state { PLUG_CONNECTING, PLUG_OPEN, PLUG_CLOSED } plug_state;
+typedef enum plug_state { PLUG_CONNECTING,
+                          PLUG_OPEN,
+                          PLUG_CLOSED } plug_state;
 
 #define PLUG_ID_SIZE 33 /* 128 bits in hex and a NUL */
 
@@ -21,17 +23,17 @@ struct plug {
     struct task *task;
     char id[PLUG_ID_SIZE];
     plug_state state;
-    weir_error why;       /* of the close */
+    weir_error why; /* of the close */
     inbox in;
-    void *session;        /* the world's */
-    uint32_t errors;      /* error replies given since it closed: each later one waits longer */
-    uint32_t busy;        /* host calls that hold it now */
+    void *session;         /* the world's */
+    uint32_t errors;       /* error replies given since it closed: each later one waits longer */
+    uint32_t busy;         /* host calls that hold it now */
     uint64_t unread_since; /* clock_mono since when messages wait (if any do) and no ws_receive came */
-    bool announced;       /* world->receiving was told */
+    bool announced;        /* world->receiving was told */
 };
 
-plug *plug_new(struct task *t); /* NULL: out of memory */
-void plug_free(plug *s);        /* closes it first */
+plug *plug_new(struct task *t);            /* NULL: out of memory */
+void plug_free(plug *s);                   /* closes it first */
 plug *plug_find(struct task *t, bytes id); /* NULL: not one of this instance's */
 
 /* The guest is done with it. */

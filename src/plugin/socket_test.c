@@ -51,7 +51,7 @@ TEST(socket, a_message_that_found_no_memory_is_asked_for_again)
     fake_begin(&f, "ask.wasm", NULL);
     plug *s = opened(&f);
     int refused = 0;
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         inbox_fini(&s->in);
         if (!socket_message(s, BYTES("m"), false, 1))
             refused++;

@@ -89,7 +89,6 @@ static void op_log(guest *g, log_level level, const char *origin, bytes text)
     t->world->log(t->world_arg, level, origin, text);
 }
 
-
 static const guest_ops ops = {.wait = op_wait, .http = host_extism_http, .log = op_log};
 
 weir_code task_new(task **out, loop *l, linked *code, const task_options *options, weir_error *err)

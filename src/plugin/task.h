@@ -31,10 +31,10 @@ struct task {
     timer wait_timer; /* of a park with a deadline */
     timer call_timer; /* of the whole call */
     bool active, waiting, woken;
-    uint64_t deadline;   /* clock_mono; 0: none */
-    uint64_t call_ms;    /* for the error's text */
-    uint32_t ticks;      /* of CPU since the last host call */
-    bool overran;        /* stopped for using the CPU too long */
+    uint64_t deadline; /* clock_mono; 0: none */
+    uint64_t call_ms;  /* for the error's text */
+    uint32_t ticks;    /* of CPU since the last host call */
+    bool overran;      /* stopped for using the CPU too long */
     char export_name[64];
     char waiting_in[32]; /* the host function it is parked in */
     call_result result;  /* with our words where the guest layer has none */
@@ -44,10 +44,10 @@ struct task {
 
     list sockets;
     uint32_t socket_count;
-    uint64_t discarded;              /* messages that the plugin closed its sockets over */
-    char unknown_id[PLUG_ID_SIZE];   /* the last that was none of its connections */
-    uint32_t unknown_errors;         /* how often it was told so */
-    buf reply, scratch; /* for host functions, used again and again */
+    uint64_t discarded;            /* messages that the plugin closed its sockets over */
+    char unknown_id[PLUG_ID_SIZE]; /* the last that was none of its connections */
+    uint32_t unknown_errors;       /* how often it was told so */
+    buf reply, scratch;            /* for host functions, used again and again */
 
     /* what to call nested in the next ws_receive; freed by the task */
     char *stop_export, *stop_input;
@@ -57,18 +57,18 @@ struct task {
     buf receive_request;
     plug *receive_plug; /* NULL: none */
     int64_t receive_timeout_ms;
-    buf key; /* a StreamKey as it came, then its type, source and identifier, decoded */
+    buf key;                              /* a StreamKey as it came, then its type, source and identifier, decoded */
     size_t key_raw, key_type, key_source; /* where each part ends; key_raw 0: none yet */
-    uint64_t recv_ns; /* arrival of the message that ws_receive gave last */
+    uint64_t recv_ns;                     /* arrival of the message that ws_receive gave last */
 };
 
 typedef struct task_options {
     const manifest *manifest; /* lent */
     const world *world;
     void *world_arg;
-    const char *name;       /* copied; for logs and errors */
+    const char *name;            /* copied; for logs and errors */
     const policy_limits *limits; /* NULL: the defaults */
-    const char *const *env; /* lent; for WASI */
+    const char *const *env;      /* lent; for WASI */
 } task_options;
 
 weir_code task_new(task **out, loop *l, linked *code, const task_options *options, weir_error *err);

@@ -362,7 +362,7 @@ TEST(task, survives_any_failed_allocation)
 {
     fake f;
     fake_load(&f, "ask.wasm");
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         task *t = NULL;
         if (fake_task(&f, &t, NULL, &err))

@@ -88,7 +88,7 @@ TEST(verdict, survives_any_failed_allocation)
 {
     fake f;
     fake_begin(&f, "ask.wasm", NULL);
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         ERR;
         world_publication p;
         buf_fini(&f.task->key);

@@ -6,7 +6,7 @@ TEST(backoff, doubles_with_jitter_to_its_ceiling)
 {
     backoff b;
     backoff_init(&b, 1000, 60000, 7);
-    for (uint64_t full = 1000, i = 0; i < 12; i++, full = full * 2 > 60000 ? 60000 : full * 2) {
+    for (uint64_t full = 1000, i = 0; i<12; i++, full = full * 2> 60000 ? 60000 : full * 2) {
         uint64_t wait = backoff_next(&b);
         CHECK(wait >= full / 2 && wait <= full);
     }

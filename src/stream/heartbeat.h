@@ -19,7 +19,9 @@ typedef struct heartbeat {
 /* What is known of the origin of this URL; never NULL: at least a limit on silence. */
 const heartbeat *heartbeat_for(bytes url);
 
-typedef enum heartbeat_verdict { HEARTBEAT_NONE, HEARTBEAT_PING, HEARTBEAT_PONG } heartbeat_verdict;
+typedef enum heartbeat_verdict { HEARTBEAT_NONE,
+                                 HEARTBEAT_PING,
+                                 HEARTBEAT_PONG } heartbeat_verdict;
 
 /* What an arriving text message is. Messages of more than 200 octets are data, without a look. */
 heartbeat_verdict heartbeat_read(const heartbeat *h, bytes message);

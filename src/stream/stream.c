@@ -22,12 +22,12 @@
 
 #define CONFIGURE_MS 15000
 #define STOP_NS (2 * NS_PER_S)
-#define REACT_NS NS_PER_S          /* for a plugin to react to a closed socket */
-#define DEAF_NS (15 * NS_PER_S)    /* messages wait, no ws_receive */
-#define STABLE_NS (60 * NS_PER_S)  /* live for so long: earlier trouble is forgotten */
+#define REACT_NS NS_PER_S         /* for a plugin to react to a closed socket */
+#define DEAF_NS (15 * NS_PER_S)   /* messages wait, no ws_receive */
+#define STABLE_NS (60 * NS_PER_S) /* live for so long: earlier trouble is forgotten */
 #define TRAPS_MAX 5
 #define REFUSALS_MAX 3
-#define RETRY_AFTER_MAX_S 3600     /* what a venue may ask for at most */
+#define RETRY_AFTER_MAX_S 3600 /* what a venue may ask for at most */
 
 #define BIT(s) (1u << (s))
 
@@ -64,16 +64,16 @@ struct stream {
 
     stream_state state;
     char why[WEIR_ERROR_TEXT];
-    uint64_t since;     /* clock_mono of the last change */
+    uint64_t since; /* clock_mono of the last change */
     uint64_t live_since;
 
-    task *task;         /* of the present attempt */
-    bool dialled;       /* some socket opened or failed to in this attempt */
-    uint32_t traps;     /* in a row */
-    uint32_t returns;   /* spontaneous ones in a row */
-    uint32_t refusals;  /* in the plugin's own words, before the first record */
+    task *task;        /* of the present attempt */
+    bool dialled;      /* some socket opened or failed to in this attempt */
+    uint32_t traps;    /* in a row */
+    uint32_t returns;  /* spontaneous ones in a row */
+    uint32_t refusals; /* in the plugin's own words, before the first record */
     uint32_t retry_after_s;
-    weir_error down;    /* why the last socket went down */
+    weir_error down; /* why the last socket went down */
 
     uint64_t last_recv; /* clock_real of the last message */
     uint64_t lost_from; /* a gap is due: since when; 0: none */
@@ -83,12 +83,12 @@ struct stream {
 
     backoff backoff;
     timer next_try, react, stopper, watch;
-    deferred act;       /* what callbacks on the fiber leave to the loop */
+    deferred act; /* what callbacks on the fiber leave to the loop */
     bool became_live, socket_lost;
-    bool opened;        /* some socket was open in this attempt */
-    bool asked;         /* stop_stream was called, or will be */
+    bool opened; /* some socket was open in this attempt */
+    bool asked;  /* stop_stream was called, or will be */
     hub_waiter room;
-    bool *gone;         /* set when on_state frees the stream */
+    bool *gone; /* set when on_state frees the stream */
 };
 
 const char *stream_state_name(stream_state state)
@@ -298,7 +298,8 @@ static void on_configured(void *arg, const call_result *r)
         return;
     }
     snprintf(why, sizeof why, "plugin_configure: " BYTES_FMT,
-             BYTES_ARG(r->error.len ? r->error : r->output.len ? r->output : bytes_of(r->why)));
+             BYTES_ARG(r->error.len ? r->error : r->output.len ? r->output
+                                                               : bytes_of(r->why)));
     fail_stream(s, why);
 }
 

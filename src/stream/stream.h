@@ -30,11 +30,11 @@ typedef struct stream_plugin {
     linked *code;
     const manifest *manifest;
     const targets *targets;
-    const char *name;        /* for logs and errors */
-    const char *plugin_id;   /* the key's source */
-    const char *config;      /* JSON object for plugin_configure; NULL: none */
-    bool has_configure;      /* the module exports plugin_configure */
-    bool has_stop;           /* and stop_stream */
+    const char *name;      /* for logs and errors */
+    const char *plugin_id; /* the key's source */
+    const char *config;    /* JSON object for plugin_configure; NULL: none */
+    bool has_configure;    /* the module exports plugin_configure */
+    bool has_stop;         /* and stop_stream */
     const policy_limits *limits;
     void *owner;             /* the weir_plugin, for the program's own host functions */
     uint64_t backoff_min_ns; /* 0: 1 s */

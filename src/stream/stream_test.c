@@ -174,14 +174,14 @@ static void end(void)
 }
 
 /* Turns the loop until `cond`; the clock stands still, so only octets and deferred work move it. */
-#define UNTIL(cond)                                                          \
-    do {                                                                     \
-        int turns_ = 0;                                                      \
-        while (!(cond)) {                                                    \
-            loop_step(w.loop, 1);                                            \
-            if (++turns_ > 5000)                                            \
+#define UNTIL(cond)                                                                                                                 \
+    do {                                                                                                                            \
+        int turns_ = 0;                                                                                                             \
+        while (!(cond)) {                                                                                                           \
+            loop_step(w.loop, 1);                                                                                                   \
+            if (++turns_ > 5000)                                                                                                    \
                 test_fail(__FILE__, __LINE__, "never: %s; states '%s', %s", #cond, w.states, w.stream ? stream_why(w.stream) : ""); \
-        }                                                                    \
+        }                                                                                                                           \
     } while (0)
 
 static void settle(void)
@@ -570,7 +570,7 @@ TEST(session, stops_reading_while_the_inbox_is_full)
 TEST(stream, survives_any_failed_allocation)
 {
     begin("streams.wasm");
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         stream_options options = {.type = BYTES("raw"), .identifier = BYTES("x"), .parameters = BYTES("{\"a\":\"b\"}")};
         stream *s = NULL;
         if (stream_open(&s, &w.plugin, &options, &err))
