@@ -67,20 +67,23 @@ typedef struct cli_common {
     uint32_t call_ms, silence_ms, retry_ms; /* 0: the default */
 } cli_common;
 
-#define CLI_COMMON_OPTIONS                                                                                         \
-    {"config", required_argument, 0, 1000}, {"config-file", required_argument, 0, 1001},                           \
-        {"allow", required_argument, 0, 1002}, {"override", required_argument, 0, 1003},                           \
-        {"ca", required_argument, 0, 1004}, {"cache-dir", required_argument, 0, 1005},                             \
-        {"verbose", no_argument, 0, 'v'}, {"json", no_argument, 0, 'j'}, {"help", no_argument, 0, 'h'}
-#define CLI_COMMON_HELP                                                                    \
-    "  --config KEY=VALUE     a value of the plugin's configuration; repeat\n"              \
-    "  --config-file FILE     the same from a JSON object or lines KEY=VALUE\n"             \
-    "  --allow PATTERN        grant only this target, e.g. 'wss://wss.woox.io/*'; repeat\n" \
+#define CLI_COMMON_OPTIONS                                                               \
+    {"config", required_argument, 0, 1000}, {"config-file", required_argument, 0, 1001}, \
+        {"allow", required_argument, 0, 1002}, {"override", required_argument, 0, 1003}, \
+        {"ca", required_argument, 0, 1004}, {"cache-dir", required_argument, 0, 1005},   \
+        {"verbose", no_argument, 0, 'v'}, {"json", no_argument, 0, 'j'},                 \
+    {                                                                                    \
+        "help", no_argument, 0, 'h'                                                      \
+    }
+#define CLI_COMMON_HELP                                                                      \
+    "  --config KEY=VALUE     a value of the plugin's configuration; repeat\n"               \
+    "  --config-file FILE     the same from a JSON object or lines KEY=VALUE\n"              \
+    "  --allow PATTERN        grant only this target, e.g. 'wss://wss.woox.io/*'; repeat\n"  \
     "  --override ORIGIN=ORIGIN  where an origin really is, for a simulated venue; repeat\n" \
-    "  --ca FILE              authorities to trust (PEM) instead of the system's\n"         \
-    "  --cache-dir DIR        compiled modules; '' keeps none\n"                            \
-    "  -v, --verbose          more of the log; twice: all of it\n"                          \
-    "  -j, --json             for machines\n"                                               \
+    "  --ca FILE              authorities to trust (PEM) instead of the system's\n"          \
+    "  --cache-dir DIR        compiled modules; '' keeps none\n"                             \
+    "  -v, --verbose          more of the log; twice: all of it\n"                           \
+    "  -j, --json             for machines\n"                                                \
     "  -h, --help             this\n"
 bool cli_common_option(cli_common *c, int option, const char *value);
 /* The host that the options describe, with room for so many instances (a small pool starts faster); NULL after an error that it has reported (*code is the exit code). */

@@ -44,7 +44,7 @@ typedef struct run {
     weir_sink *out[16];
     size_t sinks_open;
     struct timespec began;
-    size_t failed; /* streams given up */
+    size_t failed;           /* streams given up */
     bool stopping, painting; /* a table shows the states */
     int code;
 } run;

@@ -258,7 +258,9 @@ weir_host *cli_host(const cli_common *c, uint32_t instances, int *code)
     weir_error err = WEIR_ERROR_INIT;
     weir_host_options options = WEIR_HOST_OPTIONS_INIT;
     weir_host *host;
-    weir_log(c->verbose > 1 ? WEIR_LOG_DEBUG : c->verbose ? WEIR_LOG_INFO : WEIR_LOG_WARN, on_log, NULL);
+    weir_log(c->verbose > 1 ? WEIR_LOG_DEBUG : c->verbose ? WEIR_LOG_INFO
+                                                          : WEIR_LOG_WARN,
+             on_log, NULL);
     options.ca_file = c->ca_file;
     options.max_instances = instances;
     options.cache_dir = c->cache_dir;
