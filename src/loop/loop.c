@@ -9,7 +9,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 weir_code uv_failed(weir_error *err, int status, const char *what)
 {
@@ -28,8 +30,26 @@ static void on_alarm(uv_timer_t *handle)
     (void)handle; /* it has ended the wait, which is all it is for */
 }
 
+/* libuv makes a pipe for signals within the first loop, and ends the process if it cannot. So descriptors
+ * for it and what comes before it are tried here first. */
+static weir_code try_descriptors(weir_error *err)
+{
+    int ends[2][2], made = 0;
+    while (made < 2 && pipe2(ends[made], O_CLOEXEC) == 0)
+        made++;
+    weir_code code = made == 2 ? WEIR_OK : error_set(err, WEIR_SYSTEM, "event loop: %s", uv_strerror(-errno));
+    while (made--) {
+        close(ends[made][0]);
+        close(ends[made][1]);
+    }
+    return code;
+}
+
 weir_code loop_new(loop **out, weir_error *err)
 {
+    weir_code code = try_descriptors(err);
+    if (code)
+        return code;
     loop *l = calloc(1, sizeof *l);
     if (!l)
         return error_set(err, WEIR_NOMEM, "event loop: out of memory");
@@ -125,8 +145,10 @@ static void poll_descriptors(loop *l, int wait_ms)
         wait_ms = due_ms;
     l->now_known = false; /* the wait takes time */
     if (wait_ms > 0) {
+        /* Repeating, since uv_run fires what is due before it polls: where this thread lost the CPU for
+         * longer than the wait, a single alarm would be spent by then and the poll had no end. */
         uv_update_time(&l->uv);
-        uv_timer_start(&l->alarm, on_alarm, (uint64_t)wait_ms, 0);
+        uv_timer_start(&l->alarm, on_alarm, (uint64_t)wait_ms, (uint64_t)wait_ms);
     }
     uv_run(&l->uv, wait_ms ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     uv_timer_stop(&l->alarm);
