@@ -932,19 +932,24 @@ WEIR_HOT char *weir_json_unquote(const char *at, const char *end, char *to, cons
 {
     while (at < end) {
         char c = *at;
-        if (c == '\\') {
-            if (end - at > 1 && at[1] == '"') {
-                *to++ = '"';
-                at += 2;
-            } else if (!(to = weir_json_escape(&at, end, to))) {
+        while (c != '\\' && c != '"') {
+            *to++ = c;
+            if (++at == end)
                 return NULL;
-            }
-        } else if (c == '"') {
+            c = *at;
+        }
+        if (c == '"') {
             *stop = at + 1;
             return to;
+        }
+        if (end - at > 1 && at[1] == '"') {
+            *to++ = '"';
+            at += 2;
         } else {
-            *to++ = c;
-            at++;
+            const char *escape = at; /* `at` itself stays a register */
+            if (!(to = weir_json_escape(&escape, end, to)))
+                return NULL;
+            at = escape;
         }
     }
     return NULL;
