@@ -21,7 +21,9 @@
 #define ROUNDS 5
 #define BATCH 2000 /* frames in the block that is sent again and again */
 
-typedef enum way { MEMORY, SOCKET, TLS } way;
+typedef enum way { MEMORY,
+                   SOCKET,
+                   TLS } way;
 
 typedef struct source {
     way way;
@@ -167,7 +169,8 @@ static uint64_t read_bare(source *s)
             }
             if (skip || len - at < 2)
                 break;
-            size_t payload = space[at + 1] & 127, head = payload < 126 ? 2 : payload == 126 ? 4 : 10;
+            size_t payload = space[at + 1] & 127, head = payload < 126 ? 2 : payload == 126 ? 4
+                                                                                            : 10;
             if (len - at < head)
                 break;
             if (payload >= 126) {

@@ -90,13 +90,18 @@ typedef struct weir_error {
 #define WEIR_ERROR_INIT {WEIR_OK, {0}}
 /* clang-format on */
 
-WEIR_API const char *weir_version(void);            /* "0.1.0" */
+WEIR_API const char *weir_version(void);             /* "0.1.0" */
 WEIR_API const char *weir_code_name(weir_code code); /* "REFUSED" */
 WEIR_API const char *weir_code_text(weir_code code); /* as in the list above */
 
 /* ---- Host ---- */
 
-typedef enum weir_log_level { WEIR_LOG_TRACE, WEIR_LOG_DEBUG, WEIR_LOG_INFO, WEIR_LOG_WARN, WEIR_LOG_ERROR, WEIR_LOG_OFF } weir_log_level;
+typedef enum weir_log_level { WEIR_LOG_TRACE,
+                              WEIR_LOG_DEBUG,
+                              WEIR_LOG_INFO,
+                              WEIR_LOG_WARN,
+                              WEIR_LOG_ERROR,
+                              WEIR_LOG_OFF } weir_log_level;
 
 /* Start from WEIR_HOST_OPTIONS_INIT, so that later versions can add members. */
 typedef struct weir_host_options {
@@ -107,9 +112,9 @@ typedef struct weir_host_options {
      * Applied after the permission check. NULL at the end. NULL itself: those in $WEIR_OVERRIDES, separated
      * by blanks. */
     const char *const *overrides;
-    uint32_t max_instances; /* guests alive at once, of all hosts in the process; 0: 1,000. The first host decides. */
+    uint32_t max_instances;                  /* guests alive at once, of all hosts in the process; 0: 1,000. The first host decides. */
     uint64_t backoff_min_ms, backoff_max_ms; /* between tries of a stream; 0: 1 s and 60 s */
-    uint32_t silence_ms; /* a venue that sends nothing at all for so long is gone; 0: 60,000 */
+    uint32_t silence_ms;                     /* a venue that sends nothing at all for so long is gone; 0: 60,000 */
 } weir_host_options;
 
 /* clang-format off */
@@ -203,8 +208,8 @@ WEIR_API bool weir_plugin_exports(const weir_plugin *plugin, const char *export_
 
 /* What a call came to. Everything is lent to the callback. */
 typedef struct weir_result {
-    weir_code code;    /* OK: it returned 0 and set no error */
-    int32_t rc;        /* the export's return code; 134 after a trap; the code of proc_exit */
+    weir_code code; /* OK: it returned 0 and set no error */
+    int32_t rc;     /* the export's return code; 134 after a trap; the code of proc_exit */
     const char *output;
     size_t output_len;
     const char *error; /* why, in the plugin's words or the host's; "" for OK */
@@ -251,7 +256,9 @@ WEIR_API void weir_stream_on_state(weir_stream *stream, void (*fn)(void *arg, we
 
 /* ---- Records ---- */
 
-typedef enum weir_record_kind { WEIR_RECORD_DATA, WEIR_RECORD_GAP, WEIR_RECORD_STATUS } weir_record_kind;
+typedef enum weir_record_kind { WEIR_RECORD_DATA,
+                                WEIR_RECORD_GAP,
+                                WEIR_RECORD_STATUS } weir_record_kind;
 
 /* One immutable piece of market data, lent to the callback. */
 typedef struct weir_record {

@@ -7,73 +7,83 @@
 
 #include <stdlib.h>
 
-char *bytes_dup(bytes b) {
-  if (b.len == SIZE_MAX)
-    return NULL;
-  char *copy = malloc(b.len + 1);
-  if (!copy)
-    return NULL;
-  if (b.len)
-    memcpy(copy, b.at, b.len);
-  copy[b.len] = '\0';
-  return copy;
+char *bytes_dup(bytes b)
+{
+    if (b.len == SIZE_MAX)
+        return NULL;
+    char *copy = malloc(b.len + 1);
+    if (!copy)
+        return NULL;
+    if (b.len)
+        memcpy(copy, b.at, b.len);
+    copy[b.len] = '\0';
+    return copy;
 }
 
-static bool continues(unsigned char c) { return (c & 0xc0) == 0x80; }
+static bool continues(unsigned char c)
+{
+    return (c & 0xc0) == 0x80;
+}
 
 /* The second octet's range carries all the rules: no overlong forms, no
  * surrogates, nothing past U+10FFFF. */
-size_t bytes_utf8_char(bytes b) {
-  const unsigned char *p = (const unsigned char *)b.at;
-  if (b.len == 0)
-    return 0;
-  unsigned char c = p[0];
-  if (c < 0x80)
-    return 1;
-  if (c < 0xc2 || c > 0xf4 || b.len < 2 || !continues(p[1]))
-    return 0;
-  if (c < 0xe0)
-    return 2;
-  if (b.len < 3 || !continues(p[2]))
-    return 0;
-  if (c < 0xf0)
-    return (c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) ? 0 : 3;
-  if (b.len < 4 || !continues(p[3]))
-    return 0;
-  return (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f) ? 0 : 4;
+size_t bytes_utf8_char(bytes b)
+{
+    const unsigned char *p = (const unsigned char *)b.at;
+    if (b.len == 0)
+        return 0;
+    unsigned char c = p[0];
+    if (c < 0x80)
+        return 1;
+    if (c < 0xc2 || c > 0xf4 || b.len < 2 || !continues(p[1]))
+        return 0;
+    if (c < 0xe0)
+        return 2;
+    if (b.len < 3 || !continues(p[2]))
+        return 0;
+    if (c < 0xf0)
+        return (c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f) ? 0 : 3;
+    if (b.len < 4 || !continues(p[3]))
+        return 0;
+    return (c == 0xf0 && p[1] < 0x90) || (c == 0xf4 && p[1] > 0x8f) ? 0 : 4;
 }
 
 /* The first octet at or after `p` with its high bit set, or `end`. */
-static const char *skip_ascii(const char *p, const char *end) {
-  uint64_t a, b;
-  while (end - p >= 16) {
-    memcpy(&a, p, 8);
-    memcpy(&b, p + 8, 8);
-    if ((a | b) & UINT64_C(0x8080808080808080))
-      break;
-    p += 16;
-  }
-  while (p < end && !((unsigned char)*p & 0x80))
-    p++;
-  return p;
-}
-
-size_t bytes_utf8_prefix(bytes b) {
-  if (b.len == 0)
-    return 0;
-  const char *p = b.at, *end = b.at + b.len;
-  for (;;) {
-    p = skip_ascii(p, end);
-    if (p == end)
-      return b.len;
-    while (p < end &&
-           (unsigned char)*p & 0x80) { /* such characters come in runs */
-      size_t len = bytes_utf8_char((bytes){p, (size_t)(end - p)});
-      if (!len)
-        return (size_t)(p - b.at);
-      p += len;
+static const char *skip_ascii(const char *p, const char *end)
+{
+    uint64_t a, b;
+    while (end - p >= 16) {
+        memcpy(&a, p, 8);
+        memcpy(&b, p + 8, 8);
+        if ((a | b) & UINT64_C(0x8080808080808080))
+            break;
+        p += 16;
     }
-  }
+    while (p < end && !((unsigned char)*p & 0x80))
+        p++;
+    return p;
 }
 
-bool bytes_utf8(bytes b) { return bytes_utf8_prefix(b) == b.len; }
+size_t bytes_utf8_prefix(bytes b)
+{
+    if (b.len == 0)
+        return 0;
+    const char *p = b.at, *end = b.at + b.len;
+    for (;;) {
+        p = skip_ascii(p, end);
+        if (p == end)
+            return b.len;
+        while (p < end &&
+               (unsigned char)*p & 0x80) { /* such characters come in runs */
+            size_t len = bytes_utf8_char((bytes){p, (size_t)(end - p)});
+            if (!len)
+                return (size_t)(p - b.at);
+            p += len;
+        }
+    }
+}
+
+bool bytes_utf8(bytes b)
+{
+    return bytes_utf8_prefix(b) == b.len;
+}

@@ -14,7 +14,7 @@ static bool keep(void *p)
 TEST(fault, sweep_fails_each_allocation_once_and_then_none)
 {
     unsigned rounds = 0, missing[5] = {0};
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         unsigned in_round = 0;
         bool got[5] = {keep(malloc(10)), keep(calloc(2, 10)), keep(realloc(NULL, 10)), keep(strdup("abc")), keep(strndup("abc", 2))};
         for (size_t i = 0; i < 5; i++) {
@@ -40,7 +40,7 @@ TEST(fault, every_allocation_is_counted)
 TEST(fault, libraries_are_left_alone)
 {
     unsigned rounds = 0;
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         FILE *f = fopen("/dev/null", "r"); /* allocates inside the C library */
         CHECK(f != NULL);
         fclose(f);

@@ -77,14 +77,14 @@ bool json_f64(json value, double *out);
  * surrogate becomes U+FFFD. */
 bool json_string_slice(json value, bytes *out);
 bool json_string_add(json value, buf *out);
-bool json_is(json value, const char *text);   /* a string that decodes to exactly this text */
-char *json_string_dup(json value);            /* heap copy, NUL-terminated; NULL if no string, if it
-                                                 holds U+0000, or out of memory */
+bool json_is(json value, const char *text); /* a string that decodes to exactly this text */
+char *json_string_dup(json value);          /* heap copy, NUL-terminated; NULL if no string, if it
+                                               holds U+0000, or out of memory */
 
 /* Writing. */
 void json_put_string(buf *out, bytes text); /* quoted, escaped; octets that are no UTF-8 become U+FFFD */
 void json_put_text(buf *out, const char *text);
-void json_put_f64(buf *out, double value); /* shortest text that reads back the same; null if not finite */
+void json_put_f64(buf *out, double value);     /* shortest text that reads back the same; null if not finite */
 void json_put_key(buf *out, const char *name); /* "name": with a comma first unless at the object's start */
 void json_put_member(buf *out, const char *name, bytes string_value);
 void json_put_compact(buf *out, json value); /* the value without blanks between tokens, members in order */

@@ -7,7 +7,12 @@
 
 #include "base/buf.h"
 
-typedef enum log_level { LOG_TRACE, LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF } log_level;
+typedef enum log_level { LOG_TRACE,
+                         LOG_DEBUG,
+                         LOG_INFO,
+                         LOG_WARN,
+                         LOG_ERROR,
+                         LOG_OFF } log_level;
 
 extern log_level log_threshold; /* LOG_WARN at start */
 

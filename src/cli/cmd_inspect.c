@@ -90,7 +90,8 @@ static void print_findings(json findings, buf *room)
     bool any = false;
     for (json_iter it = json_each(findings); json_next(&it, &key, &item); any = true) {
         json level = json_member(item, "level");
-        const char *paint = !colour ? "" : json_is(level, "error") ? "\033[31m" : "\033[33m";
+        const char *paint = !colour ? "" : json_is(level, "error") ? "\033[31m"
+                                                                   : "\033[33m";
         printf("\n%s%s:%s ", paint, shown(level, room), colour ? "\033[0m" : "");
         printf("%s\n", shown(json_member(item, "what"), room));
         if (json_member(item, "cure").raw.len > 2)

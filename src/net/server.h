@@ -35,8 +35,8 @@ void server_free(server *s); /* closes every connection */
 uint16_t server_port(const server *s);
 
 bytes server_method(const server_request *r);
-bytes server_path(const server_request *r);              /* without the query, percent-decoding not applied */
-bytes server_query(const server_request *r);             /* behind '?', may be empty */
+bytes server_path(const server_request *r);  /* without the query, percent-decoding not applied */
+bytes server_query(const server_request *r); /* behind '?', may be empty */
 bool server_query_get(const server_request *r, const char *name, buf *decoded);
 bytes server_header(const server_request *r, const char *name); /* len 0 if absent; any case */
 bytes server_body(const server_request *r);
@@ -66,11 +66,11 @@ size_t server_ws_queued(const server_ws *w);
 void server_ws_close(server_ws *w, uint16_t code, bytes reason);
 
 /* Faults on purpose, for simulated venues. */
-void server_ws_abort(server_ws *w);                  /* reset, no close frame */
-void server_ws_drop(server_ws *w);                   /* sends what is queued, then ends TCP in order, no close frame */
-void server_ws_stall(server_ws *w, bool on);         /* neither reads nor writes: half-open */
+void server_ws_abort(server_ws *w);                                    /* reset, no close frame */
+void server_ws_drop(server_ws *w);                                     /* sends what is queued, then ends TCP in order, no close frame */
+void server_ws_stall(server_ws *w, bool on);                           /* neither reads nor writes: half-open */
 void server_ws_pace(server_ws *w, uint32_t octets, uint64_t apart_ns); /* sends in pieces, so far apart; 0 octets: at once again */
-void server_ws_raw(server_ws *w, bytes octets);      /* as they are, past the codec */
-void server_ws_on_ping(server_ws *w, void (*fn)(void *arg)); /* a ping frame came (and was answered) */
+void server_ws_raw(server_ws *w, bytes octets);                        /* as they are, past the codec */
+void server_ws_on_ping(server_ws *w, void (*fn)(void *arg));           /* a ping frame came (and was answered) */
 
 #endif

@@ -21,7 +21,7 @@
 #define HEADER_MAX 14
 
 typedef struct frame {
-    bool open;     /* its header is parsed and consumed */
+    bool open; /* its header is parsed and consumed */
     bool fin, in_place;
     uint8_t opcode;
     uint32_t mask; /* in memory order; 0 for none */
@@ -30,7 +30,9 @@ typedef struct frame {
     size_t phase;  /* octets of payload consumed before, for the mask */
 } frame;
 
-typedef enum space_kind { SPACE_NONE, SPACE_SCRATCH, SPACE_OWN } space_kind;
+typedef enum space_kind { SPACE_NONE,
+                          SPACE_SCRATCH,
+                          SPACE_OWN } space_kind;
 
 struct ws {
     frame frame;
@@ -412,7 +414,9 @@ static size_t header(ws *w, const char *at, size_t len)
     }
     bool masked = p[1] & 0x80;
     uint64_t payload = p[1] & 0x7f;
-    size_t wide = payload < 126 ? 0 : payload == 126 ? 2 : 8, n = 2 + wide + (masked ? 4 : 0);
+    size_t wide = payload < 126 ? 0 : payload == 126 ? 2
+                                                     : 8,
+           n = 2 + wide + (masked ? 4 : 0);
     if (len < 2 + wide)
         return 0;
     if (wide) {

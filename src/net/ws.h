@@ -28,7 +28,8 @@
 
 typedef struct ws ws;
 
-typedef enum ws_role { WS_CLIENT, WS_SERVER } ws_role;
+typedef enum ws_role { WS_CLIENT,
+                       WS_SERVER } ws_role;
 
 typedef enum ws_opcode {
     WS_OP_CONTINUATION = 0,
@@ -136,9 +137,9 @@ bytes ws_output(const ws *w);
 void ws_output_consume(ws *w, size_t len);
 
 ws_state ws_get_state(const ws *w);
-bool ws_mid_message(const ws *w);   /* a part of a message has come: an end now loses it */
-size_t ws_memory(const ws *w);      /* octets of heap held now, zlib's included */
-void ws_trim(ws *w);                /* gives back buffers that hold nothing; for owners that see a connection idle */
+bool ws_mid_message(const ws *w); /* a part of a message has come: an end now loses it */
+size_t ws_memory(const ws *w);    /* octets of heap held now, zlib's included */
+void ws_trim(ws *w);              /* gives back buffers that hold nothing; for owners that see a connection idle */
 
 /* ---- The handshake ---- */
 

@@ -195,13 +195,13 @@ weir_code ws_deflate_accept(ws_deflate *out, const ws_deflate *want, bytes answe
     if (next_element(&w, &more) || w.at != w.end)
         return error_set(err, WEIR_NETWORK, "Sec-WebSocket-Extensions '" BYTES_FMT "': more than one answer to one offer",
                          BYTES_ARG(answer));
-    const char *fault = !e.sound                                                    ? "a parameter is unknown, doubled or has an unfit value"
-                        : want->server_fresh && !e.server_fresh                     ? "server_no_context_takeover was asked for"
-                        : wide(want->server_bits) < 15 && !e.has_server_bits        ? "server_max_window_bits was asked for"
+    const char *fault = !e.sound                                                       ? "a parameter is unknown, doubled or has an unfit value"
+                        : want->server_fresh && !e.server_fresh                        ? "server_no_context_takeover was asked for"
+                        : wide(want->server_bits) < 15 && !e.has_server_bits           ? "server_max_window_bits was asked for"
                         : e.has_server_bits && e.server_bits > wide(want->server_bits) ? "server_max_window_bits is larger than asked for"
-                        : e.has_client_bits && !e.client_bits                       ? "client_max_window_bits has no value"
+                        : e.has_client_bits && !e.client_bits                          ? "client_max_window_bits has no value"
                         : e.has_client_bits && e.client_bits > wide(want->client_bits) ? "client_max_window_bits is larger than offered"
-                                                                                    : NULL;
+                                                                                       : NULL;
     if (fault)
         return error_set(err, WEIR_NETWORK, "Sec-WebSocket-Extensions '" BYTES_FMT "': %s", BYTES_ARG(answer), fault);
     out->on = true;
@@ -228,7 +228,8 @@ bool ws_deflate_choose(ws_deflate *out, buf *answer, const ws_deflate *policy, b
     uint8_t theirs = wide(e.client_bits), allowed = wide(policy->client_bits);
     out->on = true;
     out->server_bits = asked < own ? asked : own;
-    out->client_bits = !e.has_client_bits ? 15 : theirs < allowed ? theirs : allowed;
+    out->client_bits = !e.has_client_bits ? 15 : theirs < allowed ? theirs
+                                                                  : allowed;
     out->server_fresh = e.server_fresh || policy->server_fresh;
     out->client_fresh = e.client_fresh || policy->client_fresh;
     buf_add_text(answer, "permessage-deflate");

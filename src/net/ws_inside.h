@@ -11,14 +11,14 @@
 typedef struct store {
     char *at;
     size_t start, len, cap;
-    size_t peak;   /* the most it held since the last store_relax */
-    size_t high;   /* and in the calls of it before, `round` of them */
+    size_t peak; /* the most it held since the last store_relax */
+    size_t high; /* and in the calls of it before, `round` of them */
     uint8_t round;
     bool lent; /* `at` is the thread's buffer, not the heap */
 } store;
 
-#define STORE_SMALL 4096        /* what an idle connection may keep */
-#define STORE_GIANT (1u << 20)  /* larger ones are given back at once */
+#define STORE_SMALL 4096       /* what an idle connection may keep */
+#define STORE_GIANT (1u << 20) /* larger ones are given back at once */
 
 /* Room for `extra` more octets: where they go, or NULL when out of memory. `extra` may be 0. */
 char *store_room(store *s, size_t extra);
@@ -47,7 +47,7 @@ typedef struct scratch {
     char out[SCRATCH_OUT];
 } scratch;
 
-scratch *scratch_get(void); /* NULL when out of memory */
+scratch *scratch_get(void);  /* NULL when out of memory */
 uint32_t scratch_mask(void); /* four octets of the kernel's randomness */
 
 /* ---- ws_utf8.c ---- */
@@ -74,7 +74,10 @@ void zip_free(zip *z);
 void zip_trim(zip *z); /* frees the states that carry nothing from message to message */
 size_t zip_memory(const zip *z);
 
-typedef enum unzip_code { UNZIP_OK, UNZIP_BAD, UNZIP_TOO_BIG, UNZIP_NOMEM } unzip_code;
+typedef enum unzip_code { UNZIP_OK,
+                          UNZIP_BAD,
+                          UNZIP_TOO_BIG,
+                          UNZIP_NOMEM } unzip_code;
 
 /* Appends what a piece of a compressed message inflates to, `out` never over `max`; `last` ends the
  * message. After anything but UNZIP_OK the connection is beyond use. */

@@ -184,7 +184,10 @@ typedef struct sent {
     size_t len;
 } sent;
 
-#define S(first_, literal) {first_, literal, sizeof(literal) - 1}
+#define S(first_, literal)                   \
+    {                                        \
+        first_, literal, sizeof(literal) - 1 \
+    }
 #define RULES 5
 
 static const struct rule {
@@ -446,11 +449,11 @@ TEST(ws, inflates_the_examples_of_the_rfc)
     } cases[] = {
         {{"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11\x00\x00", 16}, "text Hello\ntext Hello\n"}, /* take-over */
         {{"\x41\x03\xf2\x48\xcd\x80\x04\xc9\xc9\x07\x00", 11}, "text Hello\n"},
-        {{"\xc1\x0b\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 13}, "text Hello\n"},     /* stored */
-        {{"\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 10}, "text Hello\n"},                 /* final block */
+        {{"\xc1\x0b\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", 13}, "text Hello\n"}, /* stored */
+        {{"\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00", 10}, "text Hello\n"},             /* final block */
         {{"\xc1\x07\xf3\x48\xcd\xc9\xc9\x07\x00\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00", 18}, "text Hello\ntext Hello\n"},
         {{"\xc1\x0d\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00", 15}, "text Hello\n"}, /* two blocks */
-        {{"\xc2\x01\x00\xc2\x00\x81\x01x", 8}, "binary \nbinary \ntext x\n"},               /* empty */
+        {{"\xc2\x01\x00\xc2\x00\x81\x01x", 8}, "binary \nbinary \ntext x\n"},                   /* empty */
         {{"\xc1\x02\xff\xff", 4}, "fail 1007 a compressed message that does not inflate\n"},
         {{"\xc1\x04\xf2\x48\xcd\xc9", 6}, "fail 1007 a compressed message that does not inflate\n"}, /* cut */
         {{"\x41\x03\xf2\x48\xcd\xc0\x04\xc9\xc9\x07\x00", 11}, "fail 1002 a continuation frame is marked as compressed\n"},
@@ -525,10 +528,19 @@ TEST(ws, a_bomb_stops_at_the_message_limit)
 TEST(ws, limits_messages_and_fragments)
 {
     ws_options o = {.role = WS_CLIENT, .max_message = 10, .max_fragments = 3};
-    check_splits(o, BYTES("\x81\x0a" "0123456789"), "text 0123456789\n");
+    check_splits(o, BYTES("\x81\x0a"
+                          "0123456789"),
+                 "text 0123456789\n");
     check_splits(o, BYTES("\x81\x0b"), "fail 1009 a message of 11 octets; the limit is 10\n");
-    check_splits(o, BYTES("\x01\x05" "01234" "\x80\x05" "56789"), "text 0123456789\n");
-    check_splits(o, BYTES("\x01\x05" "01234" "\x80\x06"), "fail 1009 a message of 11 octets; the limit is 10\n");
+    check_splits(o, BYTES("\x01\x05"
+                          "01234"
+                          "\x80\x05"
+                          "56789"),
+                 "text 0123456789\n");
+    check_splits(o, BYTES("\x01\x05"
+                          "01234"
+                          "\x80\x06"),
+                 "fail 1009 a message of 11 octets; the limit is 10\n");
     check_splits(o, BYTES("\x01\x00\x00\x00\x00\x00\x00\x00"), "fail 1008 a message of too many fragments\n");
     o.max_frame = 5;
     check_splits(o, BYTES("\x81\x06"), "fail 1009 a frame of 6 octets; the limit is 5\n");
@@ -587,7 +599,11 @@ TEST(ws, pause_in_an_event_stops_after_that_message)
     ear e;
     ear_open(&e, (ws_options){.role = WS_CLIENT});
     e.pause = true;
-    CHECK_INT(ws_feed(e.w, BYTES("\x81\x01" "a\x81\x01" "b\x89\x01" "c")), WEIR_BUSY);
+    CHECK_INT(ws_feed(e.w, BYTES("\x81\x01"
+                                 "a\x81\x01"
+                                 "b\x89\x01"
+                                 "c")),
+              WEIR_BUSY);
     CHECK_TEXT(heard(&e), "text a\n");
     CHECK_INT(ws_resume(e.w), WEIR_BUSY);
     e.pause = false;
@@ -598,7 +614,18 @@ TEST(ws, pause_in_an_event_stops_after_that_message)
 
 TEST(ws, may_be_freed_inside_an_event)
 {
-    static const bytes kinds[] = {{"\x81\x01" "a\x81\x01" "b", 6}, {"\x01\x01" "a\x80\x01" "b\x81\x01" "c", 9}, {"\xc1\x05\xca\xcf\x4b\x05\x00\x81\x01" "b", 10}};
+    static const bytes kinds[] = {{"\x81\x01"
+                                   "a\x81\x01"
+                                   "b",
+                                   6},
+                                  {"\x01\x01"
+                                   "a\x80\x01"
+                                   "b\x81\x01"
+                                   "c",
+                                   9},
+                                  {"\xc1\x05\xca\xcf\x4b\x05\x00\x81\x01"
+                                   "b",
+                                   10}};
     for (size_t i = 0; i < 3; i++) {
         ear e;
         ear_open(&e, (ws_options){.role = WS_CLIENT, .deflate.on = true});
@@ -611,7 +638,13 @@ TEST(ws, may_be_freed_inside_an_event)
 
 TEST(ws, codecs_of_one_thread_may_be_fed_inside_each_others_events)
 {
-    static const bytes kinds[] = {{"\x81\x01" "a\x81\x01" "b", 6}, {"\xc1\x05\xca\xcf\x4b\x05\x00\x81\x01" "b", 10}};
+    static const bytes kinds[] = {{"\x81\x01"
+                                   "a\x81\x01"
+                                   "b",
+                                   6},
+                                  {"\xc1\x05\xca\xcf\x4b\x05\x00\x81\x01"
+                                   "b",
+                                   10}};
     for (size_t i = 0; i < 2; i++) {
         ear a, b;
         ear_open(&a, (ws_options){.role = WS_CLIENT, .deflate.on = true});
@@ -630,11 +663,13 @@ TEST(ws, knows_whether_a_message_is_under_way)
     ear e;
     ear_open(&e, (ws_options){.role = WS_CLIENT});
     CHECK(!ws_mid_message(e.w));
-    ws_feed(e.w, BYTES("\x81\x05" "ab"));
+    ws_feed(e.w, BYTES("\x81\x05"
+                       "ab"));
     CHECK(ws_mid_message(e.w));
     ws_feed(e.w, BYTES("cde"));
     CHECK(!ws_mid_message(e.w));
-    ws_feed(e.w, BYTES("\x01\x01" "a"));
+    ws_feed(e.w, BYTES("\x01\x01"
+                       "a"));
     CHECK(ws_mid_message(e.w));
     ear_close(&e);
 }
@@ -714,7 +749,8 @@ TEST(ws, an_announced_giant_costs_only_what_has_come)
 {
     ear e;
     ear_open(&e, (ws_options){.role = WS_CLIENT});
-    ws_feed(e.w, BYTES("\x82\x7f\0\0\0\0\0\xff\xff\xff" "first octets"));
+    ws_feed(e.w, BYTES("\x82\x7f\0\0\0\0\0\xff\xff\xff"
+                       "first octets"));
     CHECK(ws_memory(e.w) < 8192);
     ear_close(&e);
 }
@@ -722,7 +758,7 @@ TEST(ws, an_announced_giant_costs_only_what_has_come)
 TEST(ws, survives_any_failed_allocation)
 {
     buf text = fill(90000, 5);
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         for (int deflate = 0; deflate < 2; deflate++) {
             weir_error err = WEIR_ERROR_INIT;
             ear from = {.quiet = true}, to = {.quiet = true};

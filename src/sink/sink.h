@@ -82,7 +82,7 @@ typedef struct sink_ops {
 /* Every implementation's struct begins with this. */
 struct sink {
     const sink_ops *ops;
-    weir_error why; /* set once it failed; .code is WEIR_CLOSED when the reader just went away (EPIPE) */
+    weir_error why;          /* set once it failed; .code is WEIR_CLOSED when the reader just went away (EPIPE) */
     uint64_t data, data_max; /* data records taken so far; and at most, 0: no limit (sink_limit) */
 };
 

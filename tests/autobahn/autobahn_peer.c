@@ -26,9 +26,9 @@
 typedef struct link_ {
     int fd;
     SSL *tls;
-    ws *codec;  /* NULL until the upgrade is done */
-    buf head;   /* the peer's HTTP head so far */
-    buf hello;  /* HTTP octets of ours, to be sent first */
+    ws *codec; /* NULL until the upgrade is done */
+    buf head;  /* the peer's HTTP head so far */
+    buf hello; /* HTTP octets of ours, to be sent first */
     bool client, closed, want_write;
     const char *key; /* client */
     char *said;      /* the last text message, if somebody wants it */
@@ -180,7 +180,8 @@ static void flush(link_ *l)
 {
     l->want_write = false;
     while (!l->closed) {
-        bytes out = l->hello.len ? buf_bytes(&l->hello) : l->codec ? ws_output(l->codec) : (bytes){0};
+        bytes out = l->hello.len ? buf_bytes(&l->hello) : l->codec ? ws_output(l->codec)
+                                                                   : (bytes){0};
         if (!out.len)
             break;
         ssize_t n = link_write(l, out);

@@ -120,13 +120,13 @@ static inline void watch_open(watched *w, weir_host *host)
 }
 
 /* Turns the host until the expression holds: a failed test if it takes longer than a minute. */
-#define UNTIL(host, expression)                                                                       \
-    do {                                                                                              \
-        for (uint64_t until_ = clock_mono() + 60 * NS_PER_S; !(expression);) {                        \
-            if (clock_mono() > until_)                                                                \
-                test_fail(__FILE__, __LINE__, "'%s' has not come true in a minute", #expression);     \
-            weir_host_step((host), 20);                                                               \
-        }                                                                                             \
+#define UNTIL(host, expression)                                                                   \
+    do {                                                                                          \
+        for (uint64_t until_ = clock_mono() + 60 * NS_PER_S; !(expression);) {                    \
+            if (clock_mono() > until_)                                                            \
+                test_fail(__FILE__, __LINE__, "'%s' has not come true in a minute", #expression); \
+            weir_host_step((host), 20);                                                           \
+        }                                                                                         \
     } while (0)
 
 /* All that was published is delivered, nothing is dropped, the numbers have no hole, the counters add up. */

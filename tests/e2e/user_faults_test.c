@@ -9,7 +9,11 @@
 #include "base/clock.h"
 #include "tests/e2e/faults.h"
 
-enum { FAILED = 1, USAGE = 2, PLUGIN = 3, REFUSED = 4, GUEST = 5 };
+enum { FAILED = 1,
+       USAGE = 2,
+       PLUGIN = 3,
+       REFUSED = 4,
+       GUEST = 5 };
 
 static char folder[64], guest[4200];
 
@@ -247,7 +251,7 @@ static void mount_tiny(void *options)
 TEST(user_faults, without_disk_for_the_cache_plugins_run)
 {
     begin();
-    check_works(folder, mount_tiny, (void *)(uintptr_t)"size=16k,mode=0700", "No space left on device");
+    check_works(folder, mount_tiny, (void *)(uintptr_t) "size=16k,mode=0700", "No space left on device");
     end();
 }
 

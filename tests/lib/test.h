@@ -27,13 +27,13 @@ typedef struct test_case {
 
 void test_add(test_case *t);
 
-#define TEST(suite_, name_)                                                       \
-    static void test_##suite_##_##name_(void);                                    \
+#define TEST(suite_, name_)                                                                      \
+    static void test_##suite_##_##name_(void);                                                   \
     static test_case case_##suite_##_##name_ = {#suite_, #name_, test_##suite_##_##name_, NULL}; \
-    __attribute__((constructor)) static void add_##suite_##_##name_(void)         \
-    {                                                                             \
-        test_add(&case_##suite_##_##name_);                                       \
-    }                                                                             \
+    __attribute__((constructor)) static void add_##suite_##_##name_(void)                        \
+    {                                                                                            \
+        test_add(&case_##suite_##_##name_);                                                      \
+    }                                                                                            \
     static void test_##suite_##_##name_(void)
 
 _Noreturn void test_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -52,16 +52,16 @@ void check_mem(const void *got, size_t got_len, const void *want, size_t want_le
 #define CHECK_TEXT(got, want) check_text((got), (want), #got, __FILE__, __LINE__)
 #define CHECK_HAS(got, part) check_has((got), (part), #got, __FILE__, __LINE__) /* got contains part */
 #define CHECK_MEM(got, got_len, want, want_len) check_mem((got), (got_len), (want), (want_len), #got, __FILE__, __LINE__)
-#define CHECK_BYTES(got, want)                                                    \
-    do {                                                                          \
-        bytes got_ = (got), want_ = (want);                                       \
+#define CHECK_BYTES(got, want)                                                       \
+    do {                                                                             \
+        bytes got_ = (got), want_ = (want);                                          \
         check_mem(got_.at, got_.len, want_.at, want_.len, #got, __FILE__, __LINE__); \
     } while (0)
 /* A call that returns weir_code, with `err` in scope: prints the error's text when it fails. */
-#define CHECK_OK(call)                                                            \
-    do {                                                                          \
-        if ((call) != 0)                                                          \
-            test_fail(__FILE__, __LINE__, "%s: %s", #call, err.text);             \
+#define CHECK_OK(call)                                                \
+    do {                                                              \
+        if ((call) != 0)                                              \
+            test_fail(__FILE__, __LINE__, "%s: %s", #call, err.text); \
     } while (0)
 
 /* Fails the 1st allocation of our code, then the 2nd, and so on, until the block runs through
