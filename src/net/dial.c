@@ -19,6 +19,7 @@ struct dialer {
     CURLM *multi;
     CURLSH *share;
     SSL_CTX *tls;
+    bool trusts; /* tls holds the authorities */
     timer timeout;
     timer blind; /* drives sockets that could not be watched for lack of memory */
     list watches;
@@ -177,8 +178,9 @@ static weir_code make_tls(dialer *d, weir_error *err)
     SSL_CTX_set_mode(d->tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(d->tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_read_ahead(d->tls, 1);
-    if (d->ca_file ? SSL_CTX_load_verify_file(d->tls, d->ca_file) != 1 : SSL_CTX_set_default_verify_paths(d->tls) != 1)
-        return error_set(err, WEIR_INVALID, "CA file '%s': no certificate in PEM form can be read from it", d->ca_file ? d->ca_file : "(the system's)");
+    if (d->ca_file && SSL_CTX_load_verify_file(d->tls, d->ca_file) != 1)
+        return error_set(err, WEIR_INVALID, "CA file '%s': no certificate in PEM form can be read from it", d->ca_file);
+    d->trusts = d->ca_file != NULL;
     return WEIR_OK;
 }
 
@@ -254,8 +256,12 @@ loop *dial_loop(dialer *d)
     return d->loop;
 }
 
+/* The system's authorities take 20 ms to read, so not before the first dial that needs them. Without
+ * them no peer is trusted, which each dial then says. */
 SSL_CTX *dial_tls(dialer *d)
 {
+    if (!d->trusts)
+        d->trusts = SSL_CTX_set_default_verify_paths(d->tls) == 1;
     return d->tls;
 }
 
