@@ -113,7 +113,7 @@ weir_code modules_get(module **out, weir_host *host, bytes wasm, const char *nam
     if ((*out = find(digest)))
         return WEIR_OK;
     if (job_start(&j, host->loop, work, done, &c, err))
-        return error_wrap(err, "plugin '%s'", name);
+        return err ? err->code : WEIR_SYSTEM;
     bool said = false;
     while (!c.over) {
         loop_step(host->loop, 200);

@@ -270,7 +270,7 @@ static void let_it_expire(void)
         X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
         fclose(f);
         X509_set_issuer_name(x, X509_get_subject_name(x));
-        X509_delete_ext(x, X509_get_ext_by_NID(x, NID_authority_key_identifier, -1));
+        X509_EXTENSION_free(X509_delete_ext(x, X509_get_ext_by_NID(x, NID_authority_key_identifier, -1)));
         X509_gmtime_adj(X509_getm_notAfter(x), -3600);
         CHECK(X509_sign(x, k, EVP_sha256()) > 0);
         for (int i = 0; i < 2; i++)
