@@ -596,7 +596,7 @@ TEST(json, compacts_what_lies_between_tokens_and_nothing_else)
 TEST(json, reads_the_rest_of_an_object)
 {
     static const char *const wrong[] = {"", " ", "}", "\"a\":1", "\"a\":1} x", "\"a\":1,}", "1}"};
-    weir_error err = WEIR_ERROR_INIT;
+    err = (weir_error)WEIR_ERROR_INIT;
     json a, b;
     const json_field want[] = {{"a", &a}, {"b", &b}};
     CHECK_OK(json_read_rest(BYTES(" \"b\" : [1, {}] , \"c\":null}\n"), want, 2, &err));
