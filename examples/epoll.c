@@ -45,6 +45,7 @@ int main(int argc, char **argv)
             if (read(STDIN_FILENO, line, sizeof line) <= 0)
                 break;
             printf("%lu records\n", records);
+            fflush(stdout);
         }
     }
     weir_host_free(host);
