@@ -74,7 +74,7 @@ static void put_exports(buf *out, const module *m)
     buf_add_char(out, ']');
 }
 
-static void put_module(buf *out, weir_host *host, module *m, task_imports *imports)
+static void put_module(buf *out, module *m, task_imports *imports)
 {
     json_put_key(out, "size");
     buf_add_u64(out, module_wasm_size(m));
@@ -88,7 +88,6 @@ static void put_module(buf *out, weir_host *host, module *m, task_imports *impor
                                                                                                                              : "library"));
     put_exports(out, m);
     put_imports(out, m, imports);
-    (void)host;
 }
 
 /* Its meta, if it loads so far. */
@@ -127,7 +126,7 @@ weir_code weir_inspect(char **text, weir_host *host, const char *path, weir_erro
     } else if (manifest_load(mf, 0, &why) || modules_get(&m, host, buf_bytes(&mf->modules[0].data), path, &why)) {
         put_error(&findings, &why);
     } else {
-        put_module(&out, host, m, &imports);
+        put_module(&out, m, &imports);
         diagnose_module(m, task_bind, &imports, put_finding, &findings);
         put_meta(&out, host, path, &findings);
     }

@@ -1,4 +1,4 @@
-/* ws_client.h: one WebSocket to a venue: dialled by libcurl (names, proxy, TLS, address check),
+/* ws_client.h: one WebSocket to a venue: dialled by libcurl (names, proxy, address check),
  * upgraded here, framed by ws.c.
  *
  * The happy path: ws_open; on_open; on_message for each message; ws_client_send; ws_client_close; on_close.

@@ -42,10 +42,7 @@ static trap *by_block(void *env, void *self, value *v)
         v[0].u64 = 0;
         return NULL;
     }
-    trap *stop = guest_reply(g, buf_bytes(&t->reply), v);
-    if (!stop)
-        kernel_reply_given(g->kernel, v[0].u64);
-    return stop;
+    return guest_reply(g, buf_bytes(&t->reply), v);
 }
 
 /* time_now(i64 ignored) -> block: a JSON string, RFC 3339 in UTC */
@@ -56,10 +53,7 @@ static trap *time_now(void *env, void *self, value *v)
     (void)env;
     clock_rfc3339(text, clock_real(), 9);
     int n = snprintf(quoted, sizeof quoted, "\"%s\"", text);
-    trap *stop = guest_reply(g, bytes_make(quoted, (size_t)n), v);
-    if (!stop)
-        kernel_reply_given(g->kernel, v[0].u64);
-    return stop;
+    return guest_reply(g, bytes_make(quoted, (size_t)n), v);
 }
 
 /* sleep_ms(i64 milliseconds): the argument is the number itself. */
@@ -128,10 +122,7 @@ trap *task_stub(void *env, void *self, value *v)
     for (const char *c = s->name; *c && c < s->name + 100; c++) /* a name from the module: only what needs no escape */
         buf_add_char(&t->reply, *c == '"' || *c == '\\' || (unsigned char)*c < 0x20 || (unsigned char)*c > 0x7e ? '?' : *c);
     buf_add_text(&t->reply, " is not available\"}");
-    trap *stop = t->reply.failed ? guest_trap(g, "%s: out of memory", s->name) : guest_reply(g, buf_bytes(&t->reply), v);
-    if (!stop)
-        kernel_reply_given(g->kernel, v[0].u64);
-    return stop;
+    return t->reply.failed ? guest_trap(g, "%s: out of memory", s->name) : guest_reply(g, buf_bytes(&t->reply), v);
 }
 
 /* Stubs live as long as the linked module they were made for, which is as long as the process keeps
