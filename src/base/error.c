@@ -9,6 +9,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Control characters are those below space, DEL, and U+0080 to U+009F (two
  * octets, the first 0xC2). */
@@ -65,4 +66,22 @@ weir_code error_wrap(weir_error *err, const char *format, ...)
     snprintf(text, sizeof text, "%s: %s", prefix, err->text);
     put_clean(err->text, text);
     return err->code;
+}
+
+void error_keep(kept_error *k, const weir_error *err)
+{
+    char *text = err && err->code ? strdup(err->text) : NULL;
+    free(k->text);
+    *k = (kept_error){err ? err->code : WEIR_OK, text};
+}
+
+const char *kept_text(const kept_error *k)
+{
+    return !k->code ? "" : k->text ? k->text
+                                   : "out of memory while the reason was written down";
+}
+
+void error_recall(const kept_error *k, weir_error *err)
+{
+    error_set(err, k->code, "%s", kept_text(k));
 }

@@ -26,4 +26,14 @@ weir_code error_set(weir_error *err, weir_code code, const char *format, ...) PR
 /* Puts "prefix: " in front of the text and returns err->code, or WEIR_INVALID for a NULL err. */
 weir_code error_wrap(weir_error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* An error put by for later, by what there are thousands of: no larger than its text. Zeroed, there is
+ * none. When memory is out the code is kept and the text says that. */
+typedef struct kept_error {
+    weir_code code;
+    char *text;
+} kept_error;
+void error_keep(kept_error *k, const weir_error *err); /* instead of what was there; NULL: none */
+void error_recall(const kept_error *k, weir_error *err);
+const char *kept_text(const kept_error *k); /* "" when there is none; k's own */
+
 #endif

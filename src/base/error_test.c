@@ -58,3 +58,19 @@ TEST(error, is_cut_at_a_whole_character)
         CHECK(strlen(err.text) < WEIR_ERROR_TEXT && strchr(err.text, '?') == NULL);
     }
 }
+
+TEST(error, may_be_kept_and_recalled)
+{
+    kept_error k = {0};
+    CHECK_TEXT(kept_text(&k), "");
+    error_set(&err, WEIR_CLOSED, "the peer left");
+    error_keep(&k, &err);
+    error_set(&err, WEIR_FAILED, "another");
+    CHECK_TEXT(kept_text(&k), "the peer left");
+    error_recall(&k, &err);
+    CHECK_INT(err.code, WEIR_CLOSED);
+    CHECK_TEXT(err.text, "the peer left");
+    error_keep(&k, NULL);
+    CHECK_INT(k.code, WEIR_OK);
+    CHECK_TEXT(kept_text(&k), "");
+}

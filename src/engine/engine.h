@@ -210,6 +210,10 @@ void instance_cancel(instance *i);
  * means that the call is being cancelled: clean up and return it at once, never park again. */
 trap *instance_park(instance *i);
 
+/* From inside a host function: gives back the memory that calls deeper than its caller touched on the
+ * fiber, a dialling library's for one, which a guest that waits for long would keep. A system call. */
+void instance_trim_stack(void);
+
 /* From inside a host function: calls another export, on the same fiber, and comes back. NULL:
  * returned; otherwise its trap, which is the caller's to return or to trap_free. */
 trap *instance_call_nested(instance *i, const func *f, value *v);

@@ -21,7 +21,8 @@
 /* What a guest of these tests can reach, by import name:
  *   park ()        suspends                     call (i)     calls the export "inner" with i, nested
  *   note (i)       remembers i                  fail ()      traps             quit (i)  exits
- *   other ()       runs another instance's prepared call to its next stop */
+ *   other ()       runs another instance's prepared call to its next stop
+ *   trim ()        1 when instance_trim_stack gave back what deep calls touched */
 typedef struct world {
     instance *self, *other;
     func inner;
@@ -108,6 +109,31 @@ static trap *host_peek(void *env, void *guest, value *v)
     return NULL;
 }
 
+/* Touches 64 KiB of stack and tells where. */
+static __attribute__((noinline, no_sanitize("address"))) char *dig(char with)
+{
+    volatile char deep[64 << 10];
+    for (size_t k = 0; k < sizeof deep; k++)
+        deep[k] = with;
+    char *volatile at = (char *)deep;
+    return at;
+}
+
+/* 1: what deep calls left on the fiber is gone, and this frame is not. */
+static trap *host_trim(void *env, void *guest, value *v)
+{
+    (void)env, (void)guest;
+    volatile int mine = 4711;
+    char *deep = dig(7);
+    unsigned char resident[8];
+    char *page = deep + 4096 - (uintptr_t)deep % 4096;
+    instance_trim_stack();
+    v[0].i32 = mine == 4711 && mincore(page, 8 * 4096, resident) == 0;
+    for (int k = 0; k < 8; k++)
+        v[0].i32 &= !(resident[k] & 1);
+    return NULL;
+}
+
 static const struct {
     const char *name, *type;
     host_fn fn;
@@ -120,6 +146,7 @@ static const struct {
     {"quit", "(i)", host_quit},
     {"other", "()", host_other},
     {"peek", "i()", host_peek},
+    {"trim", "i()", host_trim},
     {"vector", "V(V)", host_note},
     {"wide", "(i)", host_note},
 };
@@ -149,7 +176,8 @@ static slice_verdict on_slice(void *guest)
     "(import \"t\" \"park\" (func $park)) (import \"t\" \"call\" (func $call (param i32) (result i32)))" \
     "(import \"t\" \"try\" (func $try (param i32) (result i32)))"                                        \
     "(import \"t\" \"note\" (func $note (param i32))) (import \"t\" \"fail\" (func $fail))"              \
-    "(import \"t\" \"quit\" (func $quit (param i32))) (import \"t\" \"other\" (func $other))"
+    "(import \"t\" \"quit\" (func $quit (param i32))) (import \"t\" \"other\" (func $other))"            \
+    "(import \"t\" \"trim\" (func $trim (result i32)))"
 
 static const char guest_text[] =
     "(module $guest " GUEST_IMPORTS
@@ -167,6 +195,7 @@ static const char guest_text[] =
     "(func (export \"tries\") (param i32) (result i32) (call $try (local.get 0)))"
     "(func (export \"parks\") (param i32) (result i32)"
     "  (loop $l (call $park) (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br_if $l (local.get 0))) (i32.const 77))"
+    "(func (export \"trims\") (result i32) (call $trim))"
     "(func $boom (export \"boom\") unreachable)"
     "(func (export \"fails\") (call $fail)) (func (export \"quits\") (param i32) (call $quit (local.get 0)))"
     "(func $spin (export \"spins\") (loop $l (br $l)))"
@@ -362,6 +391,16 @@ TEST(engine, a_parked_guest_goes_on_where_it_stopped)
     CHECK_INT(instance_resume(r.i), RUN_PARKED);
     CHECK_INT(instance_resume(r.i), RUN_DONE);
     CHECK_INT(r.v[0].i32, 77);
+    check_usable(&r);
+    rig_fini(&r);
+}
+
+TEST(engine, what_deep_host_calls_left_on_the_fiber_goes_back_to_the_system)
+{
+    rig r;
+    rig_init(&r);
+    run(&r, "trims", 0, 0);
+    CHECK_INT(r.v[0].i32, 1);
     check_usable(&r);
     rig_fini(&r);
 }

@@ -17,6 +17,7 @@
  * The thread's current instance is a thread-local; a fiber stays on its thread for life. */
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "engine/inside.h"
 
@@ -26,6 +27,9 @@ static_assert(sizeof(wasmtime_func_t) == sizeof((func *)0)->handle, "a func hold
 
 #define START_TICKS 400                  /* the most that a start section may take, whatever on_slice says: nobody can cancel it */
 #define HOST_RESERVE ((size_t)256 << 10) /* stack that a nested call leaves to host functions below it */
+#define HOST_PAGE 4096
+#define TRIM ((size_t)128 << 10)
+#define TRIM_MARGIN 1024 /* for the frame that trims */
 
 typedef enum state {
     STATE_IDLE,
@@ -120,6 +124,15 @@ trap *instance_park(instance *i)
         return cancelled();
     next_slice(i);
     return NULL;
+}
+
+/* TRIM is less than HOST_RESERVE, so all of it belongs to this fiber. */
+void instance_trim_stack(void)
+{
+    char *here = __builtin_frame_address(0);
+    char *end = here - TRIM_MARGIN - (uintptr_t)(here - TRIM_MARGIN) % HOST_PAGE;
+    assert(current);
+    madvise(end - TRIM, TRIM, MADV_DONTNEED);
 }
 
 /* The trap that a host function left, if any; from then on the caller's. */
@@ -373,6 +386,7 @@ static weir_code start_store(instance *i, const instance_limits *limits, weir_er
     bool found_main = wasmtime_linker_get(e->own, i->cx, "weir", 4, "fiber", 5, &found);
     i->main = found.of.func;
     assert(found_park && found_main);
+    (void)found_park, (void)found_main; // under NDEBUG
     return WEIR_OK;
 }
 

@@ -21,6 +21,7 @@
 #define EXTISM_GUEST_H
 
 #include "base/buf.h"
+#include "base/http_header.h"
 #include "base/log.h"
 #include "engine/engine.h"
 #include "extism/kernel.h"
@@ -40,7 +41,7 @@ typedef enum wait_end {
 /* Extism's own http_request, between the guest and whoever performs it. */
 typedef struct guest_http {
     bytes method, url, body;
-    const bytes (*headers)[2]; /* name, value */
+    const http_header *headers;
     size_t header_count;
     const manifest *manifest; /* allowed_hosts, for every hop */
     uint64_t max_body;

@@ -6,8 +6,8 @@
 #include "extism/vars.h"
 #include "extism/wasi.h"
 
-#define GUEST_FUNCS 16 /* exports remembered by name */
-#define GUEST_NAME 64  /* longer names are looked up each time */
+#define GUEST_FUNCS 8 /* exports remembered by name */
+#define GUEST_NAME 64 /* longer names are looked up each time */
 #define GUEST_WHY 1024
 #define GUEST_STEPS 3 /* two initialisers at most, then the export */
 

@@ -172,16 +172,17 @@ static weir_code request_check(guest *g, http_parts *p, buf *text, bytes body, w
 static weir_code request_perform(guest *g, const http_parts *p, bytes body, bool *cancelled, weir_error *err)
 {
     guest_core *c = guest_core_of(g);
-    bytes headers[MAX_HEADERS][2];
+    http_header headers[MAX_HEADERS];
     const char *text = c->http_text.at;
-    for (size_t i = 0; i < p->header_count; i++)
-        for (int j = 0; j < 2; j++)
-            headers[i][j] = bytes_make(text + p->headers[i][j].at, p->headers[i][j].len);
+    for (size_t i = 0; i < p->header_count; i++) {
+        const text_span *name = &p->headers[i][0], *value = &p->headers[i][1];
+        headers[i] = (http_header){{text + name->at, name->len}, {text + value->at, value->len}};
+    }
     guest_http request = {
         .method = bytes_make(text + p->method.at, p->method.len),
         .url = bytes_make(text + p->url.at, p->url.len),
         .body = body,
-        .headers = (const bytes(*)[2])headers,
+        .headers = headers,
         .header_count = p->header_count,
         .manifest = g->manifest,
         .max_body = g->manifest->max_http_response_bytes,

@@ -263,7 +263,7 @@ static bool fake_http(guest *g, guest_http *r)
     buf_init(&seen, sizeof http_seen - 1);
     buf_add_fmt(&seen, BYTES_FMT " " BYTES_FMT " ", BYTES_ARG(r->method), BYTES_ARG(r->url));
     for (size_t i = 0; i < r->header_count; i++)
-        buf_add_fmt(&seen, "[" BYTES_FMT "=" BYTES_FMT "]", BYTES_ARG(r->headers[i][0]), BYTES_ARG(r->headers[i][1]));
+        buf_add_fmt(&seen, "[" BYTES_FMT "=" BYTES_FMT "]", BYTES_ARG(r->headers[i].name), BYTES_ARG(r->headers[i].value));
     buf_add_bytes(&seen, r->body);
     memcpy(http_seen, seen.at, seen.len);
     http_seen[seen.len] = '\0';

@@ -5,13 +5,10 @@
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
 
+#include "base/http_header.h"
 #include "net/dial.h"
 
 typedef struct http_call http_call;
-
-typedef struct http_header {
-    bytes name, value;
-} http_header;
 
 /* May this hop be made? Decides instead of the targets, for Extism's allowed_hosts; overrides of origins
  * and what the targets say of addresses still hold. NULL: the targets decide. */

@@ -28,9 +28,10 @@ bool host_extism_http(guest *g, guest_http *request);
 bool host_say_ok(task *t);
 bool host_say_error(task *t, const weir_error *err);
 
-/* A JSON object of strings, or null or absent, as headers. They point into `text`, which must not move
- * while they are used. WEIR_INVALID: not strings. WEIR_LIMIT: more than HOST_HEADERS. */
+/* A JSON object of strings, or null or absent, as headers. The list is the task's until the next call of
+ * this; the texts are in t->scratch, behind what is there, and hold while it is not added to.
+ * WEIR_INVALID: not strings. WEIR_LIMIT: more than HOST_HEADERS. */
 #define HOST_HEADERS 64
-weir_code host_headers(json object, world_header out[HOST_HEADERS], size_t *count, buf *text, weir_error *err);
+weir_code host_headers(task *t, json object, const http_header **out, size_t *count, weir_error *err);
 
 #endif

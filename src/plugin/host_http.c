@@ -97,8 +97,7 @@ bool host_http_request(task *t, bytes request)
     weir_error err = WEIR_ERROR_INIT;
     json url, method, headers, body;
     const json_field want[] = {{"url", &url}, {"method", &method}, {"headers", &headers}, {"body", &body}};
-    world_header list[HOST_HEADERS];
-    world_http_request r = {.headers = list, .timeout_ms = REQUEST_MS, .max_body = t->policy.limits.http_body};
+    world_http_request r = {.timeout_ms = REQUEST_MS, .max_body = t->policy.limits.http_body};
     waiting w = {.task = t, .write = write_plugin_reply};
     span at_url = {0}, at_method = {0}, at_body = {0};
     bytes base64;
@@ -128,7 +127,7 @@ bool host_http_request(task *t, bytes request)
         at_body.len = t->scratch.len - at_body.at;
     }
     if (err.code == WEIR_OK)
-        host_headers(headers, list, &r.header_count, &t->scratch, &err);
+        host_headers(t, headers, &r.headers, &r.header_count, &err);
     if (err.code) {
         refused.error = err;
         write_plugin_reply(&w, &refused);
@@ -197,20 +196,18 @@ static weir_code allows(void *arg, bytes url, weir_error *err)
 bool host_extism_http(guest *g, guest_http *h)
 {
     task *t = g->owner;
-    world_header list[HOST_HEADERS];
     waiting w = {.task = t, .write = write_extism_reply, .out = h};
     world_http_request r = {
         .url = h->url,
         .method = h->method,
         .body = h->body,
-        .headers = list,
+        .headers = h->headers,
+        .header_count = h->header_count,
         .max_body = h->max_body,
         .timeout_ms = REQUEST_MS,
         .allows = allows,
         .allows_arg = (void *)(uintptr_t)h->manifest,
     };
-    for (; r.header_count < h->header_count && r.header_count < HOST_HEADERS; r.header_count++)
-        list[r.header_count] = (world_header){h->headers[r.header_count][0], h->headers[r.header_count][1]};
     t->ticks = 0;
     return perform(&w, "http_request", &r);
 }

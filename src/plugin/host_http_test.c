@@ -1,7 +1,7 @@
 /* http_request, ours and Extism's, over a fake network. */
 #include "plugin/testing.h"
 
-static const world_header reply_headers[] = {
+static const http_header reply_headers[] = {
     {BYTES("Content-Type"), BYTES("application/json")},
     {BYTES("Set-Cookie"), BYTES("a=1")},
     {BYTES("X-\"Odd"), BYTES("v")},

@@ -17,35 +17,32 @@ bool host_say_error(task *t, const weir_error *err)
     return true;
 }
 
-weir_code host_headers(json object, world_header out[HOST_HEADERS], size_t *count, buf *text, weir_error *err)
+weir_code host_headers(task *t, json object, const http_header **out, size_t *count, weir_error *err)
 {
-    struct {
-        size_t name, value, end;
-    } at[HOST_HEADERS];
     json key, value;
-    size_t n = 0;
     *count = 0;
     if (object.type == JSON_NONE || object.type == JSON_NULL)
         return WEIR_OK;
     if (object.type != JSON_OBJECT)
         return error_set(err, WEIR_INVALID, "\"headers\" is neither an object nor null");
-    for (json_iter it = json_each(object); json_next(&it, &key, &value); n++) {
-        if (n == HOST_HEADERS)
-            return error_set(err, WEIR_LIMIT, "more than %d headers", HOST_HEADERS);
-        at[n].name = text->len;
-        json_string_add(key, text);
-        at[n].value = text->len;
-        if (!json_string_add(value, text))
-            return error_set(err, WEIR_INVALID, "header " BYTES_FMT " is no string", BYTES_ARG(key.raw));
-        at[n].end = text->len;
-    }
-    if (text->failed)
+    buf_clear(&t->headers);
+    if (!buf_reserve(&t->scratch, object.raw.len)) /* decoded it is shorter: the texts will not move */
         return error_set(err, WEIR_NOMEM, "headers: out of memory");
-    for (size_t i = 0; i < n; i++) { /* only now: the buffer moves no more */
-        out[i].name = bytes_make(text->at + at[i].name, at[i].value - at[i].name);
-        out[i].value = bytes_make(text->at + at[i].value, at[i].end - at[i].value);
+    for (json_iter it = json_each(object); json_next(&it, &key, &value); ++*count) {
+        if (*count == HOST_HEADERS)
+            return error_set(err, WEIR_LIMIT, "more than %d headers", HOST_HEADERS);
+        char *at = t->scratch.at + t->scratch.len;
+        json_string_add(key, &t->scratch);
+        char *behind_name = t->scratch.at + t->scratch.len;
+        if (!json_string_add(value, &t->scratch))
+            return error_set(err, WEIR_INVALID, "header " BYTES_FMT " is no string", BYTES_ARG(key.raw));
+        char *end = t->scratch.at + t->scratch.len;
+        http_header one = {{at, (size_t)(behind_name - at)}, {behind_name, (size_t)(end - behind_name)}};
+        buf_add(&t->headers, &one, sizeof one);
     }
-    *count = n;
+    if (t->headers.failed || t->scratch.failed)
+        return error_set(err, WEIR_NOMEM, "headers: out of memory");
+    *out = (const http_header *)t->headers.at;
     return WEIR_OK;
 }
 

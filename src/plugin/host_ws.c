@@ -19,8 +19,7 @@ bool host_ws_connect(task *t, bytes request)
     weir_error err = WEIR_ERROR_INIT;
     json url, headers, subprotocol;
     const json_field want[] = {{"url", &url}, {"headers", &headers}, {"subprotocol", &subprotocol}};
-    world_header list[HOST_HEADERS];
-    world_socket_request dial = {.headers = list};
+    world_socket_request dial = {0};
     plug *s = NULL;
     uint64_t until = loop_now(t->loop) + CONNECT_MS * NS_PER_MS;
     size_t url_end, protocol_end;
@@ -35,7 +34,7 @@ bool host_ws_connect(task *t, bytes request)
     url_end = t->scratch.len;
     json_string_add(subprotocol, &t->scratch);
     protocol_end = t->scratch.len;
-    if (host_headers(headers, list, &dial.header_count, &t->scratch, &err) ||
+    if (host_headers(t, headers, &dial.headers, &dial.header_count, &err) ||
         policy_connect(&t->policy, t->socket_count, loop_now(t->loop), &err))
         return host_say_error(t, &err);
     dial.url = bytes_make(t->scratch.at, url_end);
@@ -48,6 +47,7 @@ bool host_ws_connect(task *t, bytes request)
         plug_free(s);
         return host_say_error(t, &err);
     }
+    instance_trim_stack(); /* from here on it waits, maybe for days */
     s->busy++;
     while (s->state == PLUG_CONNECTING) {
         wait_end end = task_wait(t, "ws_connect", until);
@@ -63,7 +63,7 @@ bool host_ws_connect(task *t, bytes request)
     }
     s->busy--;
     if (s->state == PLUG_CLOSED) {
-        err = s->why;
+        error_recall(&s->why, &err);
         plug_free(s);
         return host_say_error(t, &err);
     }
@@ -112,7 +112,7 @@ bool host_ws_send(task *t, bytes request)
         if (s->state == PLUG_OPEN)
             code = t->world->socket_send(t->world_arg, s, text, &err);
         else
-            error_set(&err, WEIR_CLOSED, "ws_send: the connection is closed: %s", s->why.text);
+            error_set(&err, WEIR_CLOSED, "ws_send: the connection is closed: %s", kept_text(&s->why));
         if (code == WEIR_OK || code != WEIR_BUSY) {
             s->busy--;
             return code ? host_say_error(t, &err) : host_say_ok(t);
@@ -190,7 +190,8 @@ static bool say_late(task *t, uint32_t *errors, const weir_error *err)
 
 static bool say_closed(task *t, plug *s)
 {
-    weir_error err = s->why;
+    weir_error err = WEIR_ERROR_INIT;
+    error_recall(&s->why, &err);
     error_wrap(&err, "ws_receive");
     return say_late(t, &s->errors, &err);
 }

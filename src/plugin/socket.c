@@ -57,6 +57,7 @@ void plug_free(plug *s)
         s->task->receive_plug = NULL;
     list_remove(&s->node);
     inbox_fini(&s->in);
+    error_keep(&s->why, NULL);
     free(s);
 }
 
@@ -84,7 +85,7 @@ void plug_close(plug *s)
         s->task->world->socket_close(s->task->world_arg, s);
     s->session = NULL;
     if (s->state != PLUG_CLOSED)
-        error_set(&s->why, WEIR_CLOSED, "the plugin closed it");
+        error_keep(&s->why, &(weir_error){WEIR_CLOSED, "the plugin closed it"});
     become_closed(s);
     s->task->discarded += s->in.count;
     inbox_fini(&s->in);
@@ -109,7 +110,7 @@ bool socket_message(plug *s, bytes text, bool binary, uint64_t recv_ns)
 void socket_closed(plug *s, const weir_error *why)
 {
     s->session = NULL;
-    s->why = *why;
+    error_keep(&s->why, why);
     become_closed(s);
     task_wake(s->task);
 }

@@ -23,7 +23,7 @@ struct plug {
     struct task *task;
     char id[PLUG_ID_SIZE];
     plug_state state;
-    weir_error why; /* of the close */
+    kept_error why; /* of the close */
     inbox in;
     void *session;         /* the world's */
     uint32_t errors;       /* error replies given since it closed: each later one waits longer */

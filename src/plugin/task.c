@@ -108,6 +108,7 @@ weir_code task_new(task **out, loop *l, linked *code, const task_options *option
     timer_init(&t->call_timer, l, on_call_timer, t);
     buf_init(&t->reply, SIZE_MAX);
     buf_init(&t->scratch, SIZE_MAX);
+    buf_init(&t->headers, HOST_HEADERS * sizeof(http_header));
     buf_init(&t->key, 1 << 16);
     buf_init(&t->receive_request, 4096);
     guest_options guest = {
@@ -145,6 +146,7 @@ void task_free(task *t)
     }
     buf_fini(&t->reply);
     buf_fini(&t->scratch);
+    buf_fini(&t->headers);
     buf_fini(&t->key);
     buf_fini(&t->receive_request);
     free(t->stop_export);

@@ -48,6 +48,7 @@ struct task {
     char unknown_id[PLUG_ID_SIZE]; /* the last that was none of its connections */
     uint32_t unknown_errors;       /* how often it was told so */
     buf reply, scratch;            /* for host functions, used again and again */
+    buf headers;                   /* http_header after http_header: those of the request being made */
 
     /* what to call nested in the next ws_receive; freed by the task */
     char *stop_export, *stop_input;

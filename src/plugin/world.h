@@ -10,24 +10,21 @@
 
 #include "base/error.h"
 #include "base/bytes.h"
+#include "base/http_header.h"
 #include "base/log.h"
 
 typedef struct plug plug; /* one socket of one plugin: socket.h */
 
-typedef struct world_header {
-    bytes name, value;
-} world_header;
-
 typedef struct world_socket_request {
     bytes url;
-    const world_header *headers;
+    const http_header *headers;
     size_t header_count;
     bytes subprotocol;
 } world_socket_request;
 
 typedef struct world_http_request {
     bytes method, url, body;
-    const world_header *headers;
+    const http_header *headers;
     size_t header_count;
     uint64_t max_body;
     uint32_t timeout_ms;
@@ -40,7 +37,7 @@ typedef struct world_http_request {
 typedef struct world_http_reply {
     weir_error error; /* code != 0: no HTTP reply */
     uint16_t status;
-    const world_header *headers; /* canonical names, doubles kept */
+    const http_header *headers; /* canonical names, doubles kept */
     size_t header_count;
     bytes body;
 } world_http_reply;

@@ -146,10 +146,10 @@ static const ws_client_events events = {
 
 weir_code session_open(session **out, venue *v, plug *p, const world_socket_request *request, weir_error *err)
 {
-    http_header headers[64];
     ws_client_options options = {
         .url = request->url,
-        .headers = headers,
+        .headers = request->headers,
+        .header_count = request->header_count,
         .subprotocol = request->subprotocol,
         .targets = v->targets,
         .max_message = p->task->policy.limits.message,
@@ -157,9 +157,6 @@ weir_code session_open(session **out, venue *v, plug *p, const world_socket_requ
     session *s = calloc(1, sizeof *s);
     if (!s)
         return error_set(err, WEIR_NOMEM, "ws_connect: out of memory");
-    for (; options.header_count < request->header_count && options.header_count < 64; options.header_count++)
-        headers[options.header_count] = (http_header){request->headers[options.header_count].name,
-                                                      request->headers[options.header_count].value};
     s->venue = v;
     s->plug = p;
     s->heartbeat = heartbeat_for(request->url);

@@ -73,7 +73,7 @@ struct stream {
     uint32_t returns;  /* spontaneous ones in a row */
     uint32_t refusals; /* in the plugin's own words, before the first record */
     uint32_t retry_after_s;
-    weir_error down; /* why the last socket went down */
+    kept_error down; /* why the last socket went down */
 
     uint64_t last_recv; /* clock_real of the last message */
     uint64_t lost_from; /* a gap is due: since when; 0: none */
@@ -247,7 +247,7 @@ static void on_ended(void *arg, const call_result *r)
     }
     if (r->code == WEIR_OK || r->code == WEIR_FAILED) {
         if (s->down.code)
-            why = s->down;
+            error_recall(&s->down, &why);
         else
             own_words(r, &why);
         if (refused(s, r))
@@ -320,7 +320,7 @@ static void attempt(void *arg)
         .env = env,
     };
     s->dialled = false;
-    s->down = (weir_error)WEIR_ERROR_INIT;
+    error_keep(&s->down, NULL);
     if (!enter(s, STREAM_CONNECTING, "starting an instance") || s->state != STREAM_CONNECTING)
         return;
     if (task_new(&s->task, p->loop, p->code, &options, &err)) {
@@ -368,7 +368,7 @@ static void on_react_over(void *arg)
     if (stream_queued(s) || dials(s))
         timer_after(&s->react, REACT_NS);
     else
-        lose(s, RECORD_GAP_DISCONNECTED, s->down.code ? s->down.text : "the connection is closed", false);
+        lose(s, RECORD_GAP_DISCONNECTED, s->down.code ? kept_text(&s->down) : "the connection is closed", false);
 }
 
 static void socket_up(void *arg)
@@ -382,7 +382,7 @@ static void socket_down(void *arg, const weir_error *why, uint32_t retry_after_s
 {
     stream *s = arg;
     s->dialled = true;
-    s->down = *why;
+    error_keep(&s->down, why);
     if (http_status == 429 || http_status == 418 || http_status == 503)
         s->retry_after_s = retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s : RETRY_AFTER_MAX_S;
     if (s->state == STREAM_LIVE)
@@ -546,6 +546,7 @@ void stream_free(stream *s)
     timer_stop(&s->next_try);
     if (s->records)
         record_stream_unref(s->records);
+    error_keep(&s->down, NULL);
     free(s->key);
     free(s);
 }

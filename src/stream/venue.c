@@ -42,14 +42,12 @@ typedef struct rest {
 static void on_response(void *arg, const http_response *response)
 {
     rest *r = arg;
-    world_header headers[128];
-    world_http_reply reply = {.error = response->error, .headers = headers};
+    world_http_reply reply = {.error = response->error};
     if (!response->error.code) {
         reply.status = response->status;
+        reply.headers = response->headers;
+        reply.header_count = response->header_count;
         reply.body = response->body;
-        for (; reply.header_count < response->header_count && reply.header_count < 128; reply.header_count++)
-            headers[reply.header_count] = (world_header){response->headers[reply.header_count].name,
-                                                         response->headers[reply.header_count].value};
     }
     r->done(r->arg, &reply);
     free(r);
@@ -59,12 +57,12 @@ static weir_code rest_start(void *arg, void **handle, const world_http_request *
                             void (*done)(void *done_arg, const world_http_reply *reply), void *done_arg, weir_error *err)
 {
     venue *v = arg;
-    http_header headers[64];
     http_request q = {
         .method = request->method,
         .url = request->url,
         .body = request->body,
-        .headers = headers,
+        .headers = request->headers,
+        .header_count = request->header_count,
         .targets = v->targets,
         .check = request->allows,
         .check_arg = request->allows_arg,
@@ -74,8 +72,6 @@ static weir_code rest_start(void *arg, void **handle, const world_http_request *
     rest *r = calloc(1, sizeof *r);
     if (!r)
         return error_set(err, WEIR_NOMEM, "http_request: out of memory");
-    for (; q.header_count < request->header_count && q.header_count < 64; q.header_count++)
-        headers[q.header_count] = (http_header){request->headers[q.header_count].name, request->headers[q.header_count].value};
     *r = (rest){.done = done, .arg = done_arg};
     if (http_start(&r->call, v->dialer, &q, on_response, r, err)) {
         free(r);
