@@ -107,6 +107,8 @@ bool guest_bind(const module_extern *import, binding *out)
         return table_bind(imports_table, imports_count, import->name, out);
     if (bytes_is(import->module, "wasi_snapshot_preview1"))
         return table_bind(wasi_table, wasi_count, import->name, out);
+    if (bytes_is(import->module, "weir:host"))
+        return table_bind(blocks_table, blocks_count, import->name, out);
     return false;
 }
 

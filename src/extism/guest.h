@@ -93,8 +93,8 @@ typedef struct guest_options {
 weir_code guest_new(guest **out, linked *l, const guest_options *options, weir_error *err);
 void guest_free(guest *g); /* instance first, then what it used */
 
-/* Binds what Extism and WASI offer: the 32 functions of extism:host/env and all of
- * wasi_snapshot_preview1. False: the import is neither (or has no such name). For module_link. */
+/* Binds what Extism and WASI offer: the 32 functions of extism:host/env, all of
+ * wasi_snapshot_preview1, and what weir:host adds to Extism's memory. False: the import is neither (or has no such name). For module_link. */
 bool guest_bind(const module_extern *import, binding *out);
 
 /* ---- One call: initialise once, reset, input, export, outcome. ---- */

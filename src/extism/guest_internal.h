@@ -80,6 +80,8 @@ typedef struct import_entry {
 
 extern const import_entry imports_table[];
 extern const size_t imports_count;
+extern const import_entry blocks_table[];
+extern const size_t blocks_count;
 extern const import_entry wasi_table[];
 extern const size_t wasi_count;
 

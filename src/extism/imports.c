@@ -1,4 +1,4 @@
-/* The 32 functions of extism:host/env.
+/* The 32 functions of extism:host/env, and the two of weir:host.
  *
  * Each is the same three steps: fetch from the guest, ask what may refuse, do it. A handle given to
  * config_get, var_get, var_set, http_request or log_* becomes the host's, which frees it; kits in
@@ -188,6 +188,50 @@ IMPORT(memory_bytes)
     return NULL;
 }
 
+/* ---- Whole blocks: weir:host ----
+ *
+ * What alloc and store_u64, length, load_u64 and free do together, in one call. Both want their
+ * octets to lie in linear memory whole: a guest that names others is wrong about its own memory. */
+
+static trap *beyond(const char *name, uint32_t at, uint32_t len)
+{
+    return trap_new("%s: out of bounds memory access: %" PRIu32 " octets at %" PRIu32 " of linear memory", name, len, at);
+}
+
+/* block_new(from, len) -> block: a new block with these octets of linear memory; 0 for none. */
+IMPORT(block_new)
+{
+    KERNEL;
+    uint32_t from = v[0].u32, len = v[1].u32;
+    const void *octets = wasi_at(self, from, len);
+    if (!octets)
+        return beyond("block_new", from, len);
+    v[0].u64 = len;
+    trap *t = import_alloc(env, self, v);
+    if (v[0].u64)
+        memcpy(k->base + v[0].u64, octets, len);
+    return t;
+}
+
+/* block_take(block, to, room) -> its length: moves the octets to linear memory and frees the block. 0
+ * where no block starts; one that is longer than `room` stays as it is, for a second attempt. */
+IMPORT(block_take)
+{
+    KERNEL;
+    uint64_t at = v[0].u64;
+    uint32_t to = v[1].u32, room = v[2].u32;
+    void *space = wasi_at(self, to, room);
+    bytes octets = kernel_block(k, at);
+    if (!space)
+        return beyond("block_take", to, room);
+    v[0].u64 = octets.len;
+    if (octets.len && octets.len <= room) {
+        memcpy(space, octets.at, octets.len);
+        kernel_release(k, at);
+    }
+    return NULL;
+}
+
 /* ---- Configuration and variables ---- */
 
 trap *import_fetch(guest *g, uint64_t offset, const char *what, bytes *out)
@@ -357,3 +401,11 @@ const import_entry imports_table[] = {
     ENTRY(get_log_level, "i()"),
 };
 const size_t imports_count = sizeof imports_table / sizeof *imports_table;
+
+/* clang-format off */
+const import_entry blocks_table[] = {
+    ENTRY(block_new, "I(ii)"),
+    ENTRY(block_take, "I(Iii)"),
+};
+/* clang-format on */
+const size_t blocks_count = sizeof blocks_table / sizeof *blocks_table;

@@ -1,4 +1,4 @@
-/* The 32 imports, called as a guest calls them. */
+/* The 32 imports and the two of weir:host, called as a guest calls them. */
 #include "extism/testing.h"
 #include "extism/kernel_internal.h"
 
@@ -96,6 +96,12 @@ TEST(imports, other_names_modules_and_kinds_are_not_offered)
     CHECK(!guest_bind(&(module_extern){.module = BYTES("env"), .name = BYTES("alloc"), .kind = EXTERN_FUNC}, &b));
     CHECK(!guest_bind(&(module_extern){.module = BYTES("extism:host/env"), .name = BYTES("memory"), .kind = EXTERN_MEMORY}, &b));
     CHECK(guest_bind(&(module_extern){.module = BYTES("wasi_snapshot_preview1"), .name = BYTES("fd_write"), .kind = EXTERN_FUNC}, &b));
+    CHECK(!guest_bind(&(module_extern){.module = BYTES("weir:host"), .name = BYTES("alloc"), .kind = EXTERN_FUNC}, &b));
+    CHECK(!guest_bind(&(module_extern){.module = BYTES("extism:host/env"), .name = BYTES("block_new"), .kind = EXTERN_FUNC}, &b));
+    CHECK(guest_bind(&(module_extern){.module = BYTES("weir:host"), .name = BYTES("block_new"), .kind = EXTERN_FUNC}, &b));
+    CHECK_TEXT(b.type, "I(ii)");
+    CHECK(guest_bind(&(module_extern){.module = BYTES("weir:host"), .name = BYTES("block_take"), .kind = EXTERN_FUNC}, &b));
+    CHECK_TEXT(b.type, "I(Iii)");
 }
 
 TEST(imports, loads_and_stores_move_octets_and_trap_one_past_the_end_only)
@@ -138,6 +144,106 @@ TEST(imports, the_input_reads_as_zero_outside_itself)
     ask(t.g, "input_set", at, UINT64_MAX - 4); /* accepted by its end points: reading stays inside all the same */
     CHECK_UINT(ask(t.g, "input_load_u64", kernel_size(t.g->kernel), 0), 0);
     CHECK_UINT(ask32(t.g, "input_load_u8", UINT64_C(1) << 40), 0);
+    test_guest_free(&t);
+}
+
+#define MEMORY 65536 /* octets of PLAIN's linear memory */
+
+static uint64_t take(guest *g, uint64_t block, uint32_t to, uint32_t room)
+{
+    value v[3] = {{.u64 = block}, {.u32 = to}, {.u32 = room}};
+    trap *t = test_import(g, "block_take", v);
+    if (t)
+        test_fail(__FILE__, __LINE__, "block_take(%llu, %u, %u): %s", (unsigned long long)block, to, room, trap_text(t));
+    return v[0].u64;
+}
+
+static void unreachable(guest *g, const char *name, uint64_t block, uint32_t at, uint32_t len)
+{
+    value v[3] = {{.u64 = block}, {.u32 = at}, {.u32 = len}};
+    uint64_t blocks = kernel_block_count(g->kernel);
+    trap *t = test_import(g, name, strcmp(name, "block_take") == 0 ? v : v + 1);
+    if (!t)
+        test_fail(__FILE__, __LINE__, "%s passed %u octets at %u", name, len, at);
+    CHECK_HAS(trap_text(t), "out of bounds memory access");
+    trap_free(t);
+    CHECK_UINT(kernel_block_count(g->kernel), blocks);
+}
+
+static uint64_t new_block(guest *g, uint32_t from, uint32_t len)
+{
+    value v[2] = {{.u32 = from}, {.u32 = len}};
+    CHECK(test_import(g, "block_new", v) == NULL);
+    return v[0].u64;
+}
+
+TEST(imports, whole_blocks_move_both_ways)
+{
+    test_guest t = test_guest_new(PLAIN, "");
+    char *memory = instance_at(t.g->inst, 0, MEMORY);
+    memcpy(memory + 3, "0123456789", 10);
+    uint64_t at = new_block(t.g, 3, 10);
+    CHECK_BYTES(kernel_block(t.g->kernel, at), BYTES("0123456789"));
+    CHECK_UINT(take(t.g, at, 100, 10), 10);
+    CHECK_MEM(memory + 100, 11, "0123456789\0", 11);
+    CHECK_UINT(kernel_block_count(t.g->kernel), 0);
+    CHECK_UINT(new_block(t.g, 3, 0), 0);
+    CHECK_UINT(new_block(t.g, MEMORY, 0), 0);
+
+    memcpy(memory + MEMORY - 3, "end", 3);
+    at = new_block(t.g, MEMORY - 3, 3);
+    CHECK_UINT(take(t.g, at, MEMORY - 4, 4), 3);
+    CHECK_MEM(memory + MEMORY - 4, 4, "endd", 4);
+    test_guest_free(&t);
+}
+
+TEST(imports, a_block_is_taken_whole_or_not_at_all)
+{
+    test_guest t = test_guest_new(PLAIN, "");
+    char *memory = instance_at(t.g->inst, 0, MEMORY);
+    uint64_t at = BLOCK("0123456789");
+    CHECK_UINT(take(t.g, at, 100, 9), 10);
+    CHECK_UINT(take(t.g, at, 0, 0), 10);
+    CHECK_INT(memory[100], 0);
+    CHECK_UINT(ask(t.g, "length", at, 0), 10);
+
+    CHECK_UINT(take(t.g, 0, 100, 10), 0);
+    CHECK_UINT(take(t.g, at + 1, 100, 10), 0);
+    CHECK_UINT(take(t.g, at - 1, 100, 10), 0);
+    CHECK_UINT(take(t.g, kernel_size(t.g->kernel), 100, 10), 0);
+    CHECK_UINT(take(t.g, UINT64_MAX, 100, 10), 0);
+    CHECK_INT(memory[100], 0);
+    CHECK_UINT(take(t.g, at, 100, 10), 10);
+    CHECK_UINT(take(t.g, at, 200, 10), 0); /* taken: it is free now */
+    CHECK_INT(memory[200], 0);
+    test_guest_free(&t);
+}
+
+TEST(imports, octets_outside_of_linear_memory_trap)
+{
+    test_guest t = test_guest_new(PLAIN, "");
+    uint64_t at = BLOCK("0123456789");
+    static const uint32_t ranges[][2] = {{MEMORY - 9, 10}, {MEMORY, 1}, {MEMORY + 1, 0}, {0, MEMORY + 1}, {UINT32_MAX, 1}, {1, UINT32_MAX}, {UINT32_MAX, UINT32_MAX}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        unreachable(t.g, "block_new", 0, ranges[i][0], ranges[i][1]);
+        unreachable(t.g, "block_take", at, ranges[i][0], ranges[i][1]);
+        unreachable(t.g, "block_take", 0, ranges[i][0], ranges[i][1]);
+    }
+    CHECK_BYTES(kernel_block(t.g->kernel, at), BYTES("0123456789"));
+    test_guest_free(&t);
+    t = test_guest_new("(module)", ""); /* which exports none */
+    unreachable(t.g, "block_new", 0, 0, 1);
+    test_guest_free(&t);
+}
+
+TEST(imports, a_whole_block_counts_against_the_ceiling_like_any_other)
+{
+    test_guest t = test_guest_new("(module (memory (export \"memory\") 1040))", "");
+    value v[2] = {{.u32 = 0}, {.u32 = 65 << 20}};
+    trap *full = test_import(t.g, "block_new", v);
+    CHECK(full != NULL);
+    CHECK_HAS(trap_text(full), "no room for 68157440 octets in exchange memory");
+    trap_free(full);
     test_guest_free(&t);
 }
 

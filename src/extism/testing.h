@@ -165,6 +165,9 @@ static inline trap *test_import(guest *g, const char *name, value *v)
     for (size_t i = 0; i < wasi_count; i++)
         if (strcmp(wasi_table[i].name, name) == 0)
             return wasi_table[i].fn(NULL, g, v);
+    for (size_t i = 0; i < blocks_count; i++)
+        if (strcmp(blocks_table[i].name, name) == 0)
+            return blocks_table[i].fn(NULL, g, v);
     test_fail(__FILE__, __LINE__, "there is no import '%s'", name);
 }
 

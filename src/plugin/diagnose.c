@@ -54,7 +54,7 @@ import_verdict diagnose_import(const module_extern *import, bind_fn bind, void *
         return IMPORT_EXTISM;
     if (bytes_is(import->module, "wasi_snapshot_preview1"))
         return IMPORT_WASI;
-    if (is_user(import->module) && is_ours(import->name))
+    if (bytes_is(import->module, "weir:host") || (is_user(import->module) && is_ours(import->name)))
         return IMPORT_HOST;
     return b.env && b.fn == task_stub ? IMPORT_STUB : IMPORT_CUSTOM;
 }
@@ -152,6 +152,9 @@ static void about_import(const module_extern *i, import_verdict verdict, bind_fn
     } else if (bytes_is(i->module, "extism:host/env")) {
         snprintf(f.what, sizeof f.what, "it imports '%s' from 'extism:host/env', which has no such function: that namespace holds Extism's own 32", name);
         snprintf(f.cure, sizeof f.cure, "import host functions from 'extism:host/user'; if the PDK itself asks for it, the PDK is newer than this host");
+    } else if (bytes_is(i->module, "weir:host")) {
+        snprintf(f.what, sizeof f.what, "it imports '%s' from 'weir:host', which has no such function here", name);
+        snprintf(f.cure, sizeof f.cure, "update weir, or build the plugin without WEIR_ONLY");
     } else if (bytes_starts(i->module, BYTES("wasi:")) || bytes_is(i->module, "wasi_unstable")) {
         snprintf(f.what, sizeof f.what, "it imports '%s' from '" BYTES_FMT "'; this host speaks WASI preview 1", name, BYTES_ARG(i->module));
         snprintf(f.cure, sizeof f.cure, "build for wasip1 (Go: GOOS=wasip1 GOARCH=wasm, Rust: wasm32-wasip1, C: --target=wasm32-wasi)");

@@ -36,6 +36,7 @@ TEST(diagnose, a_sound_module_has_no_findings)
 {
     heard h = about_module("(module (import \"env\" \"ws_connect\" (func (param i64) (result i64)))"
                            "(import \"extism:host/user\" \"log_record\" (func (param i64) (result i64)))"
+                           "(import \"weir:host\" \"block_new\" (func (param i32 i32) (result i64)))"
                            "(import \"wasi_snapshot_preview1\" \"proc_exit\" (func (param i32)))" FINE ")");
     CHECK_TEXT(h.text.at, "");
     buf_fini(&h.text);
@@ -53,6 +54,8 @@ TEST(diagnose, each_cause_is_named_with_its_cure)
         {"\"extism:host/env\" \"ws_connect\" (func (param i64) (result i64))", 1, 0, "it imports 'ws_connect' from 'extism:host/env'; the host offers it in", "import it from 'extism:host/user'"},
         {"\"weir\" \"ws_close\" (func (param i64) (result i64))", 0, 1, "it imports 'ws_close' from 'weir'", "import it from 'extism:host/user'"},
         {"\"extism:host/env\" \"brand_new\" (func)", 1, 0, "which has no such function", "newer than this host"},
+        {"\"weir:host\" \"brand_new\" (func)", 1, 0, "from 'weir:host', which has no such function", "without WEIR_ONLY"},
+        {"\"weir:host\" \"block_new\" (func (param i64) (result i64))", 1, 0, "as I(I), but the function is I(ii)", "declare the function with exactly this type"},
         {"\"env\" \"extism_alloc\" (func (param i64) (result i64))", 0, 1, "before version 1.0", "update the PDK"},
         {"\"env\" \"abort\" (func (param i32 i32 i32 i32))", 0, 1, "AssemblyScript", "--use abort"},
         {"\"wasi_unstable\" \"fd_write\" (func (param i32 i32 i32 i32) (result i32))", 0, 1, "speaks WASI preview 1", "wasip1"},

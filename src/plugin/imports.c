@@ -168,8 +168,8 @@ void task_bind(void *arg, const module_extern *import, binding *out)
             }
     if (imports && imports->strict)
         return;
-    if (bytes_is(import->module, "extism:host/env") || bytes_is(import->module, "wasi_snapshot_preview1"))
-        return; /* these two are complete: an unknown name there is an error */
+    if (bytes_is(import->module, "extism:host/env") || bytes_is(import->module, "wasi_snapshot_preview1") || bytes_is(import->module, "weir:host"))
+        return; /* these are complete: an unknown name there is an error */
     stub *s = stub_for(import);
     if (!s)
         return;

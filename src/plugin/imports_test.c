@@ -25,11 +25,12 @@ TEST(imports, every_function_answers_under_both_names)
     }
 }
 
-TEST(imports, the_two_complete_namespaces_have_no_stubs_and_strict_has_none_at_all)
+TEST(imports, the_complete_namespaces_have_no_stubs_and_strict_has_none_at_all)
 {
     task_imports strict = {.strict = true};
     CHECK(!bound("wasi_snapshot_preview1", "no_such", "i()", NULL).fn);
     CHECK(!bound("extism:host/env", "no_such", "I()", NULL).fn);
+    CHECK(!bound("weir:host", "no_such", "I()", NULL).fn);
     CHECK(bound("env", "no_such", "I(I)", NULL).fn == task_stub);
     CHECK(!bound("env", "no_such", "I(I)", &strict).fn);
     CHECK(bound("env", "time_now", "I(I)", &strict).fn);
