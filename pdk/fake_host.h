@@ -156,6 +156,24 @@ void weir_env_store_u64(uint64_t offset, uint64_t value)
 {
     memcpy(fake_place(offset, 8), &value, 8);
 }
+#ifdef WEIR_ONLY
+uint64_t weir_host_block_new(const char *from, uint32_t len)
+{
+    uint64_t block = weir_env_alloc(len);
+    if (block)
+        memcpy(fake_place(block, len), from, len);
+    return block;
+}
+uint64_t weir_host_block_take(uint64_t block, char *to, uint32_t room)
+{
+    uint64_t len = weir_env_length(block);
+    if (len && len <= room) {
+        memcpy(to, fake_place(block, len), len);
+        weir_env_free(block);
+    }
+    return len;
+}
+#endif
 uint64_t weir_env_input_length(void)
 {
     return strlen(fake.input);

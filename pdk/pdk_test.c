@@ -55,6 +55,32 @@ TEST(pdk, blocks_carry_every_length_exactly)
     fake_reset();
 }
 
+TEST(pdk, a_taken_block_is_gone_whether_it_fitted_or_not)
+{
+    char room[8];
+    weir_buf grows = {0}, fixed = weir_buf_over(room, sizeof room);
+    fake_reset();
+    CHECK(weir_block_take(fake_block("12345678"), &fixed));
+    CHECK_TEXT(text_of(&fixed), "12345678");
+    CHECK(!weir_block_take(fake_block("123456789"), &fixed));
+    CHECK(fixed.failed);
+    CHECK_UINT(fixed.len, 0);
+    CHECK(weir_block_take(fake_block("12"), &fixed));
+    CHECK_TEXT(text_of(&fixed), "12");
+    CHECK(!fixed.failed);
+    for (size_t len = 1; len < 1000; len = len * 3 + 1) {
+        char from[1000];
+        memset(from, 'x', len);
+        CHECK(weir_block_take(weir_block_of(weir_slice(from, len)), &grows));
+        CHECK_MEM(grows.at, grows.len, from, len);
+    }
+    CHECK(!weir_block_take(0, &grows));
+    CHECK_UINT(grows.len, 0);
+    CHECK_UINT(fake.live, 0);
+    free(grows.at);
+    fake_reset();
+}
+
 TEST(pdk, a_full_buffer_leaves_out_whole_pieces_and_remembers)
 {
     char room[8];
@@ -268,6 +294,24 @@ TEST(pdk, a_reply_that_is_no_json_closes_the_socket_and_says_so)
         CHECK_HAS(fail.text, "ws_receive: ");
         free(ws.in.at);
     }
+    fake_reset();
+}
+
+TEST(pdk, publishing_says_why_a_record_was_not_taken)
+{
+    weir_publisher p = {0};
+    weir_fail fail = {""};
+    fake_reset();
+    CHECK(weir_publish_open(&p, weir_text("{\"type\":\"x\"}"), &fail));
+    weir_put_text(weir_publish_begin(&p, 0), "{\"a\":1}");
+    CHECK(weir_publish_end(&p, &fail));
+    CHECK_TEXT(fake.published, "{\"key\":{\"type\":\"x\"},\"timestamp\":\"1970-01-01T00:00:00.000Z\",\"data\":{\"a\":1}}\n");
+    fake.refuse_publish = true;
+    weir_put_text(weir_publish_begin(&p, 0), "2");
+    CHECK(!weir_publish_end(&p, &fail));
+    CHECK_TEXT(fail.text, "publish_stream_data: nobody asked");
+    CHECK_UINT(fake.live, 0);
+    free(p.json.at);
     fake_reset();
 }
 

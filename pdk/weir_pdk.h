@@ -24,7 +24,7 @@
  * logs, settings, HTTP, WebSockets, publishing. templates/c shows them at work, plugins/woox a
  * complete venue; weir_hmac.h beside this file signs requests.
  *
- * Four conventions hold for everything here.
+ * Five conventions hold for everything here.
  *
  * Errors     A call that can fail returns false and leaves one line in the weir_fail it was given.
  *            Nothing here traps, whatever the host or a venue sends.
@@ -34,6 +34,11 @@
  *            publishes settles on its largest message and stays there.
  * Threads    There is one. But stop_stream may run nested, while start_stream waits inside
  *            weir_ws_receive or weir_http_request: let it set a flag, call weir_ws_close and return.
+ *
+ * Hosts      What this imports is Extism's own and the functions of a data-source host, so a module
+ *            loads wherever these are offered. With WEIR_ONLY defined (before the include, in all source
+ *            files alike, or by -DWEIR_ONLY) blocks are copied by two imports that only Weir has: a
+ *            frame and its record cost 8 host calls instead of some 80, and the module loads in Weir alone.
  *
  * Needs C11 or C++11 and clang or gcc. All functions are static: every source file that includes
  * this has its own. Compiled for another machine than wasm, the imports are ordinary functions that
@@ -121,6 +126,13 @@ WEIR_IMPORT("extism:host/env", log_warn)
 void weir_env_log_warn(uint64_t message);
 WEIR_IMPORT("extism:host/env", log_error)
 void weir_env_log_error(uint64_t message);
+
+#ifdef WEIR_ONLY
+WEIR_IMPORT("weir:host", block_new)
+uint64_t weir_host_block_new(const char *from, uint32_t len);
+WEIR_IMPORT("weir:host", block_take)
+uint64_t weir_host_block_take(uint64_t block, char *to, uint32_t room);
+#endif
 
 WEIR_IMPORT(WEIR_HOST_MODULE, ws_connect)
 uint64_t weir_user_ws_connect(uint64_t request);
@@ -475,8 +487,9 @@ WEIR_COLD void weir_put_string(weir_buf *b, weir_str s)
 
 /* ---- Blocks: the memory shared with the host ----
  *
- * Every octet crosses in a host call of its own unless eight go together, so both directions move
- * eight at a time and let the last eight overlap instead of sending a tail one by one. */
+ * Extism has no call that copies a block. Every octet crosses in a host call of its own unless eight go
+ * together, so both directions move eight at a time and let the last eight overlap instead of sending a
+ * tail one by one. Weir has two calls that copy; WEIR_ONLY uses them. */
 
 /* Copies `len` octets of a block, from its octet `from` on, to linear memory. */
 WEIR_HOT void weir_block_read(uint64_t block, size_t from, char *to, size_t len)
@@ -521,27 +534,48 @@ WEIR_HOT void weir_block_write(uint64_t block, const char *from, size_t len)
 /* A new block with these octets; 0 for none, or when the host has no memory left. */
 WEIR_COLD uint64_t weir_block_of(weir_str s)
 {
+#ifdef WEIR_ONLY
+    return weir_host_block_new(s.at, (uint32_t)s.len);
+#else
     uint64_t block = weir_env_alloc(s.len);
     if (block)
         weir_block_write(block, s.at, s.len);
     return block;
+#endif
+}
+
+/* Moves the octets of a block to `to`, which has room for `room`, and frees the block. Returns how many
+ * there are; where that is more than `room`, nothing happened. */
+WEIR_HOT uint64_t weir_block_move(uint64_t block, char *to, size_t room)
+{
+#ifdef WEIR_ONLY
+    return weir_host_block_take(block, to, (uint32_t)room);
+#else
+    uint64_t len = weir_env_length(block);
+    if (len <= room) {
+        weir_block_read(block, 0, to, (size_t)len);
+        weir_env_free(block);
+    }
+    return len;
+#endif
 }
 
 /* Replaces the contents of `to` by those of a block, and frees the block. False if the block is 0
  * or empty, or does not fit. */
 WEIR_COLD bool weir_block_take(uint64_t block, weir_buf *to)
 {
-    uint64_t len = block ? weir_env_length(block) : 0;
-    bool fits;
+    uint64_t len = block ? weir_block_move(block, to->at, to->cap) : 0;
     weir_buf_clear(to);
-    fits = len > 0 && len < 0x3fffffff && weir_buf_room(to, (size_t)len);
-    if (fits) {
-        weir_block_read(block, 0, to->at, (size_t)len);
-        to->len = (size_t)len;
+    if (len > to->cap) {
+        if (len < 0x3fffffff && weir_buf_room(to, (size_t)len)) {
+            weir_block_move(block, to->at, to->cap);
+        } else {
+            weir_env_free(block);
+            len = 0;
+        }
     }
-    if (block)
-        weir_env_free(block);
-    return fits;
+    to->len = (size_t)len;
+    return len > 0;
 }
 
 /* ---- The call: input, output, error ---- */
@@ -1494,23 +1528,15 @@ WEIR_COLD bool weir_publish_end(weir_publisher *p, weir_fail *fail)
 {
     uint64_t block, reply;
     char room[512];
-    weir_buf text;
+    weir_buf text = weir_buf_over(room, sizeof room);
     weir_put_char(&p->json, '}');
     if (p->json.failed || !(block = weir_block_of(weir_buf_str(&p->json))))
         return weir_fail_set(fail, "publish_stream_data", weir_slice(NULL, 0), ": no memory for the record");
     reply = weir_user_publish_stream_data(block);
     weir_env_free(block);
-    if (reply && weir_env_length(reply) >= 16) { /* a reply that begins {"success":true is a yes: 15 octets, two loads */
-        weir_block_read(reply, 0, room, 16);
-        if (weir_same(room, "{\"success\":true}", 15)) {
-            weir_env_free(reply);
-            return true;
-        }
-    }
-    text = weir_buf_over(room, sizeof room);
     if (!weir_block_take(reply, &text))
         return weir_fail_set(fail, "publish_stream_data", weir_slice(NULL, 0), ": the host's reply is empty or too large");
-    return weir_succeeded(weir_buf_str(&text), "publish_stream_data", fail);
+    return weir_starts(weir_buf_str(&text), weir_text("{\"success\":true")) || weir_succeeded(weir_buf_str(&text), "publish_stream_data", fail);
 }
 
 #ifdef __cplusplus

@@ -288,6 +288,24 @@ TEST(plugins, imports_from_a_wrong_place_are_diagnosed)
     end();
 }
 
+TEST(plugins, only_a_plugin_that_asked_for_it_needs_weir)
+{
+    static const struct {
+        const char *guest;
+        bool needs_weir;
+    } all[] = {{"woox.wasm", true}, {"woox-portable.wasm", false}, {"minimal-c.wasm", false}, {"echo.wasm", false}};
+    begin();
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        weir_error err = WEIR_ERROR_INIT;
+        char *json;
+        CHECK_OK(weir_inspect(&json, host, guest_path(all[i].guest), &err));
+        CHECK_HAS(json, "extism:host/env");
+        CHECK((strstr(json, "weir:host") != NULL) == all[i].needs_weir);
+        free(json);
+    }
+    end();
+}
+
 TEST(plugins, config_and_variables_reach_the_guest)
 {
     begin();

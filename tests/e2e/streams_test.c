@@ -202,7 +202,7 @@ TEST(streams, a_disconnect_leaves_a_gap_in_its_place_and_the_stream_goes_on)
     end(&s);
 }
 
-TEST(streams, the_woox_plugin_streams_every_type)
+static void stream_every_type(const char *plugin)
 {
     static const struct {
         const char *type, *identifier, *params, *has;
@@ -215,12 +215,22 @@ TEST(streams, the_woox_plugin_streams_every_type)
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         seen s;
-        begin(&s, "woox.wasm", all[i].type, all[i].identifier, all[i].params, NULL);
+        begin(&s, plugin, all[i].type, all[i].identifier, all[i].params, NULL);
         until_data(&s, 3);
         CHECK_HAS(s.record, all[i].has);
         CHECK_HAS(s.record, all[i].identifier);
         end(&s);
     }
+}
+
+TEST(streams, the_woox_plugin_streams_every_type)
+{
+    stream_every_type("woox.wasm");
+}
+
+TEST(streams, the_woox_plugin_for_any_host_streams_every_type)
+{
+    stream_every_type("woox-portable.wasm");
 }
 
 TEST(streams, a_wrong_timeframe_is_refused_with_a_reason)

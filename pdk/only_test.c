@@ -1,0 +1,3 @@
+/* The kit's tests once more, as a plugin has it that is for Weir only. */
+#define WEIR_ONLY
+#include "pdk_test.c"
