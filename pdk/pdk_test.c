@@ -191,6 +191,51 @@ TEST(pdk, decodes_strings_and_refuses_broken_ones)
     free(b.at);
 }
 
+/* A string of letters, quotes, backslashes and new lines, each a bit pair of `which`. */
+static weir_str nth_string(uint32_t which, size_t len, char *room)
+{
+    static const char letters[] = "x\"\\\n";
+    for (size_t i = 0; i < len; i++, which >>= 2)
+        room[i] = letters[which & 3];
+    return weir_slice(room, len);
+}
+
+TEST(pdk, strings_are_the_same_wherever_they_are_decoded_to)
+{
+    char plain[24], room[200];
+    weir_buf quoted = {0};
+    for (uint32_t which = 0; which < 1 << 16; which++) {
+        weir_str s = nth_string(which * 2654435761u, which % sizeof plain, plain);
+        for (size_t before = 0; before < 10; before++) { /* how far reading is ahead of writing */
+            const char *stop = room, *at = room + before;
+            weir_buf_clear(&quoted);
+            weir_put_string(&quoted, s);
+            weir_put_text(&quoted, ",\"\\tail\"");
+            memcpy(room + before, quoted.at + 1, quoted.len - 1);
+            char *end = weir_json_unquote(at, at + quoted.len - 1, room, &stop);
+            CHECK_MEM(room, (size_t)(end - room), s.at, s.len);
+            CHECK(*stop == ',' && stop == at + quoted.len - 9);
+            CHECK(weir_json_skip_string(quoted.at, quoted.at + quoted.len) == quoted.at + quoted.len - 8);
+        }
+    }
+    free(quoted.at);
+}
+
+TEST(pdk, a_string_cut_anywhere_does_not_end)
+{
+    static const char whole[] = "\"0123456\\\"89\\\\abcdefghijklm\"";
+    char room[sizeof whole];
+    const char *stop;
+    for (size_t len = 1; len < sizeof whole - 1; len++) {
+        char *cut = malloc(len); /* exactly as long, so that a read past the end shows */
+        memcpy(cut, whole, len);
+        CHECK(!weir_json_skip_string(cut, cut + len));
+        CHECK(!weir_json_unquote(cut + 1, cut + len, room, &stop));
+        free(cut);
+    }
+    CHECK(weir_json_skip_string(whole, whole + sizeof whole - 1) == whole + sizeof whole - 1);
+}
+
 TEST(pdk, base64_goes_there_and_back)
 {
     static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}, {"\xff\xfe\xfd", "//79"}};

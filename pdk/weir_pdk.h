@@ -692,10 +692,27 @@ WEIR_HOT const char *weir_json_blank(const char *at, const char *end)
     return at;
 }
 
+/* Marks the quotes and backslashes among eight octets by the highest bit of each. The lowest mark is
+ * right, those above it need not be. */
+WEIR_HOT uint64_t weir_json_marks(uint64_t eight)
+{
+    const uint64_t ones = 0x0101010101010101, quotes = eight ^ ones * '"', slashes = eight ^ ones * '\\';
+    return (((quotes - ones) & ~quotes) | ((slashes - ones) & ~slashes)) & ones * 0x80;
+}
+
 /* Behind the string that begins at `at`, or NULL if it does not end. */
 WEIR_HOT const char *weir_json_skip_string(const char *at, const char *end)
 {
     for (at++; at < end; at++) {
+        if (end - at >= 8) {
+            uint64_t eight, marks;
+            __builtin_memcpy(&eight, at, 8);
+            if (!(marks = weir_json_marks(eight))) {
+                at += 7;
+                continue;
+            }
+            at += __builtin_ctzll(marks) / 8;
+        }
         if (*at == '"')
             return at + 1;
         if (*at == '\\')
@@ -960,23 +977,33 @@ WEIR_COLD char *weir_json_escape(const char **at, const char *end, char *to)
 }
 
 /* Decodes the characters of a string up to its closing quote. `at` is behind the opening quote, `to`
- * may be the same place: decoding never lengthens. *stop becomes the place behind the closing quote.
- * NULL if the string is broken or does not end, else behind the last character written. */
+ * may be the same place or one before it: decoding never lengthens. *stop becomes the place behind the
+ * closing quote. NULL if the string is broken or does not end, else behind the last character written.
+ *
+ * Eight octets are stored at once and those before the first mark count, which wants `to` to be `at` or
+ * at least eight octets away: the rest of the eight must not fall on what is still to be read. */
 WEIR_HOT char *weir_json_unquote(const char *at, const char *end, char *to, const char **stop)
 {
     while (at < end) {
-        char c = *at;
-        while (c != '\\' && c != '"') {
-            *to++ = c;
-            if (++at == end)
-                return NULL;
-            c = *at;
+        if (end - at >= 8 && (at == to || (uintptr_t)at - (uintptr_t)to >= 8)) {
+            uint64_t eight, marks;
+            size_t plain;
+            __builtin_memcpy(&eight, at, 8);
+            __builtin_memcpy(to, &eight, 8);
+            marks = weir_json_marks(eight);
+            plain = marks ? (size_t)__builtin_ctzll(marks) / 8 : 8;
+            at += plain;
+            to += plain;
+            if (!marks)
+                continue;
         }
-        if (c == '"') {
+        if (*at == '"') {
             *stop = at + 1;
             return to;
         }
-        if (end - at > 1 && at[1] == '"') {
+        if (*at != '\\') {
+            *to++ = *at++;
+        } else if (end - at > 1 && at[1] == '"') {
             *to++ = '"';
             at += 2;
         } else {
@@ -1405,7 +1432,7 @@ WEIR_COLD weir_ws_event weir_ws_reply(weir_ws *ws, weir_str *message, weir_fail 
     weir_json_iter it = weir_json_each(reply);
     bool timeout = false, success = false;
     const char *stop;
-    char *to, *at;
+    char *to;
     while (weir_json_next(&it)) {
         if (weir_is(it.key, "message"))
             text = it.value;
@@ -1422,13 +1449,12 @@ WEIR_COLD weir_ws_event weir_ws_reply(weir_ws *ws, weir_str *message, weir_fail 
     }
     if (timeout || weir_json_kind_of(text) != WEIR_JSON_STRING)
         return WEIR_WS_TIMEOUT;
-    at = (char *)(uintptr_t)text.at;
-    to = weir_json_unquote(text.at + 1, text.at + text.len, at, &stop);
+    to = weir_json_unquote(text.at + 1, text.at + text.len, ws->in.at, &stop);
     if (!to) {
         weir_fail_set(fail, "ws_receive", weir_slice(NULL, 0), ": the host's reply is no JSON");
         return WEIR_WS_CLOSED;
     }
-    *message = weir_slice(at, (size_t)(to - at));
+    *message = weir_slice(ws->in.at, (size_t)(to - ws->in.at));
     return WEIR_WS_MESSAGE;
 }
 
@@ -1440,7 +1466,7 @@ WEIR_COLD weir_ws_event weir_ws_receive(weir_ws *ws, int32_t timeout_ms, weir_st
     static const char usual[] = "{\"success\":true,\"message\":\"";
     uint64_t request, reply;
     const char *stop;
-    char *from, *to;
+    char *to;
     if (timeout_ms != ws->timeout_ms || !ws->request_len) {
         weir_buf b = weir_buf_over(ws->request, sizeof ws->request);
         weir_put_text(&b, "{\"connectionId\":");
@@ -1461,15 +1487,14 @@ WEIR_COLD weir_ws_event weir_ws_receive(weir_ws *ws, int32_t timeout_ms, weir_st
     }
     if (!weir_starts(weir_buf_str(&ws->in), weir_slice(usual, sizeof usual - 1)))
         return weir_ws_reply(ws, message, fail);
-    from = ws->in.at + sizeof usual - 1;
-    to = weir_json_unquote(from, ws->in.at + ws->in.len, from, &stop);
+    to = weir_json_unquote(ws->in.at + sizeof usual - 1, ws->in.at + ws->in.len, ws->in.at, &stop);
     if (!to) {
         weir_fail_set(fail, "ws_receive", weir_slice(NULL, 0), ": the host's reply is no JSON");
         return WEIR_WS_CLOSED;
     }
     if (*stop != '}') /* more members: only a binary frame has them */
         ws->binary = weir_starts(weir_slice(stop, (size_t)(ws->in.at + ws->in.len - stop)), weir_text(",\"binary\":true"));
-    *message = weir_slice(from, (size_t)(to - from));
+    *message = weir_slice(ws->in.at, (size_t)(to - ws->in.at));
     return WEIR_WS_MESSAGE;
 }
 
