@@ -325,6 +325,28 @@ TEST(pdk, receive_reads_messages_in_any_order_of_members)
     fake_reset();
 }
 
+TEST(pdk, receive_asks_for_the_message_as_it_is)
+{
+    weir_ws ws = {0};
+    weir_str frame;
+    weir_fail fail;
+    fake_reset();
+    fake_script("={\"a\":\"\\\"\"}");
+    fake_script("=");
+    fake_script("{\"success\":true,\"message\":\"={\"}");
+    CHECK(weir_ws_connect(&ws, "wss://x/", weir_slice(NULL, 0), NULL, &fail));
+    CHECK_INT(weir_ws_receive(&ws, -2147483647 - 1, &frame, &fail), WEIR_WS_MESSAGE);
+    CHECK_TEXT(str_of(frame), "{\"a\":\"\\\"\"}");
+    CHECK_TEXT(str_of(weir_slice(ws.request, ws.request_len)), "{\"connectionId\":\"c-1\",\"timeoutMs\":-2147483648,\"raw\":true}");
+    CHECK_INT(weir_ws_receive(&ws, 5000, &frame, &fail), WEIR_WS_MESSAGE);
+    CHECK_UINT(frame.len, 0);
+    CHECK_INT(weir_ws_receive(&ws, 5000, &frame, &fail), WEIR_WS_MESSAGE);
+    CHECK_TEXT(str_of(frame), "={");
+    CHECK_UINT(fake.live, 0);
+    free(ws.in.at);
+    fake_reset();
+}
+
 TEST(pdk, a_reply_that_is_no_json_closes_the_socket_and_says_so)
 {
     static const char *const bad[] = {"", "{", "{\"success\":true,\"message\":\"x", "{\"success\":true,\"message\":\"\\q\"}", "null"};

@@ -38,7 +38,7 @@
  * Hosts      What this imports is Extism's own and the functions of a data-source host, so a module
  *            loads wherever these are offered. With WEIR_ONLY defined (before the include, in all source
  *            files alike, or by -DWEIR_ONLY) blocks are copied by two imports that only Weir has: a
- *            frame and its record cost 8 host calls instead of some 80, and the module loads in Weir alone.
+ *            frame and its record cost 8 host calls instead of some 70, and the module loads in Weir alone.
  *
  * Needs C11 or C++11 and clang or gcc. All functions are static: every source file that includes
  * this has its own. Compiled for another machine than wasm, the imports are ordinary functions that
@@ -1473,7 +1473,7 @@ WEIR_COLD weir_ws_event weir_ws_receive(weir_ws *ws, int32_t timeout_ms, weir_st
         weir_put(&b, ws->id_len ? ws->id : "\"\"", ws->id_len ? ws->id_len : 2);
         weir_put_text(&b, ",\"timeoutMs\":");
         weir_put_i64(&b, timeout_ms);
-        weir_put_text(&b, "}");
+        weir_put_text(&b, ",\"raw\":true}"); /* Weir answers `=` and the message; others do not know it and answer JSON */
         ws->request_len = (uint32_t)b.len;
         ws->timeout_ms = timeout_ms;
     }
@@ -1484,6 +1484,10 @@ WEIR_COLD weir_ws_event weir_ws_receive(weir_ws *ws, int32_t timeout_ms, weir_st
     if (!weir_block_take(reply, &ws->in)) {
         weir_fail_set(fail, "ws_receive", weir_slice(NULL, 0), ": the host's reply is empty or too large");
         return WEIR_WS_CLOSED;
+    }
+    if (ws->in.at[0] == '=') {
+        *message = weir_slice(ws->in.at + 1, ws->in.len - 1);
+        return WEIR_WS_MESSAGE;
     }
     if (!weir_starts(weir_buf_str(&ws->in), weir_slice(usual, sizeof usual - 1)))
         return weir_ws_reply(ws, message, fail);

@@ -172,6 +172,26 @@ TEST(ws_receive, gives_binary_messages_as_text_or_base64)
 
 /* What came before the close is still given; then errors come later and later: 0, 100 ms, 200 ms, up
  * to 3.2 s, so that a plugin that asks for ever does not spin. */
+TEST(ws_receive, gives_a_message_raw_to_who_asks_for_it)
+{
+    fake f;
+    fake_begin(&f, "ask.wasm", NULL);
+    fake_connect(&f);
+    for (int i = 0; i < 3; i++)
+        CHECK(arrive(f.plug, "{\"n\":1}"));
+    CHECK_TEXT(fake_ask(&f, "ws_receive", about(f.plug, ",\"timeoutMs\":-1,\"raw\":true")), "={\"n\":1}");
+    CHECK_TEXT(fake_ask(&f, "ws_receive", about(f.plug, ",\"timeoutMs\":-1,\"raw\":false")), "{\"success\":true,\"message\":\"{\\\"n\\\":1}\"}");
+    CHECK_TEXT(fake_ask(&f, "ws_receive", about(f.plug, ",\"timeoutMs\":-1,\"raw\":1")), "{\"success\":true,\"message\":\"{\\\"n\\\":1}\"}");
+    CHECK(arrive(f.plug, ""));
+    CHECK(arrive(f.plug, "="));
+    CHECK(inbox_put(&f.plug->in, BYTES("\xff"), true, 1));
+    for (int i = 0; i < 2; i++)
+        CHECK_TEXT(fake_ask(&f, "ws_receive", about(f.plug, ",\"timeoutMs\":-1,\"raw\":true")), i ? "==" : "=");
+    CHECK_HAS(fake_ask(&f, "ws_receive", about(f.plug, ",\"timeoutMs\":-1,\"raw\":true")), "{\"success\":true,\"binary\":true,");
+    CHECK_TEXT(fake_ask(&f, "ws_receive", about(f.plug, ",\"timeoutMs\":-1,\"raw\":true")), "{\"success\":true,\"timeout\":true}");
+    fake_end(&f);
+}
+
 TEST(ws_receive, on_a_closed_socket_drains_it_and_then_answers_late)
 {
     static const unsigned delays[] = {100, 200, 400, 800, 1600, 3200, 3200};

@@ -58,6 +58,7 @@ struct task {
     buf receive_request;
     plug *receive_plug; /* NULL: none */
     int64_t receive_timeout_ms;
+    bool receive_raw;
     buf key;                              /* a StreamKey as it came, then its type, source and identifier, decoded */
     size_t key_raw, key_type, key_source; /* where each part ends; key_raw 0: none yet */
     uint64_t recv_ns;                     /* arrival of the message that ws_receive gave last */
