@@ -6,13 +6,18 @@
 
 static e2e world;
 
+static void begin(const char *name)
+{
+    if (access(guest_path(name), R_OK) != 0)
+        test_skip("this language's guest is not built: its compiler is missing (ninja guests-languages)");
+    e2e_open(&world, NULL);
+}
+
 static weir_plugin *load(const char *name, uint32_t call_ms)
 {
     weir_error err = WEIR_ERROR_INIT;
     weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
     weir_plugin *p;
-    if (access(guest_path(name), R_OK) != 0)
-        test_skip("this language's guest is not built: its compiler is missing (ninja guests-languages)");
     o.config_json = "{\"greeting\":\"hi\"}";
     o.call_ms = call_ms;
     CHECK_OK(weir_plugin_load(&p, world.host, guest_path(name), &o, &err));
@@ -39,7 +44,7 @@ static void on_log(void *arg, weir_log_level level, const char *part, const char
 
 static void answers(const char *name)
 {
-    e2e_open(&world, NULL);
+    begin(name);
     weir_plugin *p = load(name, 0);
     weir_log(WEIR_LOG_INFO, on_log, NULL);
     CHECK_TEXT(call(p, "greet", "Ada")->output, "hi, Ada");
@@ -58,7 +63,7 @@ static void answers(const char *name)
 
 static void is_stopped(const char *name)
 {
-    e2e_open(&world, NULL);
+    begin(name);
     weir_plugin *p = load(name, 200);
     const weir_result *r = call(p, "sleeps", "20000");
     CHECK_UINT(r->code, WEIR_TIMEOUT);
