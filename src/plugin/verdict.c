@@ -2,6 +2,8 @@
  * its octets differ from those of the publication before, which for a stream is once. */
 #include "plugin/verdict.h"
 
+#include <stdlib.h>
+
 #include "base/json.h"
 
 static weir_code read_key(task *t, json key, weir_error *err)
@@ -62,5 +64,62 @@ weir_code verdict_read(task *t, bytes request, world_publication *out, weir_erro
     };
     if (json_string_slice(timestamp, &at))
         clock_parse(at, &out->ts_event); /* "unknown" is 0 */
+    return WEIR_OK;
+}
+
+/* ---- Push ---- */
+
+static verdict_action action_of(bytes name, bool *known)
+{
+    static const struct {
+        const char *name;
+        verdict_action action;
+    } actions[] = {{"ignore", VERDICT_IGNORE}, {"data", VERDICT_DATA}, {"ohlcv", VERDICT_DATA}, {"send", VERDICT_SEND}, {"reconnect", VERDICT_RECONNECT}, {"close", VERDICT_CLOSE}};
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        if (bytes_is(name, actions[i].name)) {
+            *known = true;
+            return actions[i].action;
+        }
+    *known = false;
+    return VERDICT_IGNORE;
+}
+
+weir_code verdict_read_reply(verdict *out, bytes reply, weir_error *err)
+{
+    json success, action, type, data, record, send, timestamp, error;
+    const json_field want[] = {{"success", &success}, {"action", &action}, {"dataType", &type}, {"data", &data}, {"ohlcvRecord", &record}, {"sendMessage", &send}, {"timestamp", &timestamp}, {"error", &error}};
+    bytes name = {0}, at;
+    bool known;
+    *out = (verdict){0};
+    if (json_read_fields(reply, want, 8, err))
+        return error_wrap(err, "its answer");
+    if (success.type == JSON_FALSE) {
+        char *said = json_string_dup(error);
+        error_set(err, WEIR_FAILED, "%s", said && *said ? said : "it failed and gave no reason");
+        free(said);
+        return WEIR_FAILED;
+    }
+    if (success.type != JSON_TRUE && success.type != JSON_NONE && success.type != JSON_NULL)
+        return error_set(err, WEIR_INVALID, "its answer: \"success\" is " BYTES_FMT "; it is true or false", BYTES_ARG(success.raw));
+    if (!json_string_slice(action, &name) && action.type != JSON_NONE && action.type != JSON_NULL)
+        return error_set(err, WEIR_INVALID, "its answer: \"action\" is " BYTES_FMT "; it is ignore, data, send, reconnect or close", BYTES_ARG(action.raw));
+    out->action = action_of(name, &known);
+    if (!known)
+        out->unknown = name.len ? name : BYTES("(none)");
+    if (data.type == JSON_NONE)
+        data = record;
+    if (out->action == VERDICT_DATA) {
+        if (data.type == JSON_NONE || data.type == JSON_NULL)
+            return error_set(err, WEIR_INVALID, "its answer: action data, and no \"data\"");
+        out->data = data.raw;
+        if (!json_string_slice(type, &out->type) && record.type != JSON_NONE)
+            out->type = BYTES("ohlcv");
+    }
+    if (send.type == JSON_STRING && send.raw.len > 2)
+        out->send = send;
+    if (out->action == VERDICT_SEND && out->send.type == JSON_NONE)
+        return error_set(err, WEIR_INVALID, "its answer: action send, and no \"sendMessage\" that is text");
+    if (json_string_slice(timestamp, &at))
+        clock_parse(at, &out->ts_event);
     return WEIR_OK;
 }

@@ -8,12 +8,12 @@
 
 /* WOO X: v1/v2 sends {"event":"ping"} every 10 s; v3 closes a socket whose client sent nothing for 60 s. */
 static const heartbeat known[] = {
-    {"wss.woox.io", "/v3/", "cmd", "PING", "PONG", 15000, SILENCE_MS},
-    {"wss.woox.io", "/", "event", "ping", "pong", 0, SILENCE_MS},
-    {"wss.staging.woox.io", "/v3/", "cmd", "PING", "PONG", 15000, SILENCE_MS},
-    {"wss.staging.woox.io", "/", "event", "ping", "pong", 0, SILENCE_MS},
+    {"wss.woox.io", "/v3/", "cmd", "PING", "PONG", 15000, 0, SILENCE_MS},
+    {"wss.woox.io", "/", "event", "ping", "pong", 0, 0, SILENCE_MS},
+    {"wss.staging.woox.io", "/v3/", "cmd", "PING", "PONG", 15000, 0, SILENCE_MS},
+    {"wss.staging.woox.io", "/", "event", "ping", "pong", 0, 0, SILENCE_MS},
 };
-static const heartbeat unknown = {NULL, NULL, NULL, NULL, NULL, 0, SILENCE_MS};
+static const heartbeat unknown = {NULL, NULL, NULL, NULL, NULL, 0, 0, SILENCE_MS};
 
 const heartbeat *heartbeat_for(bytes url)
 {

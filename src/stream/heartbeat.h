@@ -9,11 +9,12 @@
 #include "base/buf.h"
 
 typedef struct heartbeat {
-    const char *host, *path; /* the origin and how its path begins */
-    const char *field;       /* the member that says what a message is */
-    const char *ping, *pong; /* its values */
-    uint32_t client_ping_ms; /* the host sends {field: ping, "ts": ...} this often; 0: never */
-    uint32_t silence_ms;     /* nothing at all for so long: the connection is dead */
+    const char *host, *path;    /* the origin and how its path begins */
+    const char *field;          /* the member that says what a message is */
+    const char *ping, *pong;    /* its values */
+    uint32_t client_ping_ms;    /* the host sends {field: ping, "ts": ...} this often; 0: never */
+    uint32_t transport_ping_ms; /* WebSocket pings this often; 0: only when it is quiet */
+    uint32_t silence_ms;        /* nothing at all for so long: the connection is dead */
 } heartbeat;
 
 /* What is known of the origin of this URL; never NULL: at least a limit on silence. */

@@ -6,10 +6,73 @@
 
 #include "stream/session.h"
 
+/* ---- A pull plugin's sockets: a session read by the plugin's inbox ---- */
+
+static venue *venue_of(plug *p)
+{
+    return p->task->world_arg;
+}
+
+static void plug_opened(void *arg)
+{
+    plug *p = arg;
+    venue *v = venue_of(p);
+    v->open_sockets++;
+    socket_opened(p);
+    if (v->listener)
+        v->listener->socket_up(v->arg);
+}
+
+static bool plug_message(void *arg, bytes message, bool binary, uint64_t recv_real_ns)
+{
+    plug *p = arg;
+    venue *v = venue_of(p);
+    if (!socket_message(p, message, binary, recv_real_ns))
+        return false;
+    if (v->listener)
+        v->listener->message(v->arg, recv_real_ns);
+    return true;
+}
+
+static void plug_drained(void *arg)
+{
+    socket_drained(arg);
+}
+
+static void plug_closed(void *arg, const weir_error *why, uint16_t http_status, uint32_t retry_after_s)
+{
+    plug *p = arg;
+    venue *v = venue_of(p);
+    v->open_sockets -= p->state == PLUG_OPEN; /* before anybody hears of the close */
+    socket_closed(p, why);
+    if (v->listener)
+        v->listener->socket_down(v->arg, why, retry_after_s, http_status);
+}
+
+static bool plug_holds(void *arg)
+{
+    const plug *p = arg;
+    return p->in.refused;
+}
+
+static const session_reader plug_reader = {plug_opened, plug_message, plug_drained, plug_closed, plug_holds};
+
 static weir_code socket_open(void *arg, plug *p, const world_socket_request *request, weir_error *err)
 {
+    venue *v = arg;
+    session_options o = {
+        .loop = v->loop,
+        .dialer = v->dialer,
+        .targets = v->targets,
+        .url = request->url,
+        .subprotocol = request->subprotocol,
+        .headers = request->headers,
+        .header_count = request->header_count,
+        .max_message = p->task->policy.limits.message,
+        .silence_ms = v->silence_ms,
+    };
     session *s = NULL;
-    weir_code code = session_open(&s, arg, p, request, err);
+    weir_code code = session_open(&s, &o, &plug_reader, p, err);
     p->session = s;
     return code;
 }
@@ -22,7 +85,8 @@ static weir_code socket_send(void *arg, plug *p, bytes text, weir_error *err)
 
 static void socket_close(void *arg, plug *p)
 {
-    (void)arg;
+    venue *v = arg;
+    v->open_sockets -= p->state == PLUG_OPEN;
     session_close(p->session);
 }
 

@@ -1,0 +1,100 @@
+/* Which generation a module is, and what the translations share. */
+#include "plugin/generation.h"
+
+#include <stdlib.h>
+
+/* The first that fits. A hybrid of generations 1 and 2 is a 2: its start_stream works, its callbacks
+ * may speak another dialect than its subscription. */
+static const generation *const all[] = {
+    &generation_3,
+    &generation_2,
+    &generation_1,
+    &generation_planner,
+    &generation_none,
+};
+
+bool generation_has(const module *code, const char *export_name)
+{
+    const module_extern *e = module_find_export(code, export_name);
+    return e && e->kind == EXTERN_FUNC;
+}
+
+const generation *generation_of(const module *code)
+{
+    size_t i = 0;
+    while (!all[i]->fits(code))
+        i++;
+    return all[i];
+}
+
+weir_code generation_failure(const call_result *r, weir_error *err)
+{
+    json error;
+    const json_field want[] = {{"error", &error}};
+    char *said = NULL;
+    if (r->code == WEIR_OK)
+        return WEIR_OK;
+    if (r->error.len)
+        return error_set(err, r->code, BYTES_FMT, BYTES_ARG(r->error));
+    if (r->code == WEIR_FAILED && r->output.len && json_read_fields(r->output, want, 1, NULL) == WEIR_OK)
+        said = json_string_dup(error);
+    if (said && *said)
+        error_set(err, r->code, "%s", said);
+    else if (r->why && *r->why)
+        error_set(err, r->code, "%s", r->why);
+    else
+        error_set(err, r->code, "it failed (code %d) and gave no reason", r->rc);
+    free(said);
+    return r->code;
+}
+
+const char *generation_event_name(stream_event event)
+{
+    static const char *const names[] = {"connecting", "connected", "disconnected", "error"};
+    return names[event];
+}
+
+/* {"streamId","connectionId","eventType","error"?}: the same in 1 and 3. */
+void generation_put_event(buf *in, const marker *m, bytes connection, stream_event event, const char *error)
+{
+    buf_add_text(in, "{\"streamId\":");
+    json_put_string(in, m->id);
+    buf_add_text(in, ",\"connectionId\":");
+    json_put_string(in, connection);
+    buf_add_text(in, ",\"eventType\":");
+    json_put_text(in, generation_event_name(event));
+    if (error && *error) {
+        buf_add_text(in, ",\"error\":");
+        json_put_text(in, error);
+    }
+    buf_add_char(in, '}');
+}
+
+/* ---- No data source: it may be called, and that is all ---- */
+
+static bool fits_anything(const module *code)
+{
+    (void)code;
+    return true;
+}
+
+static const char *no_command(buf *in, bytes name, json params, weir_error *err)
+{
+    (void)in, (void)params;
+    error_set(err, WEIR_UNSUPPORTED, "it answers no commands, so not '" BYTES_FMT "'; 'weir call' calls its exports", BYTES_ARG(name));
+    return NULL;
+}
+
+static const char *no_stream(buf *in, const stream_wish *wish, weir_error *err)
+{
+    (void)in, (void)wish;
+    error_set(err, WEIR_UNSUPPORTED, "it has none of the exports of a plugin that streams (start_stream, handle_command, prepare_stream); 'weir inspect' shows what it can");
+    return NULL;
+}
+
+const generation generation_none = {
+    .name = "none",
+    .fits = fits_anything,
+    .ask_command = no_command,
+    .ask_stream = no_stream,
+};
