@@ -7,6 +7,7 @@
 #ifndef STREAM_STREAM_H
 #define STREAM_STREAM_H
 
+#include "plugin/generation.h"
 #include "stream/venue.h"
 
 typedef struct stream stream;
@@ -32,9 +33,10 @@ typedef struct stream_plugin {
     const targets *targets;
     const char *name;      /* for logs and errors */
     const char *plugin_id; /* the key's source */
-    const char *config;    /* JSON object for plugin_configure; NULL: none */
-    bool has_configure;    /* the module exports plugin_configure */
-    bool has_stop;         /* and stop_stream */
+    const generation *generation;
+    const char *config; /* JSON object for the generation's configure; NULL: none, or it has no such export */
+    bool has_stop;      /* the module exports stop_stream */
+    bool has_shutdown;
     const policy_limits *limits;
     void *owner;             /* the weir_plugin, for the program's own host functions */
     uint64_t backoff_min_ns; /* 0: 1 s */

@@ -1,0 +1,94 @@
+/* inside.h: a stream from within, for stream.c (its life), pull.c and push.c (how its plugin is fed). */
+#ifndef STREAM_INSIDE_H
+#define STREAM_INSIDE_H
+
+#include "stream/backoff.h"
+#include "stream/stream.h"
+
+#define STABLE_NS (60 * NS_PER_S) /* live for so long: earlier trouble is forgotten */
+#define TRAPS_MAX 5
+
+struct push; /* push.c */
+
+/* How a plugin of this kind is fed. */
+typedef struct route {
+    weir_code (*init)(stream *s, weir_error *err);
+    void (*ready)(stream *s);   /* the instance is new and configured */
+    void (*retry)(stream *s);   /* the back-off is over */
+    void (*lost)(stream *s);    /* called by stream_lose, before it waits: lets go of what cannot go on */
+    bool (*stop)(stream *s);    /* begins to end it in good order; false: nothing has to be waited for */
+    void (*drop)(stream *s);    /* lets go of everything but the instance */
+    void (*on_room)(stream *s); /* readers of the records have room again */
+    uint64_t (*queued)(const stream *s);
+    void (*fini)(stream *s);
+} route;
+
+extern const route pull_route, push_route;
+
+struct stream {
+    const stream_plugin *plugin;
+    const route *route;
+    struct venue venue;
+    record_stream *records;
+    char *key; /* the StreamKey's JSON */
+    char *parameters;
+    void (*on_state)(void *arg, stream *s, stream_state state, const char *why);
+    void *arg;
+
+    stream_state state;
+    char why[WEIR_ERROR_TEXT];
+    uint64_t since; /* clock_mono of the last change */
+    uint64_t live_since;
+
+    task *task;     /* the present instance */
+    uint32_t traps; /* in a row */
+    uint32_t retry_after_s;
+    kept_error down; /* why the last socket went down */
+
+    uint64_t last_recv; /* clock_real of the last message */
+    uint64_t lost_from; /* a gap is due: since when; 0: none */
+    record_gap_cause lost_cause;
+    uint64_t lost_count, lost_total;
+    uint64_t unread_total; /* what waited when it was stopped as asked */
+
+    backoff backoff;
+    timer next_try, stopper;
+    deferred act; /* what callbacks on the fiber leave to the loop */
+    hub_waiter room;
+    bool asked; /* to stop, in a way that the plugin answers */
+    bool *gone; /* set when on_state frees the stream */
+
+    struct {
+        uint32_t returns;  /* spontaneous ones in a row */
+        uint32_t refusals; /* in the plugin's own words, before the first record */
+        timer react, watch;
+        bool became_live, socket_lost;
+        bool dialled; /* some socket opened or failed to in this attempt */
+        bool opened;  /* some socket was open in this attempt */
+    } pull;
+    struct push *push;
+};
+
+/* Moves, and tells. False: on_state freed the stream; nothing of it may be touched. */
+bool stream_enter(stream *s, stream_state next, const char *why);
+
+/* From now on something may be missing. The record itself comes before the next data record, when the
+ * end is known. */
+void stream_begin_gap(stream *s, record_gap_cause cause);
+void stream_end_gap(stream *s);
+
+/* It cannot go on as it is; the next try comes after the back-off, or at once. May free the stream. */
+void stream_lose(stream *s, record_gap_cause cause, const char *why, bool at_once);
+/* The end, as asked or not. May free the stream. */
+void stream_close(stream *s, const char *why);
+void stream_fail(stream *s, const char *why);
+
+/* Makes an instance and configures it; then the route's ready. May free the stream. */
+void stream_instance(stream *s);
+/* What a socket's end says about the next try. */
+void stream_note_down(stream *s, const weir_error *why, uint16_t http_status, uint32_t retry_after_s);
+/* The call trapped, overran, or is of a kind that no new instance helps: logs, counts. True: given up, and
+ * the stream may be gone. */
+bool stream_trapped(stream *s, const char *export_name, const call_result *r, char why[WEIR_ERROR_TEXT]);
+
+#endif

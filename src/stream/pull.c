@@ -1,0 +1,263 @@
+/* Feeding a pull plugin: start_stream dials and loops on ws_receive; it stays pending for days.
+ *
+ * What can go wrong, and what follows:
+ *   start_stream fails before it ever dialled     the plugin refuses these parameters: failed
+ *   it fails, traps, or overruns later            gap, back-off, a new instance
+ *   it returns although its socket is open        the known death of Go plugins: a new instance at once
+ *   its socket closes and it does not return      a second to react, then a new instance
+ *   messages wait and it asks for none, 15 s      a new instance
+ *   it fails thrice, the venue on the line, and never published  the venue refuses these parameters: failed
+ *   five traps without a minute of being live     failed */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "stream/inside.h"
+
+#define REACT_NS NS_PER_S       /* for a plugin to react to a closed socket */
+#define DEAF_NS (15 * NS_PER_S) /* messages wait, no ws_receive */
+#define REFUSALS_MAX 3
+
+static uint64_t queued(const stream *s)
+{
+    uint64_t all = 0;
+    for (list_node *n = s->task ? s->task->sockets.head.next : NULL; n && n != &s->task->sockets.head; n = n->next)
+        all += LIST_OWNER(n, plug, node)->in.count;
+    return all;
+}
+
+/* What waits in its inboxes dies with the instance, and is counted. */
+static void drop(stream *s)
+{
+    uint64_t died = queued(s);
+    *(s->state == STREAM_STOPPING ? &s->unread_total : &s->lost_total) += died + (s->task ? s->task->discarded : 0);
+    if (s->lost_from && s->state != STREAM_STOPPING)
+        s->lost_count += died;
+    timer_stop(&s->pull.react);
+    timer_stop(&s->pull.watch);
+    defer_cancel(&s->act);
+    hub_wait_cancel(&s->room);
+    task_free(s->task); /* and its sockets */
+    s->task = NULL;
+    s->pull.became_live = s->pull.socket_lost = s->pull.opened = false;
+}
+
+/* Why start_stream says that it ended: its output's "error", or the error it set. */
+static void own_words(const call_result *r, weir_error *why)
+{
+    json error;
+    const json_field want[] = {{"error", &error}};
+    char *said = r->output.len && json_read_fields(r->output, want, 1, NULL) == WEIR_OK ? json_string_dup(error) : NULL;
+    if (said && *said)
+        error_set(why, WEIR_FAILED, "start_stream: %.400s", said);
+    else if (r->error.len)
+        error_set(why, WEIR_FAILED, "start_stream: " BYTES_FMT, BYTES_ARG(r->error));
+    else
+        error_set(why, WEIR_FAILED, "start_stream ended (code %d)", r->rc);
+    free(said);
+}
+
+/* Whether trying again is vain: it never dialled, or said so again and again though the venue was on the
+ * line (no such symbol). A stream that has ever published is worth any number of tries. */
+static bool refused(stream *s, const call_result *r)
+{
+    if (!s->pull.dialled && !s->last_recv)
+        return true;
+    return r->code == WEIR_FAILED && !s->down.code && !record_stream_counts(s->records)->published &&
+           ++s->pull.refusals >= REFUSALS_MAX;
+}
+
+/* start_stream has ended, one way or another. */
+static void on_ended(void *arg, const call_result *r)
+{
+    stream *s = arg;
+    weir_error why = WEIR_ERROR_INIT;
+    if (s->state == STREAM_STOPPING) {
+        stream_close(s, "stopped");
+        return;
+    }
+    if (r->code == WEIR_OK && s->venue.open_sockets) {
+        /* Its loop runs only while an export call is pending: from now on it is frozen. */
+        log_info("stream", "'%s': start_stream returned although its socket is open; a new instance takes over",
+                 record_stream_topic(s->records).at);
+        stream_lose(s, RECORD_GAP_RESTART, "the plugin's start_stream returned unasked", s->pull.returns++ == 0);
+        return;
+    }
+    if (r->code == WEIR_OK || r->code == WEIR_FAILED) {
+        if (s->down.code)
+            error_recall(&s->down, &why);
+        else
+            own_words(r, &why);
+        if (refused(s, r))
+            stream_fail(s, why.text);
+        else
+            stream_lose(s, RECORD_GAP_DISCONNECTED, why.text, false);
+        return;
+    }
+    if (!stream_trapped(s, "start_stream", r, why.text))
+        stream_lose(s, RECORD_GAP_RESTART, why.text, false);
+}
+
+static void on_watch(void *arg)
+{
+    stream *s = arg;
+    uint64_t now = loop_now(s->plugin->loop);
+    for (list_node *n = s->task->sockets.head.next; n != &s->task->sockets.head; n = n->next) {
+        plug *p = LIST_OWNER(n, plug, node);
+        if (p->in.count && p->unread_since && now - p->unread_since > DEAF_NS && !hub_blocked(s->plugin->hub, s->records)) {
+            stream_lose(s, RECORD_GAP_RESTART, "messages wait, but the plugin has asked for none in 15 s", false);
+            return;
+        }
+    }
+    timer_after(&s->pull.watch, DEAF_NS / 3);
+}
+
+static void ready(stream *s)
+{
+    timer_after(&s->pull.watch, DEAF_NS / 3);
+    task_call(s->task, "start_stream", bytes_of(s->key), 0, on_ended, s);
+}
+
+static void retry(stream *s)
+{
+    s->pull.dialled = false;
+    error_keep(&s->down, NULL);
+    stream_instance(s);
+}
+
+/* ---- What the instance does (some of it on its fiber: act later) ---- */
+
+static void on_act(void *arg)
+{
+    stream *s = arg;
+    if (s->pull.became_live) {
+        s->pull.became_live = false;
+        if (s->state == STREAM_CONNECTING && !stream_enter(s, STREAM_LIVE, "the plugin waits for messages"))
+            return;
+    }
+    if (s->pull.socket_lost) {
+        s->pull.socket_lost = false;
+        if (s->venue.open_sockets == 0 && s->task && !timer_running(&s->pull.react))
+            timer_after(&s->pull.react, REACT_NS);
+    }
+}
+
+static bool dials(const stream *s)
+{
+    for (list_node *n = s->task->sockets.head.next; n != &s->task->sockets.head; n = n->next)
+        if (LIST_OWNER(n, plug, node)->state == PLUG_CONNECTING)
+            return true;
+    return false;
+}
+
+/* It has had its time to react, unless it still reads what came before the close (on_watch bounds that),
+ * or dials again by itself (ws_connect does). */
+static void on_react_over(void *arg)
+{
+    stream *s = arg;
+    if (s->venue.open_sockets || !s->task || (s->state != STREAM_LIVE && s->state != STREAM_CONNECTING))
+        return;
+    if (queued(s) || dials(s))
+        timer_after(&s->pull.react, REACT_NS);
+    else
+        stream_lose(s, RECORD_GAP_DISCONNECTED, s->down.code ? kept_text(&s->down) : "the connection is closed", false);
+}
+
+static void socket_up(void *arg)
+{
+    stream *s = arg;
+    s->pull.dialled = s->pull.opened = true;
+    timer_stop(&s->pull.react);
+}
+
+static void socket_down(void *arg, const weir_error *why, uint32_t retry_after_s, uint16_t http_status)
+{
+    stream *s = arg;
+    s->pull.dialled = true;
+    stream_note_down(s, why, http_status, retry_after_s);
+    s->pull.socket_lost = s->pull.opened; /* a dial that failed is the plugin's to answer for: ws_connect told it */
+    defer(s->plugin->loop, &s->act);
+}
+
+static void message(void *arg, uint64_t recv_real_ns)
+{
+    stream *s = arg;
+    s->last_recv = recv_real_ns;
+    record_stream_counts(s->records)->received++;
+}
+
+static void receiving(void *arg)
+{
+    stream *s = arg;
+    s->pull.became_live = true;
+    defer(s->plugin->loop, &s->act);
+}
+
+static void on_room(stream *s)
+{
+    if (!s->task)
+        return;
+    for (list_node *n = s->task->sockets.head.next; n != &s->task->sockets.head; n = n->next)
+        LIST_OWNER(n, plug, node)->unread_since = loop_now(s->plugin->loop); /* until now it could not ask */
+    task_wake(s->task);
+}
+
+/* Hop 4 to hop 6: a publication becomes a record. */
+static weir_code publish(void *arg, const world_publication *what, weir_error *err)
+{
+    stream *s = arg;
+    hub *h = s->plugin->hub;
+    if (!bytes_equal(what->type, record_stream_type(s->records)) ||
+        !bytes_equal(what->identifier, record_stream_identifier(s->records)))
+        return error_set(err, WEIR_NOT_FOUND, "publish_stream_data: no stream '" BYTES_FMT ":" BYTES_FMT "' runs in this instance; publish under the key that start_stream got",
+                         BYTES_ARG(what->type), BYTES_ARG(what->identifier));
+    if (hub_blocked(h, s->records)) {
+        hub_wait(h, &s->room);
+        return error_set(err, WEIR_BUSY, "a reader is full");
+    }
+    if (s->venue.open_sockets || !what->ts_recv || what->ts_recv > s->lost_from)
+        stream_end_gap(s); /* else it comes of a message from before the loss */
+    hub_publish(h, record_new(s->records, what->ts_event, what->ts_recv, what->data));
+    return WEIR_OK;
+}
+
+static const venue_listener listener = {
+    .publish = publish,
+    .socket_up = socket_up,
+    .socket_down = socket_down,
+    .message = message,
+    .receiving = receiving,
+};
+
+static bool stop(stream *s)
+{
+    return s->state == STREAM_LIVE && s->plugin->has_stop &&
+           task_ask_stop(s->task, "stop_stream", bytes_of(s->key), NULL) == WEIR_OK;
+}
+
+static weir_code init(stream *s, weir_error *err)
+{
+    (void)err;
+    s->venue.listener = &listener;
+    timer_init(&s->pull.react, s->plugin->loop, on_react_over, s);
+    timer_init(&s->pull.watch, s->plugin->loop, on_watch, s);
+    s->act = (deferred){.fn = on_act, .arg = s};
+    return WEIR_OK;
+}
+
+static void fini(stream *s)
+{
+    (void)s;
+}
+
+const route pull_route = {
+    .init = init,
+    .ready = ready,
+    .retry = retry,
+    .lost = drop,
+    .stop = stop,
+    .drop = drop,
+    .on_room = on_room,
+    .queued = queued,
+    .fini = fini,
+};
