@@ -23,19 +23,29 @@ static bool twin_of(buf *out, const char *name)
     return twin;
 }
 
-static void put(buf *out, bytes name, const char *value)
+/* Both forms of the configuration: all as text, and with numbers and booleans as they are. */
+typedef struct forms {
+    buf text, typed;
+} forms;
+
+static void put(forms *out, bytes name, json value, const char *text)
 {
-    if (out->len > 1)
-        buf_add_char(out, ',');
-    json_put_string(out, name);
-    buf_add_char(out, ':');
-    json_put_text(out, value);
+    buf *both[] = {&out->text, &out->typed};
+    for (int i = 0; i < 2; i++) {
+        if (both[i]->len > 1)
+            buf_add_char(both[i], ',');
+        json_put_string(both[i], name);
+        buf_add_char(both[i], ':');
+    }
+    json_put_text(&out->text, text);
+    buf_add_bytes(&out->typed, value.raw);
 }
 
 weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err)
 {
     json doc, key, value;
-    buf all, twin;
+    forms all;
+    buf twin;
     weir_code code = WEIR_OK;
     if (!config_json || !*config_json)
         return WEIR_OK;
@@ -43,9 +53,11 @@ weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err)
         return error_wrap(err, "configuration");
     if (doc.type != JSON_OBJECT)
         return error_set(err, WEIR_INVALID, "configuration: a JSON object of names and values is needed");
-    buf_init(&all, 1 << 20);
+    buf_init(&all.text, 1 << 20);
+    buf_init(&all.typed, 1 << 20);
     buf_init(&twin, 1 << 16);
-    buf_add_char(&all, '{');
+    buf_add_char(&all.text, '{');
+    buf_add_char(&all.typed, '{');
     for (json_iter it = json_each(doc); !code && json_next(&it, &key, &value);) {
         char *name = json_string_dup(key);
         char *text = value.type == JSON_STRING ? json_string_dup(value) : bytes_dup(value.raw);
@@ -55,23 +67,26 @@ weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err)
             code = error_set(err, WEIR_INVALID, "configuration: '%s' is no plain value", name);
         else if (value.type != JSON_NULL) {
             code = manifest_config_set(p->manifest, name, text, err);
-            put(&all, bytes_of(name), text);
+            put(&all, bytes_of(name), value, text);
             if (twin_of(&twin, name)) {
                 char *other = bytes_dup(buf_bytes(&twin));
                 if (!other)
                     code = error_set(err, WEIR_NOMEM, "configuration: out of memory");
                 else if (json_member(doc, other).type == JSON_NONE)
-                    put(&all, buf_bytes(&twin), text);
+                    put(&all, buf_bytes(&twin), value, text);
                 free(other);
             }
         }
         free(name);
         free(text);
     }
-    buf_add_char(&all, '}');
-    if (!code && (all.failed || !(p->config = bytes_dup(buf_bytes(&all)))))
+    buf_add_char(&all.text, '}');
+    buf_add_char(&all.typed, '}');
+    if (!code && (all.text.failed || all.typed.failed || !(p->config = bytes_dup(buf_bytes(&all.text))) ||
+                  !(p->config_typed = bytes_dup(buf_bytes(&all.typed)))))
         code = error_set(err, WEIR_NOMEM, "configuration: out of memory");
-    buf_fini(&all);
+    buf_fini(&all.text);
+    buf_fini(&all.typed);
     buf_fini(&twin);
     return code;
 }

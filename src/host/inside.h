@@ -56,7 +56,9 @@ struct weir_plugin {
     linked *code;
     meta *meta; /* NULL: it has none */
     targets *targets;
-    char *config; /* for plugin_configure, twins included; NULL: none */
+    const generation *generation;
+    char *config;       /* all values as text, twins included; NULL: none */
+    char *config_typed; /* the same with numbers and booleans as they are */
     policy_limits limits;
     uint32_t call_ms;
     venue venue;                             /* for plain calls */

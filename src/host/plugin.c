@@ -43,38 +43,17 @@ static void retire(plugin_call *c, const call_result *r)
     p->idle = c;
 }
 
-/* The reason in the plugin's words or ours. */
-static const char *reason(const call_result *r, char *room, size_t size)
-{
-    json error;
-    const json_field want[] = {{"error", &error}};
-    char *said = NULL;
-    if (r->code == WEIR_OK)
-        return "";
-    if (r->error.len == 0 && r->code == WEIR_FAILED && r->output.len && json_read_fields(r->output, want, 1, NULL) == WEIR_OK)
-        said = json_string_dup(error);
-    if (r->error.len)
-        snprintf(room, size, "%.*s", (int)(r->error.len < size ? r->error.len : size - 1), r->error.at);
-    else if (said && *said)
-        snprintf(room, size, "%s", said);
-    else if (r->why && *r->why)
-        snprintf(room, size, "%s", r->why);
-    else
-        snprintf(room, size, "it failed (code %d) and gave no reason", r->rc);
-    free(said);
-    return room;
-}
-
 static void on_called(void *arg, const call_result *r)
 {
     plugin_call *c = arg;
-    char text[WEIR_ERROR_TEXT];
+    weir_error why = WEIR_ERROR_INIT;
+    generation_failure(r, &why);
     weir_result result = {
         .code = r->code,
         .rc = r->rc,
         .output = r->output.at ? r->output.at : "",
         .output_len = r->output.len,
-        .error = reason(r, text, sizeof text),
+        .error = why.text,
         .trace = r->trace ? r->trace : "",
     };
     bool gone = false; /* on_done may free the plugin, and this call with it */
@@ -159,8 +138,8 @@ static weir_code call_start(weir_plugin *p, const char *export_name, bytes input
     }
     if (input.len)
         memcpy(c->input, input.at, input.len);
-    if (configure && p->config && !c->configured && weir_plugin_exports(p, "plugin_configure"))
-        task_call(c->task, "plugin_configure", bytes_of(p->config), CONFIGURE_MS, on_configured, c);
+    if (configure && p->shared.config && !c->configured)
+        task_call(c->task, p->generation->configure, bytes_of(p->shared.config), CONFIGURE_MS, on_configured, c);
     else
         task_call(c->task, c->export_name, bytes_make(c->input, c->input_len), ms, on_called, c);
     return WEIR_OK;
@@ -293,7 +272,19 @@ static weir_code link_module(weir_plugin *p, bool strict, weir_error *err)
         return err ? err->code : WEIR_INVALID;
     }
     diagnose_module(p->module, task_bind, &imports, warn, p);
+    p->generation = generation_of(p->module);
     return WEIR_OK;
+}
+
+/* What its configuring export gets; NULL: it has none, or there is nothing to say. Generation 3 must be
+ * initialised in any case. */
+static const char *config_for(const weir_plugin *p)
+{
+    const generation *g = p->generation;
+    if (!g->configure || !weir_plugin_exports(p, g->configure))
+        return NULL;
+    return !g->typed ? p->config : p->config_typed ? p->config_typed
+                                                   : "{}";
 }
 
 static void share(weir_plugin *p)
@@ -309,9 +300,10 @@ static void share(weir_plugin *p)
         .targets = p->targets,
         .name = p->name,
         .plugin_id = weir_plugin_id(p),
-        .config = p->config,
-        .has_configure = weir_plugin_exports(p, "plugin_configure"),
+        .generation = p->generation,
+        .config = config_for(p),
         .has_stop = weir_plugin_exports(p, "stop_stream"),
+        .has_shutdown = p->generation->shutdown && weir_plugin_exports(p, p->generation->shutdown),
         .limits = &p->limits,
         .owner = p,
         .backoff_min_ns = h->backoff_min_ns,
@@ -414,6 +406,7 @@ void weir_plugin_free(weir_plugin *p)
     buf_fini(&p->wait_trace);
     list_remove(&p->node);
     free(p->config);
+    free(p->config_typed);
     free(p->name);
     free(p);
 }

@@ -55,7 +55,8 @@ static weir_code try_threads(weir_error *err)
     if (__atomic_load_n(&tried, __ATOMIC_RELAXED))
         return WEIR_OK;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    wanted = wanted < 1 ? 1 : wanted > WORKERS_MAX ? WORKERS_MAX : wanted;
+    wanted = wanted < 1 ? 1 : wanted > WORKERS_MAX ? WORKERS_MAX
+                                                   : wanted;
     wanted += cpus > 0 && cpus < WORKERS_MAX ? (int)cpus : 0;
     pthread_t *threads = calloc((size_t)wanted, sizeof *threads);
     if (!threads)

@@ -27,6 +27,11 @@ const generation *generation_of(const module *code)
     return all[i];
 }
 
+bool generation_streams(const generation *g)
+{
+    return g->loops || g->ask_stream;
+}
+
 weir_code generation_failure(const call_result *r, weir_error *err)
 {
     json error;
@@ -85,16 +90,9 @@ static const char *no_command(buf *in, bytes name, json params, weir_error *err)
     return NULL;
 }
 
-static const char *no_stream(buf *in, const stream_wish *wish, weir_error *err)
-{
-    (void)in, (void)wish;
-    error_set(err, WEIR_UNSUPPORTED, "it has none of the exports of a plugin that streams (start_stream, handle_command, prepare_stream); 'weir inspect' shows what it can");
-    return NULL;
-}
-
 const generation generation_none = {
     .name = "none",
     .fits = fits_anything,
+    .configure = "plugin_configure",
     .ask_command = no_command,
-    .ask_stream = no_stream,
 };

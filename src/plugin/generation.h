@@ -70,6 +70,8 @@ typedef struct generation {
 /* The generation of this module; never NULL: a module that is no data source is generation_none. */
 const generation *generation_of(const module *code);
 
+bool generation_streams(const generation *g); /* a plugin of it may have streams */
+
 /* Whether the module has a function of this name. */
 bool generation_has(const module *code, const char *export_name);
 

@@ -8,12 +8,6 @@ static bool fits(const module *code)
     return generation_has(code, "start_stream");
 }
 
-static const char *ask_stream(buf *in, const stream_wish *wish, weir_error *err)
-{
-    (void)in, (void)wish, (void)err;
-    return "start_stream";
-}
-
 const generation generation_2 = {
     .name = "2",
     .fits = fits,
@@ -22,5 +16,4 @@ const generation generation_2 = {
     .configure = "plugin_configure",
     .ask_command = generation_1_command,
     .read_command = generation_1_answer,
-    .ask_stream = ask_stream,
 };

@@ -17,17 +17,9 @@ static const char *ask_command(buf *in, bytes name, json params, weir_error *err
     return "import_events";
 }
 
-static const char *ask_stream(buf *in, const stream_wish *wish, weir_error *err)
-{
-    (void)in, (void)wish;
-    error_set(err, WEIR_UNSUPPORTED, "a planner plugin has no streams; its command is import_events");
-    return NULL;
-}
-
 const generation generation_planner = {
     .name = "planner",
     .fits = fits,
     .ask_command = ask_command,
     .read_command = generation_1_answer,
-    .ask_stream = ask_stream,
 };

@@ -16,7 +16,7 @@ void marker_fini(marker *m)
     *m = (marker){0};
 }
 
-/* A text member, decoded into m->text. Null and absent are the empty text. */
+/* A text member, decoded into m->text with a NUL behind it. Null and absent are the empty text. */
 static weir_code text_of(marker *m, json value, const char *name, bytes *out, weir_error *err)
 {
     const char *at = m->text.at + m->text.len;
@@ -25,6 +25,7 @@ static weir_code text_of(marker *m, json value, const char *name, bytes *out, we
     if (!json_string_add(value, &m->text))
         return error_set(err, WEIR_INVALID, "\"%s\" is " BYTES_FMT "; it is text", name, BYTES_ARG(value.raw));
     *out = bytes_make(at, (size_t)(m->text.at + m->text.len - at));
+    buf_add_char(&m->text, '\0'); /* its quotes were two octets, so there is room */
     return WEIR_OK;
 }
 

@@ -54,6 +54,11 @@ typedef struct push {
 
 static void pump(stream *s);
 
+static const policy_limits *limits_of(const stream *s)
+{
+    return s->plugin->limits ? s->plugin->limits : &policy_defaults;
+}
+
 /* ---- Questions ---- */
 
 static void ask(stream *s, const char *export_name, uint64_t ms, task_done on_done)
@@ -164,7 +169,7 @@ static void dial(stream *s)
         .subprotocol = m->subprotocol,
         .headers = m->headers,
         .header_count = m->header_count,
-        .max_message = s->plugin->limits->message,
+        .max_message = limits_of(s)->message,
         .silence_ms = s->plugin->silence_ms,
     };
     if (!stream_enter(s, STREAM_CONNECTING, "dialling") || s->state != STREAM_CONNECTING)
@@ -192,8 +197,8 @@ static void dial(stream *s)
     }
 }
 
-/* The initial messages in order, after each handshake. */
-static void greet(stream *s)
+/* The initial messages in order, after each handshake. False: the socket is lost, or the stream gone. */
+static bool greet(stream *s)
 {
     push *p = s->push;
     weir_error err = WEIR_ERROR_INIT;
@@ -202,9 +207,9 @@ static void greet(stream *s)
         if (session_send(p->session, p->marker.messages[i], &err)) {
             drop_socket(s);
             stream_lose(s, RECORD_GAP_DISCONNECTED, err.text, false);
-            return;
+            return false;
         }
-    stream_enter(s, STREAM_LIVE, "the socket is open and subscribed");
+    return stream_enter(s, STREAM_LIVE, "the socket is open and subscribed") && s->state == STREAM_LIVE;
 }
 
 /* ---- The wish ---- */
@@ -246,7 +251,7 @@ static void on_marker(void *arg, const call_result *r)
     marker_fini(&old);
     p->marked = true;
     if (same) { /* the successor of an instance that is gone: the socket goes on */
-        if (p->greeted && !stream_enter(s, STREAM_LIVE, "a new instance took over"))
+        if (p->greeted && (!stream_enter(s, STREAM_LIVE, "a new instance took over") || s->state != STREAM_LIVE))
             return;
         pump(s);
         return;
@@ -428,9 +433,7 @@ static void on_event_answer(void *arg, const call_result *r)
     if (s->plugin->generation->read_verdict(&v, &p->marker, r, &err) > WEIR_OK)
         log_info("stream", "'%s': its answer to '%s': %s", record_stream_topic(s->records).at, generation_event_name(p->event), err.text);
     if (p->event == EVENT_CONNECTED && v.action != VERDICT_CLOSE && v.action != VERDICT_RECONNECT) {
-        if (p->open)
-            greet(s);
-        if (p->open)
+        if (p->open && greet(s))
             obey(s, &(verdict){.send = v.send});
         return;
     }
@@ -514,7 +517,7 @@ static weir_code init(stream *s, weir_error *err)
         return error_set(err, WEIR_NOMEM, "stream: out of memory");
     s->push = p;
     s->venue.listener = &listener;
-    inbox_init(&p->in, s->plugin->limits->inbox, inbox_on_room, s);
+    inbox_init(&p->in, limits_of(s)->inbox, inbox_on_room, s);
     buf_init(&p->question, SIZE_MAX);
     marker_init(&p->marker);
     return WEIR_OK;

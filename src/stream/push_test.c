@@ -1,0 +1,237 @@
+/* Streams of push plugins: push.wasm does what each frame says. */
+#include "stream/testing.h"
+
+static void begin_live(const char *parameters)
+{
+    begin("push.wasm");
+    w.plugin.config = "{}";
+    w.plugin.has_shutdown = true;
+    open_stream(parameters, 0);
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 2);
+}
+
+TEST(push, lives_from_the_marker_to_a_stop_in_good_order)
+{
+    begin_live("{\"extra\":\"kept\"}");
+    CHECK_TEXT(w.states, "cl");
+    CHECK_TEXT(w.heard, "first|second");
+    say("one");
+    expect("\"data\":{\"frame\":\"one\",\"n\":1,\"context\":{");
+    say("{\"quoted\":\"\\u00e9\"}");
+    expect("\"data\":{\"frame\":\"{\\\"quoted\\\":\\\"\\\\u00e9\\\"}\",\"n\":2,");
+    CHECK_UINT(record_stream_counts(stream_records(w.stream))->received, 2);
+    CHECK_UINT(stream_queued(w.stream) + stream_lost(w.stream), 0);
+    stream_stop(w.stream);
+    UNTIL(is(STREAM_CLOSED));
+    CHECK_TEXT(w.states, "clsc");
+    CHECK_TEXT(stream_why(w.stream), "stopped");
+    expect_none();
+    end();
+}
+
+TEST(push, gives_the_plugin_its_context_and_all_names_of_the_parameters)
+{
+    begin_live("{\"timeframe\":\"1m\"}");
+    say("x");
+    expect("\"context\":{\"symbol\":\"x\",\"timeframe\":\"1m\",\"market\":{\"symbol\":\"x\"},\"interval\":\"1m\"}}");
+    end();
+}
+
+TEST(push, gives_text_to_an_older_library_and_base64_to_a_newer)
+{
+    begin_live("{\"marker\":\"bare\"}");
+    say("plain \"text\"");
+    expect("\"data\":{\"frame\":\"plain \\\"text\\\"\"");
+    end();
+}
+
+TEST(push, makes_a_record_of_each_item_and_takes_its_time)
+{
+    begin_live("");
+    say("many");
+    expect("\"ts_event\":\"1700000000000000001\"");
+    expect("\"data\":{\"k\":2}");
+    expect("\"data\":{\"k\":3}");
+    say("one");
+    expect("\"ts_event\":\"1700000000000000000\"");
+    end();
+}
+
+TEST(push, sends_what_the_plugin_says)
+{
+    begin_live("");
+    say("send");
+    UNTIL(w.subscribed == 3);
+    CHECK_TEXT(w.last, "said \"so\"");
+    end();
+}
+
+TEST(push, answers_heartbeats_that_the_marker_declares)
+{
+    begin_live("");
+    say("{\"op\":\"beat\"}");
+    UNTIL(w.subscribed == 3);
+    CHECK_HAS(w.last, "{\"op\":\"alive\",\"ts\":");
+    say("one");
+    expect("\"frame\":\"one\",\"n\":1,"); /* the beat never reached the plugin */
+    end();
+}
+
+TEST(push, dials_again_and_repeats_the_initial_messages)
+{
+    begin_live("");
+    say("one");
+    expect("\"frame\":\"one\"");
+    server_ws_abort(w.ws);
+    UNTIL(is(STREAM_WAITING));
+    later(2000);
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 4);
+    CHECK_TEXT(w.heard, "first|second|first|second");
+    say("two");
+    expect("\"kind\":\"gap\"");
+    expect("\"frame\":\"two\",\"n\":2,"); /* the same instance */
+    CHECK_TEXT(w.states, "clwcl");
+    end();
+}
+
+TEST(push, follows_reconnect_and_close)
+{
+    begin_live("");
+    later(5000);
+    say("reconnect");
+    UNTIL(w.upgrades == 2 && is(STREAM_LIVE));
+    UNTIL(w.subscribed == 4);
+    say("close");
+    UNTIL(is(STREAM_CLOSED));
+    CHECK_TEXT(stream_why(w.stream), "the plugin ended it");
+    end();
+}
+
+/* One that asks for a new connection at once each time gets the back-off. */
+TEST(push, does_not_dial_again_and_again_at_once)
+{
+    begin_live("");
+    say("reconnect");
+    UNTIL(is(STREAM_WAITING));
+    settle();
+    CHECK_INT(w.upgrades, 1);
+    later(2000);
+    UNTIL(is(STREAM_LIVE));
+    end();
+}
+
+/* The socket outlives the instance: what came meanwhile waits. The frame that trapped comes once more, then
+ * a gap stands for it. */
+TEST(push, replaces_an_instance_that_traps_and_keeps_the_socket)
+{
+    begin_live("");
+    say("one");
+    expect("\"frame\":\"one\",\"n\":1,");
+    say("trap");
+    say("two");
+    settle();
+    later(2000);
+    expect("\"kind\":\"gap\"");
+    expect("\"frame\":\"two\",\"n\":1,");
+    CHECK_INT(w.upgrades, 1);
+    CHECK_INT(w.subscribed, 2);
+    CHECK_UINT(stream_lost(w.stream), 1);
+    CHECK(is(STREAM_LIVE));
+    end();
+}
+
+TEST(push, gives_up_after_five_traps)
+{
+    begin_live("");
+    for (int i = 0; i < 3; i++)
+        say("trap");
+    for (int i = 0; i < 20 && !is(STREAM_FAILED); i++)
+        later(60000 / 20);
+    CHECK(is(STREAM_FAILED));
+    CHECK_HAS(stream_why(w.stream), "unreachable");
+    end();
+}
+
+TEST(push, drops_what_the_plugin_fails_on_and_says_so)
+{
+    static const char *const bad[] = {"nonsense", "fail", "silent"};
+    begin_live("");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        say(bad[i]);
+        expect("\"cause\":\"dropped\"");
+    }
+    say("odd");
+    say("ignore");
+    say("after");
+    expect("\"frame\":\"after\"");
+    CHECK_UINT(stream_lost(w.stream), 3);
+    CHECK_TEXT(w.states, "cl");
+    end();
+}
+
+TEST(push, a_wish_that_is_refused_or_makes_no_sense_fails_with_the_reason)
+{
+    static const struct {
+        const char *marker, *why;
+    } wishes[] = {
+        {"refuse", "no such market"},
+        {"no_id", "\"streamID\" is missing"},
+        {"no_url", "\"websocketUrl\" is missing"},
+        {"elsewhere", "evil.example"},
+    };
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        char parameters[64];
+        begin("push.wasm");
+        w.plugin.config = "{}";
+        snprintf(parameters, sizeof parameters, "{\"marker\":\"%s\"}", wishes[i].marker);
+        open_stream(parameters, 0);
+        UNTIL(is(STREAM_FAILED));
+        CHECK_HAS(stream_why(w.stream), wishes[i].why);
+        CHECK_INT(w.upgrades, 0);
+        end();
+    }
+}
+
+TEST(push, waits_while_a_reader_is_full_and_loses_nothing)
+{
+    begin("push.wasm");
+    w.plugin.config = "{}";
+    open_stream("", 1);
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 2);
+    say("many");
+    say("many");
+    settle();
+    for (int i = 0; i < 2; i++) {
+        expect("\"k\":1");
+        expect("\"k\":2");
+        expect("\"k\":3");
+    }
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+TEST(push, may_be_stopped_and_freed_in_every_state)
+{
+    for (int frees = 0; frees <= 1; frees++)
+        for (int state = STREAM_CONNECTING; state <= STREAM_CLOSED; state++) {
+            begin("push.wasm");
+            w.plugin.config = "{}";
+            w.plugin.has_shutdown = true;
+            w.act_in = state;
+            w.frees = frees;
+            open_stream("", 0);
+            UNTIL(!w.stream || is(STREAM_LIVE) || is(STREAM_CLOSED) || is(STREAM_STOPPING));
+            if (w.stream && state == STREAM_WAITING && w.ws)
+                server_ws_abort(w.ws);
+            settle();
+            if (w.stream)
+                stream_stop(w.stream);
+            settle();
+            later(100000);
+            CHECK(!w.stream || is(STREAM_CLOSED));
+            end();
+        }
+}
