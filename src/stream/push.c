@@ -138,6 +138,7 @@ static void on_closed(void *arg, const weir_error *why, uint16_t http_status, ui
     stream_note_down(s, why, http_status, retry_after_s);
     if (was_open)
         p->events = (p->events & ~BIT(EVENT_CONNECTED)) | (why->code == WEIR_CLOSED ? 0 : BIT(EVENT_ERROR)) | BIT(EVENT_DISCONNECTED);
+    pump(s); /* it hears of it while the stream waits */
     stream_lose(s, RECORD_GAP_DISCONNECTED, why->text, false);
 }
 

@@ -235,3 +235,48 @@ TEST(push, may_be_stopped_and_freed_in_every_state)
             end();
         }
 }
+
+/* ---- Generation 1 ---- */
+
+static void begin_1(const char *parameters)
+{
+    begin("push_1.wasm");
+    w.plugin.config = "{\"api_key\":\"k\",\"apiKey\":\"k\"}";
+    open_stream(parameters, 0);
+}
+
+TEST(push_1, takes_text_and_gives_records)
+{
+    static const char *const dialects[] = {"{\"timeframe\":\"1m\"}", "{\"timeframe\":\"1m\",\"dialect\":\"oldest\"}"};
+    for (size_t i = 0; i < 2; i++) {
+        begin_1(dialects[i]);
+        UNTIL(is(STREAM_LIVE));
+        UNTIL(w.subscribed == 1);
+        CHECK_TEXT(w.heard, "x@1m");
+        say("one \"quoted\"");
+        expect("\"data\":{\"frame\":\"one \\\"quoted\\\"\",\"key\":\"k\"}");
+        say("odd");
+        expect("\"cause\":\"dropped\"");
+        say("error");
+        expect("\"cause\":\"dropped\"");
+        say("two");
+        expect("\"frame\":\"two\"");
+        CHECK_TEXT(w.states, "cl");
+        end();
+    }
+}
+
+/* Its answers to error and to disconnected are one wish. */
+TEST(push_1, reconnects_once_when_the_plugin_says_so_twice)
+{
+    begin_1("{\"timeframe\":\"1m\"}");
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 1);
+    later(5000);
+    server_ws_abort(w.ws);
+    UNTIL(w.upgrades == 2 && is(STREAM_LIVE)); /* at once */
+    settle();
+    CHECK_INT(w.upgrades, 2);
+    CHECK_TEXT(w.states, "clwcl");
+    end();
+}
