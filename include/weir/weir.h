@@ -224,6 +224,16 @@ WEIR_API weir_code weir_plugin_call(weir_plugin *plugin, const char *export_name
 WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export_name, const void *input, size_t len,
                                          const weir_result **result, weir_error *err);
 
+/* Asks for data in one way, whatever generation the plugin is: "getMarkets", "getTimeframes", "getOHLCV",
+ * or what else it knows. `params_json` is an object or NULL; getOHLCV takes symbol, timeframe, startTime
+ * and endTime (RFC 3339, or Unix milliseconds), limit. The result's output is JSON in normal form: lists
+ * are lists, candles {"ts_event" (ns), open, high, low, close, volume} with their own decimals as text,
+ * oldest first, each once. `raw`: the plugin's own form. Turns the loop until it is done; the result is good
+ * until the plugin's next call_wait or command_wait. Not from a callback.
+ * WEIR_UNSUPPORTED: plugins of this generation know no such command. */
+WEIR_API weir_code weir_command_wait(weir_plugin *plugin, const char *name, const char *params_json, bool raw,
+                                     const weir_result **result, weir_error *err);
+
 /* All that can be said of a module without running more than its meta, as JSON: see docs/plugin-guide.md.
  * Also for modules that cannot be loaded: then "findings" say why. The text is yours; free(). */
 WEIR_API weir_code weir_inspect(char **json, weir_host *host, const char *path, weir_error *err);

@@ -26,6 +26,7 @@ extern const command commands[]; /* a NULL name ends it */
 
 int cmd_run(int argc, char **argv);
 int cmd_call(int argc, char **argv);
+int cmd_command(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_sim(int argc, char **argv);
 int cmd_completion(int argc, char **argv);

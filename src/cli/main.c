@@ -11,6 +11,7 @@
 const command commands[] = {
     {"run", "stream market data from a plugin", cmd_run},
     {"call", "call one export of a plugin", cmd_call},
+    {"command", "ask a plugin for markets, time frames, candles, accounts", cmd_command},
     {"inspect", "say what a module is, what it may do, and what is wrong with it", cmd_inspect},
     {"sim", "a simulated venue, and a player of recorded traffic", cmd_sim},
     {"completion", "print the completion script for bash, zsh or fish", cmd_completion},
@@ -30,6 +31,7 @@ static void help(FILE *out)
           "  -V, --version   the version\n\n"
           "examples\n"
           "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
+          "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m\n"
           "  weir call woox.wasm list_markets\n"
           "  weir inspect woox.wasm\n"
           "  weir sim woox --port 8443\n\n"

@@ -1,0 +1,250 @@
+/* weir command: asks a plugin of any generation for data; rows to stdout. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+
+#define COLUMNS 32
+
+static void help(void)
+{
+    fputs("usage: weir command PLUGIN NAME [PARAMS] [OPTIONS]\n\n"
+          "Asks a plugin for data: getMarkets, getTimeframes, getOHLCV, or what else it knows. PARAMS is a JSON\n"
+          "object, or KEY=VALUE as often as needed. The answer has the same form for every plugin: times in\n"
+          "nanoseconds, prices as decimal text, candles oldest first. A table on a terminal, else a line of JSON\n"
+          "for each row.\n\n"
+          "options\n"
+          "  -t, --timeout MS       of the call; 30,000\n"
+          "  --csv                  rows as comma-separated values, with a head\n"
+          "  --raw                  the plugin's own answer, as it came\n" CLI_COMMON_HELP
+          "\nexamples\n"
+          "  weir command woox.wasm getMarkets\n"
+          "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m limit=5\n"
+          "  weir command woox.wasm getOHLCV '{\"symbol\":\"SPOT_BTC_USDT\",\"timeframe\":\"1h\"}' --csv > btc.csv\n\n"
+          "exit codes: 0 it answered; 5 it failed or trapped; others as in 'weir --help'\n",
+          stdout);
+}
+
+/* ---- Rows ---- */
+
+/* The text of a cell: strings without quotes, nothing for null and for what is missing. */
+static void cell(buf *out, json value)
+{
+    buf_clear(out);
+    if (value.type == JSON_STRING)
+        json_string_add(value, out);
+    else if (value.type != JSON_NONE && value.type != JSON_NULL)
+        json_put_compact(out, value);
+    for (size_t i = 0; i < out->len; i++)
+        if ((unsigned char)out->at[i] < ' ' || out->at[i] == 0x7F)
+            out->at[i] = ' ';
+}
+
+static void put_csv(FILE *out, bytes text)
+{
+    if (!memchr(text.at ? text.at : "", ',', text.len) && !memchr(text.at ? text.at : "", '"', text.len)) {
+        fwrite(text.at ? text.at : "", 1, text.len, out);
+        return;
+    }
+    fputc('"', out);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.at[i] == '"')
+            fputc('"', out);
+        fputc(text.at[i], out);
+    }
+    fputc('"', out);
+}
+
+/* The members of the first row are the columns. */
+static size_t columns_of(json list, json columns[COLUMNS])
+{
+    json key, value, row = {0};
+    size_t n = 0;
+    json_iter rows = json_each(list);
+    if (!json_next(&rows, &key, &row) || row.type != JSON_OBJECT)
+        return 0;
+    for (json_iter it = json_each(row); n < COLUMNS && json_next(&it, &key, &value);)
+        columns[n++] = key;
+    return n;
+}
+
+static json at_column(json row, json column, buf *name)
+{
+    cell(name, column);
+    buf_add_char(name, '\0');
+    return name->failed ? (json){0} : json_member(row, name->at);
+}
+
+static void print_csv(json list, const json *columns, size_t count)
+{
+    buf text, name;
+    json key, row;
+    buf_init(&text, 1 << 20);
+    buf_init(&name, 1 << 16);
+    for (size_t i = 0; i < count; i++) {
+        cell(&text, columns[i]);
+        fputs(i ? "," : "", stdout);
+        put_csv(stdout, buf_bytes(&text));
+    }
+    putchar('\n');
+    for (json_iter it = json_each(list); json_next(&it, &key, &row);) {
+        for (size_t i = 0; i < count; i++) {
+            cell(&text, at_column(row, columns[i], &name));
+            fputs(i ? "," : "", stdout);
+            put_csv(stdout, buf_bytes(&text));
+        }
+        putchar('\n');
+    }
+    buf_fini(&text);
+    buf_fini(&name);
+}
+
+static void print_table(json list, const json *columns, size_t count)
+{
+    size_t widths[COLUMNS] = {0};
+    buf text, name;
+    json key, row;
+    buf_init(&text, 1 << 20);
+    buf_init(&name, 1 << 16);
+    for (int print = 0; print <= 1; print++) {
+        for (size_t i = 0; i < count; i++) {
+            cell(&text, columns[i]);
+            widths[i] = text.len > widths[i] ? text.len : widths[i];
+            if (print)
+                printf("%s%*.*s", i ? "  " : "", (int)widths[i], (int)text.len, text.at ? text.at : "");
+        }
+        if (print)
+            putchar('\n');
+        for (json_iter it = json_each(list); json_next(&it, &key, &row);) {
+            for (size_t i = 0; i < count; i++) {
+                cell(&text, at_column(row, columns[i], &name));
+                size_t len = text.len < 40 ? text.len : 40;
+                widths[i] = len > widths[i] ? len : widths[i];
+                if (print)
+                    printf("%s%*.*s", i ? "  " : "", (int)widths[i], (int)len, text.at ? text.at : "");
+            }
+            if (print)
+                putchar('\n');
+        }
+    }
+    buf_fini(&text);
+    buf_fini(&name);
+}
+
+static void print_lines(json list)
+{
+    json key, row;
+    for (json_iter it = json_each(list); json_next(&it, &key, &row);)
+        printf("%.*s\n", (int)row.raw.len, row.raw.at);
+}
+
+typedef struct form {
+    bool csv, raw, json;
+} form;
+
+static void print(const weir_result *r, const form *f)
+{
+    json all, columns[COLUMNS];
+    bytes text = bytes_make(r->output, r->output_len);
+    if (f->raw || json_read(&all, text, NULL) || all.type != JSON_ARRAY) {
+        printf("%.*s\n", (int)text.len, text.at);
+        return;
+    }
+    size_t count = columns_of(all, columns);
+    if (f->csv && count)
+        print_csv(all, columns, count);
+    else if (!f->json && count && isatty(STDOUT_FILENO))
+        print_table(all, columns, count);
+    else
+        print_lines(all);
+}
+
+/* ---- The command ---- */
+
+/* PARAMS as one JSON object. False after an error that it has reported. */
+static bool read_params(buf *out, int count, char **list)
+{
+    if (count == 1 && list[0][0] == '{') {
+        buf_add_text(out, list[0]);
+        buf_add_char(out, '\0');
+        return true;
+    }
+    buf_add_char(out, '{');
+    for (int i = 0; i < count; i++) {
+        const char *equals = strchr(list[i], '=');
+        weir_error none;
+        json value;
+        if (!equals || equals == list[i])
+            return cli_usage("command", "'%s' is neither a JSON object nor KEY=VALUE", list[i]), false;
+        buf_add_text(out, out->len > 1 ? "," : "");
+        json_put_string(out, bytes_make(list[i], (size_t)(equals - list[i])));
+        buf_add_char(out, ':');
+        if (!json_read(&value, bytes_of(equals + 1), &none) && value.type != JSON_STRING)
+            buf_add_text(out, equals + 1); /* a number, true, an object */
+        else
+            json_put_text(out, equals + 1);
+    }
+    buf_add_char(out, '}');
+    buf_add_char(out, '\0');
+    return true;
+}
+
+static int ask(const cli_common *common, const char *path, const char *name, const char *params, const form *f)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    const weir_result *result = NULL;
+    int code = EXIT_FINE;
+    weir_host *host = cli_host(common, 8, &code);
+    weir_plugin *plugin = host ? cli_plugin(host, common, path, &code) : NULL;
+    if (plugin && weir_command_wait(plugin, name, params, f->raw, &result, &err))
+        code = cli_fail(cli_exit_code(err.code), "%s%s", err.text, cli_cure(err.text));
+    else if (plugin)
+        print(result, f);
+    if (err.code && result && *result->trace)
+        fprintf(stderr, "guest back-trace, innermost first:\n%s\n", result->trace);
+    weir_host_free(host);
+    return code;
+}
+
+int cmd_command(int argc, char **argv)
+{
+    enum { OPT_CSV = 1100,
+           OPT_RAW };
+    static const struct option options[] = {
+        {"timeout", required_argument, 0, 't'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+    static cli_common common; /* its lists live as long as the process */
+    form f = {0};
+    buf params;
+    int option, code;
+    while ((option = getopt_long(argc, argv, "t:vjh", options, NULL)) != -1)
+        switch (option) {
+        case 't':
+            common.call_ms = (uint32_t)strtoul(optarg, NULL, 10);
+            if (!common.call_ms || common.call_ms > 86400000)
+                return cli_usage("command", "--timeout '%s': milliseconds, from 1 to 86400000", optarg);
+            break;
+        case OPT_CSV:
+            f.csv = true;
+            break;
+        case OPT_RAW:
+            f.raw = true;
+            break;
+        case 'h':
+            help();
+            return EXIT_FINE;
+        default:
+            if (!cli_common_option(&common, option, optarg))
+                return cli_wrong_option("command", argv);
+        }
+    if (argc - optind < 2)
+        return cli_usage("command", "a plugin and a command's name are needed, e.g. 'getMarkets'");
+    f.json = common.json;
+    buf_init(&params, 1 << 20);
+    code = read_params(&params, argc - optind - 2, argv + optind + 2) ? ask(&common, argv[optind], argv[optind + 1], params.at, &f) : EXIT_USAGE;
+    buf_fini(&params);
+    return code;
+}

@@ -1,0 +1,181 @@
+#include "plugin/normal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define MILLISECONDS_FROM UINT64_C(100000000000) /* as seconds, the year 5138 */
+
+bool normal_decimal(json value, bytes *out)
+{
+    bytes text = value.raw;
+    size_t i = 0, digits = 0;
+    if (value.type == JSON_STRING ? !json_string_slice(value, &text) : value.type != JSON_NUMBER)
+        return false;
+    i += i < text.len && text.at[i] == '-';
+    for (; i < text.len && text.at[i] >= '0' && text.at[i] <= '9'; i++)
+        digits++;
+    if (digits && i < text.len && text.at[i] == '.') {
+        size_t before = ++i;
+        while (i < text.len && text.at[i] >= '0' && text.at[i] <= '9')
+            i++;
+        if (i == before)
+            return false;
+    }
+    if (digits && i < text.len && (text.at[i] | 32) == 'e') {
+        i++;
+        i += i < text.len && (text.at[i] == '+' || text.at[i] == '-');
+        size_t before = i;
+        while (i < text.len && text.at[i] >= '0' && text.at[i] <= '9')
+            i++;
+        if (i == before)
+            return false;
+    }
+    if (!digits || i != text.len)
+        return false;
+    *out = text;
+    return true;
+}
+
+bool normal_time(json value, uint64_t *ns)
+{
+    bytes text;
+    uint64_t n;
+    if (json_string_slice(value, &text)) {
+        if (clock_parse(text, ns))
+            return true;
+        value = (json){JSON_NUMBER, text};
+        if (!normal_decimal(value, &text))
+            return false;
+    }
+    if (!json_u64(value, &n) || n == 0)
+        return false;
+    if (n < MILLISECONDS_FROM)
+        n *= 1000;
+    if (n > UINT64_MAX / NS_PER_MS)
+        return false;
+    *ns = n * NS_PER_MS;
+    return true;
+}
+
+/* ---- Candles ---- */
+
+typedef struct candle {
+    uint64_t time;
+    size_t place; /* in the plugin's order */
+    bytes values[5];
+} candle;
+
+static const char *const value_names[5] = {"open", "high", "low", "close", "volume"};
+
+static int by_time(const void *a, const void *b)
+{
+    const candle *x = a, *y = b;
+    if (x->time != y->time)
+        return x->time < y->time ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static void refuse(normal_notes *notes, size_t place, const char *what, json value)
+{
+    bytes is = value.type == JSON_NONE ? BYTES("missing") : value.raw;
+    if (notes->refused++ == 0)
+        snprintf(notes->why, sizeof notes->why, "row %zu: \"%s\" is %.*s", place + 1, what, (int)(is.len < 40 ? is.len : 40), is.at);
+}
+
+static bool read_candle(candle *out, json row, size_t place, normal_notes *notes)
+{
+    json time = json_member(row, "openTime");
+    if (time.type == JSON_NONE)
+        time = json_member(row, "timestamp");
+    out->place = place;
+    if (!normal_time(time, &out->time)) {
+        refuse(notes, place, "openTime", time);
+        return false;
+    }
+    for (int i = 0; i < 5; i++) {
+        json value = json_member(row, value_names[i]);
+        if (!normal_decimal(value, &out->values[i])) {
+            refuse(notes, place, value_names[i], value);
+            return false;
+        }
+    }
+    return true;
+}
+
+static weir_code write_candles(buf *out, json list, normal_notes *notes, weir_error *err)
+{
+    json key, row;
+    size_t count = 0, good = 0, place = 0;
+    for (json_iter it = json_each(list); json_next(&it, &key, &row);)
+        count++;
+    candle *rows = calloc(count ? count : 1, sizeof *rows);
+    if (!rows)
+        return error_set(err, WEIR_NOMEM, "%zu candles: out of memory", count);
+    for (json_iter it = json_each(list); json_next(&it, &key, &row); place++)
+        good += read_candle(&rows[good], row, place, notes);
+    qsort(rows, good, sizeof *rows, by_time);
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < good; i++) {
+        if (i && rows[i].time == rows[i - 1].time) {
+            notes->doubles++;
+            continue;
+        }
+        buf_add_text(out, i ? ",{\"ts_event\":\"" : "{\"ts_event\":\"");
+        buf_add_u64(out, rows[i].time);
+        buf_add_char(out, '"');
+        for (int v = 0; v < 5; v++) {
+            json_put_key(out, value_names[v]);
+            buf_add_char(out, '"');
+            buf_add_bytes(out, rows[i].values[v]);
+            buf_add_char(out, '"');
+        }
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+    free(rows);
+    return out->failed ? error_set(err, WEIR_NOMEM, "%zu candles: out of memory", count) : WEIR_OK;
+}
+
+/* ---- Lists ---- */
+
+/* Markets: a `name` without `symbol` is the symbol (generation 1). */
+static void write_markets(buf *out, json list)
+{
+    json key, row;
+    bool first = true;
+    buf_add_char(out, '[');
+    for (json_iter it = json_each(list); json_next(&it, &key, &row); first = false) {
+        json name = json_member(row, "name"), symbol = json_member(row, "symbol");
+        buf_add_text(out, first ? "" : ",");
+        if (row.type != JSON_OBJECT || symbol.type != JSON_NONE || name.type != JSON_STRING) {
+            buf_add_bytes(out, row.raw);
+            continue;
+        }
+        buf_add_text(out, "{\"symbol\":");
+        buf_add_bytes(out, name.raw);
+        buf_add_char(out, ',');
+        buf_add(out, row.raw.at + 1, row.raw.len - 1);
+    }
+    buf_add_char(out, ']');
+}
+
+weir_code normal_write(buf *out, bytes command, json data, normal_notes *notes, weir_error *err)
+{
+    bool markets = bytes_is(command, "getMarkets"), frames = bytes_is(command, "getTimeframes"), candles = bytes_is(command, "getOHLCV");
+    *notes = (normal_notes){0};
+    if (data.type == JSON_NONE)
+        data = (json){JSON_NULL, BYTES("null")};
+    if ((markets || frames || candles) && data.type == JSON_NULL)
+        data = (json){JSON_ARRAY, BYTES("[]")};
+    if ((markets || frames || candles) && data.type != JSON_ARRAY)
+        return error_set(err, WEIR_INVALID, "its answer to " BYTES_FMT " is no list: " BYTES_FMT, BYTES_ARG(command), BYTES_ARG(data.raw));
+    if (candles)
+        return write_candles(out, data, notes, err);
+    if (markets)
+        write_markets(out, data);
+    else
+        buf_add_bytes(out, data.raw);
+    return out->failed ? error_set(err, WEIR_NOMEM, "its answer: out of memory") : WEIR_OK;
+}
