@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "plugin/generation.h"
 #include "plugin/task.h"
 
 static const char *const ours[] = {"ws_connect", "ws_send", "ws_receive", "ws_close", "publish_stream_data", "http_request", "log_record", "time_now", "sleep_ms"};
@@ -255,13 +256,8 @@ void diagnose_module(const module *m, bind_fn bind, void *arg, void (*fn)(void *
 
 const char *diagnose_generation(const module *m)
 {
-    if (has(m, "handle_command"))
-        return "3";
-    if (has(m, "start_stream"))
-        return has(m, "prepare_stream") ? "2, hybrid" : "2";
-    if (has(m, "prepare_stream") || has(m, "list_markets"))
-        return "1";
-    if (has(m, "import_events"))
-        return "planner";
-    return "none: a plain Extism plugin";
+    const generation *g = generation_of(m);
+    if (g == &generation_none)
+        return "none: a plain Extism plugin";
+    return g == &generation_2 && has(m, "prepare_stream") ? "2, hybrid" : g->name;
 }

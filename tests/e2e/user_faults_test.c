@@ -157,7 +157,7 @@ TEST(user_faults, what_a_plugin_has_not_or_may_not_is_told_with_what_it_has)
 {
     begin();
     CHECK_ONE_LINE(WEIR("call", guest, "sing", "--cache-dir", ""), FAILED, "no export 'sing'; it has echo");
-    CHECK_ONE_LINE(WEIR("run", guest, "-s", "a:b", "--cache-dir", ""), FAILED, "no export 'start_stream'");
+    CHECK_ONE_LINE(WEIR("run", guest, "-s", "a:b", "--cache-dir", ""), FAILED, "none of the exports of a plugin that streams");
     CHECK_ONE_LINE(WEIR("call", guest_path("ask.wasm"), "meta", "--cache-dir", "", "--allow", "wss://evil.example/*"), REFUSED, "'wss://evil.example/*'");
     CHECK_ONE_LINE(WEIR("call", guest_path("outcome.wasm"), "nothing_and_7", "--cache-dir", ""), GUEST, "code 7");
     CHECK_INT(WEIR("call", guest_path("trap.wasm"), "unreachable", "--cache-dir", "")->code, GUEST);
