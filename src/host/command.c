@@ -45,6 +45,10 @@ weir_code weir_command_wait(weir_plugin *p, const char *name, const char *params
         return error_wrap(err, "command '%s': parameters", name);
     if (params.type != JSON_NONE && params.type != JSON_OBJECT && params.type != JSON_NULL)
         return error_set(err, WEIR_INVALID, "command '%s': parameters: a JSON object is needed", name);
+    if (p->config_wrong.code) {
+        error_recall(&p->config_wrong, err);
+        return error_wrap(err, "plugin '%s'", p->name);
+    }
     buf_init(&in, 1 << 24);
     const char *export_name = p->generation->ask_command(&in, bytes_of(name), params, err);
     if (!export_name)

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "host/inside.h"
+#include "plugin/fields.h"
 
 /* "api_key" -> "apiKey". False: no underscore in it. */
 static bool twin_of(buf *out, const char *name)
@@ -23,7 +24,7 @@ static bool twin_of(buf *out, const char *name)
     return twin;
 }
 
-/* Both forms of the configuration: all as text, and with numbers and booleans as they are. */
+/* Both forms of the configuration: all as text, and as the user gave them. */
 typedef struct forms {
     buf text, typed;
 } forms;
@@ -89,4 +90,23 @@ weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err)
     buf_fini(&all.typed);
     buf_fini(&twin);
     return code;
+}
+
+weir_code config_check(weir_plugin *p, bytes fields, weir_error *err)
+{
+    weir_error why = WEIR_ERROR_INIT;
+    json given = {0};
+    buf out;
+    buf_init(&out, 1 << 20);
+    if (p->config_typed)
+        json_read(&given, bytes_of(p->config_typed), NULL);
+    if (fields_apply(&out, fields, given, &why))
+        error_keep(&p->config_wrong, &why);
+    char *typed = why.code ? strdup("{}") : bytes_dup(buf_bytes(&out));
+    buf_fini(&out);
+    if (!typed)
+        return error_set(err, WEIR_NOMEM, "configuration: out of memory");
+    free(p->config_typed);
+    p->config_typed = typed;
+    return WEIR_OK;
 }

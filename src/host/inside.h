@@ -57,8 +57,9 @@ struct weir_plugin {
     meta *meta; /* NULL: it has none */
     targets *targets;
     const generation *generation;
-    char *config;       /* all values as text, twins included; NULL: none */
-    char *config_typed; /* the same with numbers and booleans as they are */
+    char *config;            /* all values as text, twins included; NULL: none */
+    char *config_typed;      /* for generations with typed values: as its fields declare */
+    kept_error config_wrong; /* what its fields say against it; nothing streams or answers until it is right */
     policy_limits limits;
     uint32_t call_ms;
     venue venue;                             /* for plain calls */
@@ -100,5 +101,8 @@ void readers_free(weir_host *host); /* closes every sink and subscriber */
 /* Takes the user's values: into the manifest for Extism's config_get, into p->config for
  * plugin_configure. WEIR_INVALID: no JSON object of plain values. */
 weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err);
+/* Checks it against the plugin's own list of fields and gives each value its type. What is wrong stays in
+ * p->config_wrong: only what needs the configuration fails for it. */
+weir_code config_check(weir_plugin *p, bytes fields, weir_error *err);
 
 #endif

@@ -219,6 +219,20 @@ static weir_code read_meta(weir_plugin *p, weir_error *err)
     return WEIR_OK;
 }
 
+/* Generations with typed values say which: their list of fields is read and the configuration brought to it. */
+static weir_code read_fields(weir_plugin *p, weir_error *err)
+{
+    const weir_result *r;
+    const generation *g = p->generation;
+    if (!g->typed || !weir_plugin_exports(p, g->configure))
+        return WEIR_OK;
+    if (!g->fields || !weir_plugin_exports(p, g->fields))
+        return config_check(p, BYTES("null"), err);
+    if (call_wait(p, g->fields, BYTES(""), META_MS, false, &r, err))
+        return err ? err->code : WEIR_FAILED;
+    return config_check(p, r->output_len ? bytes_make(r->output, r->output_len) : BYTES("null"), err);
+}
+
 /* What it may reach: what meta asks for, narrowed by what the user allows. */
 static weir_code grant(weir_plugin *p, const char *const *allow, weir_error *err)
 {
@@ -276,15 +290,13 @@ static weir_code link_module(weir_plugin *p, bool strict, weir_error *err)
     return WEIR_OK;
 }
 
-/* What its configuring export gets; NULL: it has none, or there is nothing to say. Generation 3 must be
- * initialised in any case. */
+/* What its configuring export gets; NULL: it has none, or there is nothing to say. */
 static const char *config_for(const weir_plugin *p)
 {
     const generation *g = p->generation;
     if (!g->configure || !weir_plugin_exports(p, g->configure))
         return NULL;
-    return !g->typed ? p->config : p->config_typed ? p->config_typed
-                                                   : "{}";
+    return g->typed ? p->config_typed : p->config;
 }
 
 static void share(weir_plugin *p)
@@ -348,7 +360,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
         return error_wrap(err, "plugin '%s'", name);
     }
     share(p); /* meta is asked with no targets at all */
-    if (read_meta(p, err) || grant(p, o.allow, err)) {
+    if (read_meta(p, err) || grant(p, o.allow, err) || read_fields(p, err)) {
         weir_plugin_free(p);
         return err ? err->code : WEIR_INVALID;
     }
@@ -407,6 +419,7 @@ void weir_plugin_free(weir_plugin *p)
     list_remove(&p->node);
     free(p->config);
     free(p->config_typed);
+    error_keep(&p->config_wrong, NULL);
     free(p->name);
     free(p);
 }

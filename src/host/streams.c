@@ -35,6 +35,10 @@ weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *t
     json parameters;
     if (!generation_streams(plugin->generation))
         return error_set(err, WEIR_UNSUPPORTED, "plugin '%s': it has none of the exports of a plugin that streams (start_stream, handle_command, prepare_stream); 'weir inspect' shows what it can", plugin->name);
+    if (plugin->config_wrong.code) {
+        error_recall(&plugin->config_wrong, err);
+        return error_wrap(err, "plugin '%s'", plugin->name);
+    }
     if (options.parameters.len && json_read(&parameters, options.parameters, err))
         return error_wrap(err, "stream '%s:%s': parameters", type, identifier);
     w = calloc(1, sizeof *w);

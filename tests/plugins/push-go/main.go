@@ -44,7 +44,7 @@ func meta() int32 {
 
 //go:wasmexport get_configuration_fields
 func fields() int32 {
-	pdk.OutputString("null")
+	pdk.OutputString(`[{"name":"depth","label":"Depth of the book","type":"number","required":true,"options":{"min":1}}]`)
 	return 0
 }
 
