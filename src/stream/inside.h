@@ -53,7 +53,8 @@ struct stream {
 
     backoff backoff;
     timer next_try, stopper;
-    deferred act; /* what callbacks on the fiber leave to the loop */
+    uint64_t not_before; /* clock_mono: when the next try is due */
+    deferred act;        /* what callbacks on the fiber leave to the loop */
     hub_waiter room;
     bool asked; /* to stop, in a way that the plugin answers */
     bool *gone; /* set when on_state frees the stream */

@@ -4,7 +4,7 @@
  * it, sends the initial messages, and from then on takes one question at a time to the instance: what
  * happened to the socket first, then the oldest frame of the inbox.
  * What can go wrong, and what follows:
- *   the wish for the stream is refused            failed; by the venue's fault (it asked REST): the next try
+ *   the wish for the stream is refused            failed; once there was data: the next try
  *   the socket is lost                            gap, back-off, dial again; the instance stays
  *   a callback traps or takes more than 2 s       a new instance, the socket stays; frames wait in the inbox.
  *                                                 The frame comes once more, then it is dropped, and a gap says so
@@ -239,7 +239,16 @@ static void on_marker(void *arg, const call_result *r)
         instance_lost(s, "the wish for a stream", r);
         return;
     }
-    if (s->plugin->generation->read_marker(&p->next, r, &err)) {
+    switch (s->plugin->generation->read_marker(&p->next, r, &err)) {
+    case WEIR_OK:
+        break;
+    case WEIR_FAILED:
+        if (s->last_recv) { /* what worked once is worth another try */
+            drop_socket(s);
+            stream_lose(s, RECORD_GAP_RESTART, err.text, false);
+            return;
+        } /* fall through */
+    default:
         stream_fail(s, err.text);
         return;
     }
@@ -258,6 +267,11 @@ static void on_marker(void *arg, const call_result *r)
         return;
     }
     drop_socket(s);
+    if (loop_now(s->plugin->loop) < s->not_before) { /* a new instance does not shorten the venue's pause */
+        timer_at(&s->next_try, s->not_before);
+        stream_enter(s, STREAM_WAITING, "the instance is new; the next try is not due yet");
+        return;
+    }
     dial(s);
 }
 
@@ -284,10 +298,12 @@ static void retry(stream *s)
     push *p = s->push;
     if (!s->task)
         stream_instance(s);
-    else if (!p->session && p->marked && !p->asking)
-        dial(s);
-    else if (!p->session && p->marked)
+    else if (!p->session && p->asking)
         timer_after(&s->next_try, 10 * NS_PER_MS); /* a callback is about to end */
+    else if (!p->session && !p->marked)
+        ready(s);
+    else if (!p->session)
+        dial(s);
 }
 
 /* ---- Verdicts ---- */
@@ -434,7 +450,7 @@ static void on_event_answer(void *arg, const call_result *r)
     if (s->plugin->generation->read_verdict(&v, &p->marker, r, &err) > WEIR_OK)
         log_info("stream", "'%s': its answer to '%s': %s", record_stream_topic(s->records).at, generation_event_name(p->event), err.text);
     if (p->event == EVENT_CONNECTED && v.action != VERDICT_CLOSE && v.action != VERDICT_RECONNECT) {
-        if (p->open && greet(s))
+        if (p->open && !p->greeted && greet(s))
             obey(s, &(verdict){.send = v.send});
         return;
     }
@@ -444,8 +460,10 @@ static void on_event_answer(void *arg, const call_result *r)
     }
     if (v.action == VERDICT_RECONNECT && !p->event_acted && !p->session && timer_running(&s->next_try) && s->retry_after_s == 0) {
         p->event_acted = true; /* the pair error, disconnected: once */
-        if (loop_now(s->plugin->loop) - p->open_since >= HASTY_NS)
+        if (loop_now(s->plugin->loop) - p->open_since >= HASTY_NS) {
+            s->not_before = 0;
             timer_after(&s->next_try, 0);
+        }
     }
     pump(s);
 }

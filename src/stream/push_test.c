@@ -280,3 +280,23 @@ TEST(push_1, reconnects_once_when_the_plugin_says_so_twice)
     CHECK_TEXT(w.states, "clwcl");
     end();
 }
+
+/* The venue asked for a pause; a trap meanwhile makes a new instance and does not shorten it. */
+TEST(push, a_new_instance_does_not_shorten_the_venues_pause)
+{
+    begin_live("");
+    say("trap");
+    server_ws_abort(w.ws);
+    w.status = 429;
+    w.retry_after = "30";
+    UNTIL(is(STREAM_WAITING));
+    later(1000);
+    later(1000); /* the dial that is answered 429 */
+    w.status = 0;
+    int dials = w.upgrades;
+    later(10000);
+    CHECK_INT(w.upgrades, dials);
+    later(30000);
+    UNTIL(is(STREAM_LIVE));
+    end();
+}

@@ -136,7 +136,8 @@ void stream_lose(stream *s, record_gap_cause cause, const char *why, bool at_onc
     if (s->retry_after_s * NS_PER_S > wait)
         wait = s->retry_after_s * NS_PER_S;
     s->retry_after_s = 0;
-    timer_after(&s->next_try, wait);
+    s->not_before = loop_now(s->plugin->loop) + wait;
+    timer_at(&s->next_try, s->not_before);
     snprintf(text, sizeof text, "%s; next try in %.1f s", why, (double)wait * 1e-9);
     stream_enter(s, STREAM_WAITING, text);
 }
