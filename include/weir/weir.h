@@ -228,10 +228,13 @@ WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export
  * or what else it knows. `params_json` is an object or NULL; getOHLCV takes symbol, timeframe, startTime
  * and endTime (RFC 3339, or Unix milliseconds), limit. The result's output is JSON in normal form: lists
  * are lists, candles {"ts_event" (ns), open, high, low, close, volume} with their own decimals as text,
- * oldest first, each once. `raw`: the plugin's own form. Turns the loop until it is done; the result is good
- * until the plugin's next call_wait or command_wait. Not from a callback.
+ * oldest first, each once. Turns the loop until it is done; the result is good until the plugin's next
+ * call_wait or command_wait. Not from a callback. An answer that the plugin says may be kept
+ * (cacheForSeconds) is kept in the host's cache folder, and given again to the same question.
  * WEIR_UNSUPPORTED: plugins of this generation know no such command. */
-WEIR_API weir_code weir_command_wait(weir_plugin *plugin, const char *name, const char *params_json, bool raw,
+enum { WEIR_COMMAND_RAW = 1,    /* the plugin's own form */
+       WEIR_COMMAND_FRESH = 2 }; /* ask, whatever is kept */
+WEIR_API weir_code weir_command_wait(weir_plugin *plugin, const char *name, const char *params_json, unsigned flags,
                                      const weir_result **result, weir_error *err);
 
 /* All that can be said of a module without running more than its meta, as JSON: see docs/plugin-guide.md.

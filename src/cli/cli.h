@@ -82,7 +82,7 @@ typedef struct cli_common {
     "  --allow PATTERN        grant only this target, e.g. 'wss://wss.woox.io/*'; repeat\n"  \
     "  --override ORIGIN=ORIGIN  where an origin really is, for a simulated venue; repeat\n" \
     "  --ca FILE              authorities to trust (PEM) instead of the system's\n"          \
-    "  --cache-dir DIR        compiled modules; '' keeps none\n"                             \
+    "  --cache-dir DIR        compiled modules and kept answers; '' keeps none\n"            \
     "  -v, --verbose          more of the log; twice: all of it\n"                           \
     "  -j, --json             for machines\n"                                                \
     "  -h, --help             this\n"

@@ -20,7 +20,8 @@ static void help(void)
           "options\n"
           "  -t, --timeout MS       of the call; 30,000\n"
           "  --csv                  rows as comma-separated values, with a head\n"
-          "  --raw                  the plugin's own answer, as it came\n" CLI_COMMON_HELP
+          "  --raw                  the plugin's own answer, as it came\n"
+          "  --fresh                ask the plugin, even if an answer of it is kept\n" CLI_COMMON_HELP
           "\nexamples\n"
           "  weir command woox.wasm getMarkets\n"
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m limit=5\n"
@@ -143,14 +144,15 @@ static void print_lines(json list)
 }
 
 typedef struct form {
-    bool csv, raw, json;
+    bool csv, json;
+    unsigned flags; /* WEIR_COMMAND_ */
 } form;
 
 static void print(const weir_result *r, const form *f)
 {
     json all, columns[COLUMNS];
     bytes text = bytes_make(r->output, r->output_len);
-    if (f->raw || json_read(&all, text, NULL) || all.type != JSON_ARRAY) {
+    if (f->flags & WEIR_COMMAND_RAW || json_read(&all, text, NULL) || all.type != JSON_ARRAY) {
         printf("%.*s\n", (int)text.len, text.at);
         return;
     }
@@ -200,7 +202,7 @@ static int ask(const cli_common *common, const char *path, const char *name, con
     int code = EXIT_FINE;
     weir_host *host = cli_host(common, 8, &code);
     weir_plugin *plugin = host ? cli_plugin(host, common, path, &code) : NULL;
-    if (plugin && weir_command_wait(plugin, name, params, f->raw, &result, &err))
+    if (plugin && weir_command_wait(plugin, name, params, f->flags, &result, &err))
         code = cli_fail(cli_exit_code(err.code), "%s%s", err.text, cli_cure(err.text));
     else if (plugin)
         print(result, f);
@@ -213,9 +215,10 @@ static int ask(const cli_common *common, const char *path, const char *name, con
 int cmd_command(int argc, char **argv)
 {
     enum { OPT_CSV = 1100,
-           OPT_RAW };
+           OPT_RAW,
+           OPT_FRESH };
     static const struct option options[] = {
-        {"timeout", required_argument, 0, 't'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"timeout", required_argument, 0, 't'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, {"fresh", no_argument, 0, OPT_FRESH}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     static cli_common common; /* its lists live as long as the process */
     form f = {0};
     buf params;
@@ -231,7 +234,10 @@ int cmd_command(int argc, char **argv)
             f.csv = true;
             break;
         case OPT_RAW:
-            f.raw = true;
+            f.flags |= WEIR_COMMAND_RAW;
+            break;
+        case OPT_FRESH:
+            f.flags |= WEIR_COMMAND_FRESH;
             break;
         case 'h':
             help();

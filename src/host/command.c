@@ -1,46 +1,76 @@
 /* Commands: one way to ask any generation for data. The generation says which export to call with what and
- * reads the answer; plugin/normal.c gives it its form. */
+ * reads the answer; plugin/normal.c gives it its form; answers.c keeps what may be kept. */
 #include "base/json.h"
+#include "host/answers.h"
 #include "host/inside.h"
 #include "plugin/normal.h"
 
 /* The answer in its form, in place of the export's own output. */
-static weir_code take_answer(weir_plugin *p, bytes name, const weir_result *r, bool raw, weir_error *err)
+static weir_code show(weir_plugin *p, bytes name, json data, unsigned flags, weir_error *err)
 {
-    call_result called = {.code = WEIR_OK, .output = bytes_make(r->output, r->output_len)};
-    answer a;
     buf out;
-    normal_notes notes;
-    weir_code code = p->generation->read_command(&a, &called, err);
-    if (code)
-        return code;
+    normal_notes notes = {0};
+    weir_code code = WEIR_OK;
     buf_init(&out, SIZE_MAX);
-    if (!raw) {
-        code = normal_write(&out, name, a.data, &notes, err);
-        if (!code && notes.refused)
-            log_warn("plugin", "'%s': " BYTES_FMT ": %zu rows make no sense and are left out; %s", p->name, BYTES_ARG(name), notes.refused, notes.why);
-        if (!code && notes.doubles)
-            log_info("plugin", "'%s': " BYTES_FMT ": %zu rows came twice", p->name, BYTES_ARG(name), notes.doubles);
-    } else {
-        buf_add_bytes(&out, a.data.type == JSON_NONE ? BYTES("null") : a.data.raw);
-    }
+    if (flags & WEIR_COMMAND_RAW)
+        buf_add_bytes(&out, data.type == JSON_NONE ? BYTES("null") : data.raw);
+    else
+        code = normal_write(&out, name, data, &notes, err);
+    if (!code && notes.refused)
+        log_warn("plugin", "'%s': " BYTES_FMT ": %zu rows make no sense and are left out; %s", p->name, BYTES_ARG(name), notes.refused, notes.why);
+    if (!code && notes.doubles)
+        log_info("plugin", "'%s': " BYTES_FMT ": %zu rows came twice", p->name, BYTES_ARG(name), notes.doubles);
     buf_clear(&p->wait_output);
     buf_add_bytes(&p->wait_output, buf_bytes(&out));
     buf_add_char(&p->wait_output, '\0');
     if (!code && (out.failed || p->wait_output.failed))
         code = error_set(err, WEIR_NOMEM, "out of memory");
-    p->wait_result.output = p->wait_output.at;
-    p->wait_result.output_len = out.len;
+    p->wait_result = (weir_result){.output = p->wait_output.at, .output_len = out.len, .error = "", .trace = ""};
     buf_fini(&out);
     return code;
 }
 
-weir_code weir_command_wait(weir_plugin *p, const char *name, const char *params_json, bool raw,
+/* Asks the plugin, or takes what is kept. `answered` is the output as it came, for `a` to point into. */
+static weir_code ask(weir_plugin *p, bytes name, json params, unsigned flags, buf *answered, answer *a,
+                     const weir_result **result, weir_error *err)
+{
+    char key[ANSWERS_KEY] = "";
+    call_result called = {.code = WEIR_OK};
+    buf in;
+    if (*p->digest)
+        answers_key(key, p->digest, p->shared.config, name, params);
+    if (!(flags & WEIR_COMMAND_FRESH) && answers_find(answered, p->host->cache_dir, key)) {
+        called.output = buf_bytes(answered);
+        return p->generation->read_command(a, &called, err);
+    }
+    buf_clear(answered);
+    buf_init(&in, 1 << 24);
+    const char *export_name = p->generation->ask_command(&in, name, params, err);
+    weir_code code = WEIR_UNSUPPORTED;
+    if (!export_name)
+        error_wrap(err, "plugin '%s'", p->name);
+    else if (in.failed)
+        code = error_set(err, WEIR_NOMEM, "command '" BYTES_FMT "': out of memory", BYTES_ARG(name));
+    else
+        code = weir_plugin_call_wait(p, export_name, in.at ? in.at : "", in.len, result, err);
+    buf_fini(&in);
+    if (code)
+        return code;
+    buf_add(answered, (*result)->output, (*result)->output_len);
+    called.output = buf_bytes(answered);
+    if ((code = p->generation->read_command(a, &called, err)))
+        return error_wrap(err, "plugin '%s': " BYTES_FMT, p->name, BYTES_ARG(name));
+    if (a->cache_s)
+        answers_keep(p->host->cache_dir, key, called.output, a->cache_s);
+    return WEIR_OK;
+}
+
+weir_code weir_command_wait(weir_plugin *p, const char *name, const char *params_json, unsigned flags,
                             const weir_result **result, weir_error *err)
 {
     json params = {0};
-    buf in;
-    weir_code code = WEIR_OK;
+    answer a;
+    buf answered;
     if (params_json && *params_json && json_read(&params, bytes_of(params_json), err))
         return error_wrap(err, "command '%s': parameters", name);
     if (params.type != JSON_NONE && params.type != JSON_OBJECT && params.type != JSON_NULL)
@@ -49,17 +79,15 @@ weir_code weir_command_wait(weir_plugin *p, const char *name, const char *params
         error_recall(&p->config_wrong, err);
         return error_wrap(err, "plugin '%s'", p->name);
     }
-    buf_init(&in, 1 << 24);
-    const char *export_name = p->generation->ask_command(&in, bytes_of(name), params, err);
-    if (!export_name)
-        code = error_wrap(err, "plugin '%s'", p->name);
-    else if (in.failed)
-        code = error_set(err, WEIR_NOMEM, "command '%s': out of memory", name);
-    else
-        code = weir_plugin_call_wait(p, export_name, in.at ? in.at : "", in.len, result, err);
-    buf_fini(&in);
-    if (!export_name || code)
-        return code;
-    code = take_answer(p, bytes_of(name), *result, raw, err);
-    return code ? error_wrap(err, "plugin '%s': %s", p->name, name) : WEIR_OK;
+    if (p->waiting)
+        return error_set(err, WEIR_BUSY, "plugin '%s': a call is being waited for already", p->name);
+    buf_init(&answered, SIZE_MAX);
+    weir_code code = ask(p, bytes_of(name), params, flags, &answered, &a, result, err);
+    if (!code) {
+        code = show(p, bytes_of(name), a.data, flags, err);
+        code = code ? error_wrap(err, "plugin '%s': %s", p->name, name) : WEIR_OK;
+        *result = &p->wait_result;
+    }
+    buf_fini(&answered);
+    return code;
 }

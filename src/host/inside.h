@@ -57,6 +57,7 @@ struct weir_plugin {
     meta *meta; /* NULL: it has none */
     targets *targets;
     const generation *generation;
+    char digest[65];         /* of its octets, for generations whose answers may be kept */
     char *config;            /* all values as text, twins included; NULL: none */
     char *config_typed;      /* for generations with typed values: as its fields declare */
     kept_error config_wrong; /* what its fields say against it; nothing streams or answers until it is right */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "host/inside.h"
@@ -280,13 +281,15 @@ static weir_code link_module(weir_plugin *p, bool strict, weir_error *err)
     if (manifest_load(p->manifest, 0, err) ||
         modules_get(&p->module, p->host, buf_bytes(&p->manifest->modules[0].data), p->name, err))
         return err ? err->code : WEIR_INVALID;
+    p->generation = generation_of(p->module);
+    if (p->generation->typed)
+        digest_sha256(p->digest, buf_bytes(&p->manifest->modules[0].data));
     buf_fini(&p->manifest->modules[0].data); /* the code is compiled; the octets are not needed again */
     if (module_link(&p->code, p->module, task_bind, &imports, err)) {
         diagnose_module(p->module, task_bind, &imports, explain, err);
         return err ? err->code : WEIR_INVALID;
     }
     diagnose_module(p->module, task_bind, &imports, warn, p);
-    p->generation = generation_of(p->module);
     return WEIR_OK;
 }
 

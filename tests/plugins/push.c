@@ -51,6 +51,16 @@ WEIR_EXPORT(handle_command)
         __builtin_trap();
     if (weir_is(name, "getMarkets"))
         return answer("{\"result\":true,\"data\":[{\"symbol\":\"X\"}],\"cacheForSeconds\":60}", 0);
+    if (weir_is(name, "getTime")) { /* another answer each time, that may be kept */
+        weir_buf t = weir_buf_over(room, sizeof room);
+        static uint64_t asked;
+        weir_put_text(&t, "{\"result\":true,\"cacheForSeconds\":600,\"data\":{\"ms\":");
+        weir_put_u64(&t, weir_time_ms());
+        weir_put_text(&t, ",\"asked\":");
+        weir_put_u64(&t, ++asked);
+        weir_put_text(&t, "}}");
+        return weir_reply(&t);
+    }
     if (!weir_is(name, "rawStream"))
         return answer("{\"result\":false,\"error\":\"unknown command\"}", 1);
     if (weir_is(how, "refuse"))
