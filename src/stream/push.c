@@ -35,6 +35,7 @@ typedef struct push {
     bool open;
     uint64_t open_since;
     char connection[33];
+    char id[24]; /* the stream's, for plugins that name none */
 
     unsigned events;  /* that the plugin has not been asked about */
     bool event_acted; /* one of the pair error, disconnected was followed */
@@ -156,6 +157,24 @@ static void inbox_on_room(void *arg)
         session_room(s->push->session);
 }
 
+/* What the marker declares, else what is known of the origin. The session looks at it where it is, and it
+ * points into the marker: again for each marker. */
+static void set_beat(push *p)
+{
+    const marker *m = &p->marker;
+    uint32_t longest = m->beat_client_ms > m->beat_transport_ms ? m->beat_client_ms : m->beat_transport_ms;
+    heartbeat beat = *heartbeat_for(m->url);
+    if (m->beat_field.len) {
+        beat.field = m->beat_field.at;
+        beat.ping = m->beat_ping.len ? m->beat_ping.at : "";
+        beat.pong = m->beat_pong.len ? m->beat_pong.at : "";
+        beat.client_ping_ms = m->beat_client_ms;
+    }
+    beat.transport_ping_ms = m->beat_transport_ms;
+    beat.silence_ms = longest ? 3 * longest : beat.silence_ms;
+    p->beat = beat;
+}
+
 static void dial(stream *s)
 {
     push *p = s->push;
@@ -175,12 +194,7 @@ static void dial(stream *s)
     };
     if (!stream_enter(s, STREAM_CONNECTING, "dialling") || s->state != STREAM_CONNECTING)
         return;
-    p->beat = *heartbeat_for(m->url);
-    if (m->beat_field.len)
-        p->beat = (heartbeat){.field = m->beat_field.at, .ping = m->beat_ping.at, .pong = m->beat_pong.at, .client_ping_ms = m->beat_client_ms, .silence_ms = p->beat.silence_ms};
-    p->beat.transport_ping_ms = m->beat_transport_ms;
-    uint32_t longest = m->beat_client_ms > m->beat_transport_ms ? m->beat_client_ms : m->beat_transport_ms;
-    p->beat.silence_ms = longest ? 3 * longest : p->beat.silence_ms;
+    set_beat(p);
     o.heartbeat = &p->beat;
     rand_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
@@ -256,8 +270,14 @@ static void on_marker(void *arg, const call_result *r)
     marker old = p->marker;
     p->marker = p->next;
     p->next = (marker){0};
-    if (same)
+    if (same) {
         p->marker.base64 |= old.base64;
+        set_beat(p);
+    }
+    if (p->marker.id.len == 0)
+        p->marker.id = bytes_of(p->id);
+    if (!same)
+        drop_socket(s); /* before what its heartbeat points into */
     marker_fini(&old);
     p->marked = true;
     if (same) { /* the successor of an instance that is gone: the socket goes on */
@@ -266,7 +286,6 @@ static void on_marker(void *arg, const call_result *r)
         pump(s);
         return;
     }
-    drop_socket(s);
     if (loop_now(s->plugin->loop) < s->not_before) { /* a new instance does not shorten the venue's pause */
         timer_at(&s->next_try, s->not_before);
         stream_enter(s, STREAM_WAITING, "the instance is new; the next try is not due yet");
@@ -279,12 +298,10 @@ static void ready(stream *s)
 {
     push *p = s->push;
     weir_error err = WEIR_ERROR_INIT;
-    char id[64];
     json parameters = {0};
     if (s->parameters && *s->parameters)
         json_read(&parameters, bytes_of(s->parameters), NULL);
-    snprintf(id, sizeof id, "weir-%08x", (unsigned)((uintptr_t)s >> 4));
-    stream_wish wish = {bytes_of(id), record_stream_type(s->records), record_stream_identifier(s->records), parameters};
+    stream_wish wish = {bytes_of(p->id), record_stream_type(s->records), record_stream_identifier(s->records), parameters};
     buf_clear(&p->question);
     const char *export_name = s->plugin->generation->ask_stream(&p->question, &wish, &err);
     if (!export_name)
@@ -539,6 +556,7 @@ static weir_code init(stream *s, weir_error *err)
     inbox_init(&p->in, limits_of(s)->inbox, inbox_on_room, s);
     buf_init(&p->question, SIZE_MAX);
     marker_init(&p->marker);
+    snprintf(p->id, sizeof p->id, "weir-%016llx", (unsigned long long)rand_u64());
     return WEIR_OK;
 }
 

@@ -139,6 +139,9 @@ TEST(push, replaces_an_instance_that_traps_and_keeps_the_socket)
     CHECK_INT(w.subscribed, 2);
     CHECK_UINT(stream_lost(w.stream), 1);
     CHECK(is(STREAM_LIVE));
+    say("{\"op\":\"beat\"}"); /* as the new instance declares it */
+    UNTIL(w.subscribed == 3);
+    CHECK_HAS(w.last, "{\"op\":\"alive\"");
     end();
 }
 
@@ -254,7 +257,7 @@ TEST(push_1, takes_text_and_gives_records)
         UNTIL(w.subscribed == 1);
         CHECK_TEXT(w.heard, "x@1m");
         say("one \"quoted\"");
-        expect("\"data\":{\"frame\":\"one \\\"quoted\\\"\",\"key\":\"k\"}");
+        expect("\"data\":{\"frame\":\"one \\\"quoted\\\"\",\"key\":\"k\",\"known\":true}");
         say("odd");
         expect("\"cause\":\"dropped\"");
         say("error");

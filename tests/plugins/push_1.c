@@ -4,7 +4,7 @@
 #include "weir_pdk.h"
 
 static bool oldest;
-static char room[1 << 16], key[64];
+static char room[1 << 16], key[64], id[64];
 
 static int32_t answer(const char *text)
 {
@@ -63,6 +63,9 @@ WEIR_EXPORT(prepare_stream)
 {
     weir_str in = weir_input(), parameters = weir_json_member(in, "parameters");
     weir_buf b = weir_buf_over(room, sizeof room);
+    weir_buf named = weir_buf_over(id, sizeof id);
+    weir_put_str(&named, weir_json_raw(weir_json_member(in, "streamId")));
+    weir_put_char(&named, '\0');
     oldest = weir_is(weir_json_raw(weir_json_member(parameters, "dialect")), "oldest");
     weir_str symbol = weir_json_raw(weir_json_member(oldest ? in : parameters, "symbol"));
     weir_str interval = weir_json_raw(weir_json_member(oldest ? in : parameters, "interval"));
@@ -94,6 +97,8 @@ WEIR_EXPORT(handle_stream_message)
     weir_put_string(&b, weir_buf_str(&frame));
     weir_put_text(&b, ",\"key\":");
     weir_put_string(&b, weir_text(key));
+    weir_put_text(&b, ",\"known\":");
+    weir_put_text(&b, id[0] && weir_is(weir_json_raw(weir_json_member(in, "streamId")), id) ? "true" : "false");
     weir_put_text(&b, "}}");
     return weir_reply(&b);
 }
