@@ -89,6 +89,24 @@ static bool trapped(const call_result *r)
     return (r->code != WEIR_OK && r->code != WEIR_FAILED) || r->needs_reset;
 }
 
+static void on_shut_down(void *arg, const call_result *r)
+{
+    (void)r; /* a trap here changes nothing */
+    stream_close(arg, "stopped");
+}
+
+/* Stopping: the last call of an instance that is still sound is its shutdown. */
+static void say_goodbye(stream *s, const call_result *r)
+{
+    push *p = s->push;
+    if (!s->plugin->has_shutdown || !p->marked || (r && trapped(r))) {
+        stream_close(s, "stopped");
+        return;
+    }
+    buf_clear(&p->question);
+    ask(s, s->plugin->generation->shutdown, SHUTDOWN_MS, on_shut_down);
+}
+
 /* ---- The socket ---- */
 
 static void drop_socket(stream *s)
@@ -246,7 +264,7 @@ static void on_marker(void *arg, const call_result *r)
     weir_error err = WEIR_ERROR_INIT;
     p->asking = false;
     if (s->state == STREAM_STOPPING) {
-        stream_close(s, "stopped");
+        say_goodbye(s, r);
         return;
     }
     if (trapped(r)) {
@@ -425,7 +443,7 @@ static void on_frame_answer(void *arg, const call_result *r)
     verdict v;
     p->asking = false;
     if (s->state == STREAM_STOPPING) {
-        stream_close(s, "stopped");
+        say_goodbye(s, r);
         return;
     }
     if (trapped(r)) {
@@ -457,7 +475,7 @@ static void on_event_answer(void *arg, const call_result *r)
     weir_error err = WEIR_ERROR_INIT;
     p->asking = false;
     if (s->state == STREAM_STOPPING) {
-        stream_close(s, "stopped");
+        say_goodbye(s, r);
         return;
     }
     if (trapped(r)) {
@@ -565,22 +583,12 @@ static void lost(stream *s)
     (void)s; /* what was lost is gone already; the rest goes on */
 }
 
-static void on_shut_down(void *arg, const call_result *r)
-{
-    (void)r; /* a trap here changes nothing */
-    stream_close(arg, "stopped");
-}
-
 static bool stop(stream *s)
 {
     push *p = s->push;
-    if (p->asking)
-        return true; /* its answer ends the stream */
-    if (!s->task || !p->marked || !s->plugin->has_shutdown)
-        return false;
-    buf_clear(&p->question);
-    ask(s, s->plugin->generation->shutdown, SHUTDOWN_MS, on_shut_down);
-    return true;
+    if (!p->asking && s->task && p->marked && s->plugin->has_shutdown)
+        say_goodbye(s, NULL);
+    return p->asking; /* else its answer comes first */
 }
 
 static void drop(stream *s)

@@ -239,6 +239,40 @@ TEST(push, may_be_stopped_and_freed_in_every_state)
         }
 }
 
+static char logged[2000];
+
+static void on_log(void *arg, log_level level, const char *part, const char *text)
+{
+    size_t at = strlen(logged);
+    (void)arg, (void)level, (void)part;
+    snprintf(logged + at, sizeof logged - at, "%s;", text);
+}
+
+TEST(push, shuts_the_plugin_down_also_when_a_callback_runs_and_not_after_a_trap)
+{
+    static const struct {
+        const char *frame;
+        bool told;
+    } stops[] = {{NULL, true}, {"one", true}, {"trap", false}};
+    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
+        begin_live("");
+        log_set_sink(on_log, NULL);
+        log_threshold = LOG_INFO;
+        logged[0] = '\0';
+        if (stops[i].frame) {
+            say(stops[i].frame);
+            UNTIL(stream_queued(w.stream) == 1); /* it is being asked about */
+        }
+        stream_stop(w.stream);
+        UNTIL(is(STREAM_CLOSED));
+        CHECK_TEXT(stream_why(w.stream), "stopped");
+        CHECK((strstr(logged, "shutting down") != NULL) == stops[i].told);
+        log_set_sink(NULL, NULL);
+        log_threshold = LOG_WARN;
+        end();
+    }
+}
+
 /* ---- Generation 1 ---- */
 
 static void begin_1(const char *parameters)
