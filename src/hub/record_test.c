@@ -24,7 +24,7 @@ static record_stream *stream;
 static void begin(void)
 {
     weir_error err = WEIR_ERROR_INIT;
-    record_key key = {BYTES("ohlcv"), BYTES("woox-datasource"), BYTES("SPOT_BTC_USDT"),
+    record_key key = {BYTES("ohlcv"), BYTES("woox-test"), BYTES("SPOT_BTC_USDT"),
                       BYTES("{\"timeframe\":\"1m\"}"), true, 1};
     clock_replace(fixed_now, NULL);
     pool = record_pool_new();
@@ -52,13 +52,13 @@ TEST(record, data_is_one_line_with_the_plugins_own_octets)
 {
     begin();
     record *r = record_new(stream, 1700000000000000001, 1700000000000000002, BYTES("{\"close\":0.000000123456}"));
-    CHECK_BYTES(r->line, BYTES("{\"seq\":\"1\",\"kind\":\"data\",\"type\":\"ohlcv\",\"source\":\"woox-datasource\","
+    CHECK_BYTES(r->line, BYTES("{\"seq\":\"1\",\"kind\":\"data\",\"type\":\"ohlcv\",\"source\":\"woox-test\","
                                "\"identifier\":\"SPOT_BTC_USDT\",\"parameters\":{\"timeframe\":\"1m\"},\"connection\":1,"
                                "\"ts_event\":\"1700000000000000001\",\"ts_recv\":\"1700000000000000002\","
                                "\"ts_out\":\"1700000000000000003\",\"data\":{\"close\":0.000000123456}}"));
     CHECK_BYTES(r->data, BYTES("{\"close\":0.000000123456}"));
     CHECK_INT(r->line.at[r->line.len], '\n');
-    CHECK_BYTES(record_stream_topic(stream), BYTES("ohlcv.woox-datasource.SPOT_BTC_USDT.1m"));
+    CHECK_BYTES(record_stream_topic(stream), BYTES("ohlcv.woox-test.SPOT_BTC_USDT.1m"));
     record_unref(r);
     end();
 }
@@ -185,7 +185,7 @@ TEST(record, steady_state_allocates_nothing)
         if (i == 20 * HELD)
             before = fault_allocations();
         record_unref(held[i % HELD]);
-        held[i % HELD] = record_new(stream, i, i, bytes_make(data, i % HELD * 40));
+        held[i % HELD] = record_new(stream, i, i, bytes_make(data, 1 + i % HELD * 40));
     }
     CHECK_UINT(fault_allocations(), before);
     for (size_t i = 0; i < HELD; i++)

@@ -1,6 +1,7 @@
 /* The screens, character by character. */
 #include "base/clock.h"
 #include "sink/table.h"
+#include "tests/lib/records.h"
 #include "tests/lib/test.h"
 
 #define NOW UINT64_C(1700000060000000000) /* 2023-11-14T22:14:20Z */
@@ -282,6 +283,7 @@ TEST(table, data_that_makes_no_sense_leaves_the_row_as_it_was)
     static const char *const texts[] = {"null", "5", "\"x\"", "[]", "[[]]", "{}", "{\"price\":null}", "{\"price\":{}}",
                                         "{\"trades\":[]}", "{\"trades\":[5]}", "{\"bids\":[[]],\"asks\":[5,{}]}", "not json", ""};
     static const char *const types[] = {"trades", "ohlcv", "ticker", "bbo", "orderbook", "other"};
+    test_keep_no_more_records();
     begin();
     data("trades", "BTC", "", 0, "{\"price\":7}");
     screen(80, 40);

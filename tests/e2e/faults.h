@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/e2e/e2e.h"
+#include "tests/lib/records.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -69,6 +70,7 @@ static inline const outcome *weir_run(const char *const *args, void (*before)(vo
     o.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     read_back(out, o.out, sizeof o.out);
     read_back(err, o.err, sizeof o.err);
+    test_keep_records(bytes_of(o.out));
     return &o;
 }
 

@@ -14,6 +14,11 @@ void test_add(test_case *t)
     cases_end = &t->next;
 }
 
+const test_case *test_running(void)
+{
+    return running;
+}
+
 _Noreturn void test_fail(const char *file, int line, const char *format, ...)
 {
     va_list args;

@@ -26,6 +26,7 @@ typedef struct test_case {
 } test_case;
 
 void test_add(test_case *t);
+const test_case *test_running(void); /* NULL: none yet */
 
 #define TEST(suite_, name_)                                                                      \
     static void test_##suite_##_##name_(void);                                                   \
