@@ -1,0 +1,139 @@
+/* An order book of the host, beside reading the same JSON: the order books of a recording in a loop, parsed alone, and
+ * parsed, applied and checked against the venue's CRC32. The least of several rounds of each, taken in turns.
+ *
+ * usage: book_bench [--json] [CAPTURE [LOOPS]] */
+#include "bench/bench.h"
+
+#include "book/guard.h"
+
+#define BOOKS 8
+#define ROUNDS 7
+#define DECLARATION "{\"guard\":\"crc32\",\"checksum\":{\"levels\":25,\"order\":\"interleaved\",\"separator\":\":\",\"signed\":true}}"
+
+typedef struct message {
+    bytes text;
+    int book;
+} message;
+
+static message *messages;
+static size_t count, octets;
+static int books;
+static char names[BOOKS][64];
+
+static int book_of(json name)
+{
+    bytes text;
+    if (!json_string_slice(name, &text) || text.len >= sizeof names[0])
+        give_up("a book's name is strange");
+    for (int i = 0; i < books; i++)
+        if (bytes_is(text, names[i]))
+            return i;
+    if (books == BOOKS)
+        give_up("more than %d books", BOOKS);
+    memcpy(names[books], text.at, text.len);
+    return books++;
+}
+
+static void load(const char *file)
+{
+    FILE *in = fopen(file, "r");
+    char *line = NULL;
+    size_t cap = 0;
+    json doc;
+    if (!in)
+        give_up("'%s': %s", file, strerror(errno));
+    while (getline(&line, &cap, in) > 0) {
+        char *text = line[0] >= '0' && line[0] <= '9' ? strstr(line, ": ") : NULL;
+        if (!text)
+            continue;
+        text[strcspn(text, "\r\n")] = '\0';
+        if (json_read(&doc, bytes_of(text + 2), NULL) || json_member(doc, "data").type != JSON_ARRAY || !json_is(json_member(json_member(doc, "arg"), "channel"), "books"))
+            continue;
+        messages = realloc(messages, (count + 1) * sizeof *messages);
+        if (!messages || !(messages[count].text.at = strdup(text + 2)))
+            give_up("out of memory");
+        messages[count].text.len = strlen(text + 2);
+        octets += messages[count].text.len;
+        messages[count++].book = book_of(json_member(json_member(doc, "arg"), "instId"));
+    }
+    free(line);
+    fclose(in);
+    if (!count)
+        give_up("'%s' has no messages of the channel \"books\"", file);
+}
+
+static double parse_alone(int loops)
+{
+    double begin = cpu_s();
+    json doc;
+    for (int l = 0; l < loops; l++)
+        for (size_t i = 0; i < count; i++)
+            if (json_read(&doc, messages[i].text, NULL))
+                give_up("message %zu is no JSON", i);
+    return cpu_s() - begin;
+}
+
+static void take(book *b, guard *g, const message *m)
+{
+    json action, list, key, data, bids, asks;
+    guard_marks marks;
+    const json_field outer[] = {{"action", &action}, {"data", &list}}, inner[] = {{"bids", &bids}, {"asks", &asks}};
+    if (json_read_fields(m->text, outer, 2, NULL))
+        give_up("a message is no JSON");
+    json_iter it = json_each(list);
+    if (!json_next(&it, &key, &data) || json_fields(data, inner, 2, NULL))
+        give_up("a message has no data");
+    if (json_is(action, "snapshot"))
+        book_clear(b);
+    if (book_apply(b, BOOK_BIDS, bids, NULL) || book_apply(b, BOOK_ASKS, asks, NULL) || guard_read_marks(g, &marks, data, NULL))
+        give_up("a message is no order book");
+    book_truncate(b);
+    if (!marks.has_checksum || guard_check(g, b, &marks) != GUARD_GOOD)
+        give_up("a checksum is wrong");
+}
+
+static double keep_books(int loops)
+{
+    static book b[BOOKS];
+    static guard g[BOOKS];
+    weir_error err = WEIR_ERROR_INIT;
+    json declaration;
+    for (int i = 0; i < books; i++) {
+        book_init(&b[i], 0);
+        if (json_read(&declaration, BYTES(DECLARATION), &err) || guard_read(&g[i], declaration, &err))
+            give_up("%s", err.text);
+    }
+    double begin = cpu_s();
+    for (int l = 0; l < loops; l++)
+        for (size_t i = 0; i < count; i++)
+            take(&b[messages[i].book], &g[messages[i].book], &messages[i]);
+    double took = cpu_s() - begin;
+    for (int i = 0; i < books; i++) {
+        book_fini(&b[i]);
+        guard_fini(&g[i]);
+    }
+    return took;
+}
+
+int main(int argc, char **argv)
+{
+    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    load(argc > 1 + json ? argv[1 + json] : "sim/captures/OKX.ws");
+    int loops = argc > 2 + json ? atoi(argv[2 + json]) : 300;
+    double parse = 1e9, keep = 1e9;
+    if (loops < 1) {
+        fprintf(stderr, "usage: book_bench [--json] [CAPTURE [LOOPS]]\n");
+        return 2;
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        double p = parse_alone(loops), k = keep_books(loops);
+        parse = p < parse ? p : parse;
+        keep = k < keep ? k : keep;
+    }
+    double n = (double)count * loops;
+    if (json)
+        printf("{\"bench\":\"book\",\"messages\":%zu,\"octets\":%zu,\"parse_ns\":%.1f,\"book_ns\":%.1f,\"ratio\":%.3f}\n", count, octets, parse / n * 1e9, keep / n * 1e9, keep / parse);
+    else
+        printf("%zu messages, %zu octets: parsed %.0f ns each, as books with CRC32 %.0f ns (%.0f a second), %.2f times\n", count, octets, parse / n * 1e9, keep / n * 1e9, n / keep, keep / parse);
+    return 0;
+}
