@@ -13,7 +13,8 @@
 typedef struct message {
     bytes text;
     int book;
-} message;
+    bool snapshot;
+} message; /* what a plugin makes of it: the object with bids, asks and checksum */
 
 static message *messages;
 static size_t count, octets;
@@ -49,10 +50,13 @@ static void load(const char *file)
         text[strcspn(text, "\r\n")] = '\0';
         if (json_read(&doc, bytes_of(text + 2), NULL) || json_member(doc, "data").type != JSON_ARRAY || !json_is(json_member(json_member(doc, "arg"), "channel"), "books"))
             continue;
+        json key, data;
+        json_iter it = json_each(json_member(doc, "data"));
         messages = realloc(messages, (count + 1) * sizeof *messages);
-        if (!messages || !(messages[count].text.at = strdup(text + 2)))
+        if (!messages || !json_next(&it, &key, &data) || !(messages[count].text.at = bytes_dup(data.raw)))
             give_up("out of memory");
-        messages[count].text.len = strlen(text + 2);
+        messages[count].text.len = data.raw.len;
+        messages[count].snapshot = json_is(json_member(doc, "action"), "snapshot");
         octets += messages[count].text.len;
         messages[count++].book = book_of(json_member(json_member(doc, "arg"), "instId"));
     }
@@ -75,18 +79,13 @@ static double parse_alone(int loops)
 
 static void take(book *b, guard *g, const message *m)
 {
-    json action, list, key, data, bids, asks;
     guard_marks marks;
-    const json_field outer[] = {{"action", &action}, {"data", &list}}, inner[] = {{"bids", &bids}, {"asks", &asks}};
-    if (json_read_fields(m->text, outer, 2, NULL))
-        give_up("a message is no JSON");
-    json_iter it = json_each(list);
-    if (!json_next(&it, &key, &data) || json_fields(data, inner, 2, NULL))
-        give_up("a message has no data");
-    if (json_is(action, "snapshot"))
-        book_clear(b);
-    if (book_apply(b, BOOK_BIDS, bids, NULL) || book_apply(b, BOOK_ASKS, asks, NULL) || guard_read_marks(g, &marks, data, NULL))
+    if (guard_read_text(&marks, m->text, NULL))
         give_up("a message is no order book");
+    if (m->snapshot)
+        book_clear(b);
+    if (book_apply(b, BOOK_BIDS, marks.bids, NULL) || book_apply(b, BOOK_ASKS, marks.asks, NULL))
+        give_up("a level is wrong");
     book_truncate(b);
     if (!marks.has_checksum || guard_check(g, b, &marks) != GUARD_GOOD)
         give_up("a checksum is wrong");

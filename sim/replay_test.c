@@ -50,9 +50,9 @@ TEST(replay, plays_a_recording_once_the_client_has_spoken)
         raw_pump(c);
     }
     CHECK_UINT(c->close_code, 1000);
-    CHECK_UINT(c->count, 196); /* 200 lines, of which one opens and three are the client's */
+    CHECK_UINT(c->count, 410); /* 414 lines, of which one opens and three are the client's */
     CHECK_HAS(c->message[0], "{\"event\":\"subscribe\",\"arg\":{\"channel\":\"tickers\",\"instId\":\"BTC-USD-220527\"}}");
-    CHECK_UINT(replay_get_stats(r).frames, 196);
+    CHECK_UINT(replay_get_stats(r).frames, 410);
     CHECK_UINT(replay_get_stats(r).received, 1);
     raw_free(c);
     end();

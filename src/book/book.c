@@ -10,6 +10,8 @@
 #define RUN 64 /* levels of a run at most */
 #define NO_LEVEL UINT32_MAX
 
+static const char *const names[] = {"bid", "ask"};
+
 typedef struct book_run {
     uint64_t key[RUN];
     uint32_t level[RUN];
@@ -238,19 +240,15 @@ static bool put_in(book *b, book_half *h, place *p, uint64_t key, uint32_t *leve
     return true;
 }
 
-weir_code book_set(book *b, book_side side, bytes price, bytes size, weir_error *err)
+static weir_code put(book *b, book_side side, const decimal *p, bool zero, bytes price, bytes size, weir_error *err)
 {
-    static const char *const names[] = {"bid", "ask"};
     book_half *h = &b->half[side];
-    decimal p, s;
     uint32_t level;
-    if (!decimal_read(&p, price) || !decimal_read(&s, size))
-        return error_set(err, WEIR_INVALID, "%s '" BYTES_FMT "' of '" BYTES_FMT "': price and size are decimals", names[side], BYTES_ARG(price), BYTES_ARG(size));
     if (price.len + size.len > BOOK_LEVEL_TEXT)
         return error_set(err, WEIR_INVALID, "%s '" BYTES_FMT "' of '" BYTES_FMT "': price and size have more than %d characters", names[side], BYTES_ARG(price), BYTES_ARG(size), BOOK_LEVEL_TEXT);
-    uint64_t key = side == BOOK_BIDS ? ~p.key : p.key;
-    place at = find(b, side, key, &p, price);
-    if (s.zero) {
+    uint64_t key = side == BOOK_BIDS ? ~p->key : p->key;
+    place at = find(b, side, key, p, price);
+    if (zero) {
         if (at.known) {
             touch(h, &at);
             take_out(b, h, &at);
@@ -267,8 +265,17 @@ weir_code book_set(book *b, book_side side, bytes price, bytes size, weir_error 
     memcpy(l->text + price.len, size.at, size.len);
     l->price_len = (uint8_t)price.len;
     l->size_len = (uint8_t)size.len;
-    l->more = p.more;
+    l->more = p->more;
     return WEIR_OK;
+}
+
+weir_code book_set(book *b, book_side side, bytes price, bytes size, weir_error *err)
+{
+    decimal p;
+    bool zero;
+    if (!decimal_read(&p, price) || !decimal_zero(&zero, size))
+        return error_set(err, WEIR_INVALID, "%s '" BYTES_FMT "' of '" BYTES_FMT "': price and size are decimals", names[side], BYTES_ARG(price), BYTES_ARG(size));
+    return put(b, side, &p, zero, price, size, err);
 }
 
 void book_truncate(book *b)
@@ -302,30 +309,47 @@ static bool number_text(json value, bytes *out)
     return value.type == JSON_NUMBER || json_string_slice(value, out);
 }
 
-/* ["price","size" with anything behind, as nearly every level stands there; the list was validated before. */
-static bool read_plain(bytes raw, bytes *price, bytes *size)
+/* Over the digits and points of a text; counts the points and whether there is a digit that is not zero. */
+static const char *pass_digits(const char *at, int *points, bool *zero)
 {
-    const char *at = raw.at + 2, *end = raw.at + raw.len, *quote;
-    if (raw.len < 9 || raw.at[0] != '[' || raw.at[1] != '"')
-        return false;
-    for (quote = at; *quote != '"' && *quote != '\\'; quote++)
-        continue;
-    *price = bytes_make(at, (size_t)(quote - at));
-    if (end - quote < 5 || *quote != '"' || quote[1] != ',' || quote[2] != '"')
-        return false;
-    at = quote + 3;
-    for (quote = at; *quote != '"' && *quote != '\\'; quote++)
-        continue;
-    *size = bytes_make(at, (size_t)(quote - at));
-    return *quote == '"';
+    for (;; at++) {
+        unsigned d = (unsigned)(unsigned char)*at - '0';
+        if (d < 10)
+            *zero &= d == 0;
+        else if (*at == '.')
+            ++*points;
+        else
+            return at;
+    }
+}
+
+/* ["price","size", texts of digits behind], as nearly every level stands there: its end; NULL: it is another one. The
+ * list was validated before, so every text and the list end somewhere. */
+static const char *read_plain(const char *at, decimal *p, bool *zero, bytes *price, bytes *size)
+{
+    int points = 0, others = 0;
+    bool other;
+    if (at[0] != '[' || at[1] != '"')
+        return NULL;
+    price->at = at + 2;
+    if (!(at = decimal_scan(p, at + 2)) || at[0] != '"' || at[1] != ',' || at[2] != '"')
+        return NULL;
+    price->len = (size_t)(at - price->at);
+    size->at = at + 3;
+    *zero = true;
+    at = pass_digits(at + 3, &points, zero);
+    size->len = (size_t)(at - size->at);
+    if (points > 1 || size->len < 1 + (size_t)points)
+        return NULL;
+    while (at[0] == '"' && at[1] == ',' && at[2] == '"')
+        at = pass_digits(at + 3, &others, &other);
+    return at[0] == '"' && at[1] == ']' ? at + 2 : NULL;
 }
 
 static weir_code apply_level(book *b, book_side side, json level, weir_error *err)
 {
     json key, price = {JSON_NONE, {NULL, 0}}, size = price;
     bytes price_text, size_text;
-    if (read_plain(level.raw, &price_text, &size_text))
-        return book_set(b, side, price_text, size_text, err);
     if (level.type == JSON_ARRAY) {
         json_iter pair = json_each(level);
         if (json_next(&pair, &key, &price))
@@ -347,8 +371,21 @@ weir_code book_apply(book *b, book_side side, json levels, weir_error *err)
         return WEIR_OK;
     if (levels.type != JSON_ARRAY)
         return error_set(err, WEIR_INVALID, "\"%s\" is no list of levels", side == BOOK_BIDS ? "bids" : "asks");
-    for (json_iter it = json_each(levels); json_next(&it, &key, &item);)
-        if ((code = apply_level(b, side, item, err)))
+    json_iter it = json_each(levels);
+    for (;;) {
+        bytes price, size;
+        decimal p;
+        bool zero;
+        const char *next = it.at + (*it.at == ',');
+        if (next < it.end && (next = read_plain(next, &p, &zero, &price, &size))) {
+            it.at = next;
+            code = put(b, side, &p, zero, price, size, err);
+        } else if (json_next(&it, &key, &item)) {
+            code = apply_level(b, side, item, err);
+        } else {
+            return WEIR_OK;
+        }
+        if (code)
             return code;
-    return WEIR_OK;
+    }
 }

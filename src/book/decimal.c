@@ -75,9 +75,56 @@ static bool take_apart(parts *p, bytes text)
     return text.len < 1000 && power >= -POWER_MAX && power <= POWER_MAX;
 }
 
+static const uint64_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000, 100000000000000, 1000000000000000, 10000000000000000};
+
+const char *decimal_scan(decimal *out, const char *at)
+{
+    const char *begin = at, *point = NULL;
+    uint64_t value = 0;
+    while (*at == '0')
+        at++;
+    const char *first = at; /* the first digit that is not zero */
+    for (;; at++) {
+        unsigned d = (unsigned)(unsigned char)*at - '0';
+        if (d < 10) {
+            value = value * 10 + d;
+            if (!value)
+                first = at + 1;
+        } else if (*at == '.' && !point) {
+            point = at;
+            if (!value)
+                first = at + 1;
+        } else {
+            break;
+        }
+        if (at - begin > 18) /* no sum overflows */
+            return NULL;
+    }
+    int digits = (int)(at - first) - (point && point >= first);
+    if (digits > KEY_DIGITS || at - begin - (point != NULL) < 1)
+        return NULL;
+    if (value == 0) {
+        *out = (decimal){.key = POSITIVE, .zero = true};
+        return at;
+    }
+    const char *whole = point ? point : at;
+    int power = (int)(whole - first) + (first > whole);
+    out->key = POSITIVE + value * tens[KEY_DIGITS - digits] + ((uint64_t)(power + POWER_BIAS) << KEY_BITS);
+    out->more = out->zero = false;
+    return at;
+}
+
+bool decimal_zero(bool *zero, bytes text)
+{
+    parts p;
+    if (!take_apart(&p, text))
+        return false;
+    *zero = p.zero;
+    return true;
+}
+
 bool decimal_read(decimal *out, bytes text)
 {
-    static const uint64_t tens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000, 10000000000000, 100000000000000, 1000000000000000, 10000000000000000};
     uint64_t value = 0;
     int digits = 0;
     parts p;

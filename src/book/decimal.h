@@ -17,6 +17,12 @@ typedef struct decimal {
 /* "12", "-0.5", "+7.", ".25", "1.5e-7": digits with at most one point, an exponent within 200. False: it is none. */
 bool decimal_read(decimal *out, bytes text);
 
+/* The same from `at` on up to a character that belongs to no plain number (digits, at most one point, at most 18
+ * characters): its end; NULL: it is longer, or not plain. For a text that such a character ends. */
+const char *decimal_scan(decimal *out, const char *at);
+/* Only whether it is zero. False: it is no decimal. */
+bool decimal_zero(bool *zero, bytes text);
+
 /* -1, 0, 1 as a's number is smaller, the same, larger. Both were read before. */
 int decimal_compare(bytes a, bytes b);
 

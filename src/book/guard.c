@@ -3,6 +3,9 @@
 
 #include <zlib.h>
 
+#define SHORT 24 /* octets of a price or a size that are copied all at once */
+_Static_assert(2 * SHORT <= BOOK_LEVEL_TEXT, "a short price and what is read behind it lie within a level");
+
 /* ---- The declaration ---- */
 
 static weir_code add_kind(guard *g, json name, weir_error *err)
@@ -43,7 +46,7 @@ static weir_code read_form(guard *g, json form, weir_error *err)
     g->form.levels = (uint32_t)levels;
     memcpy(g->form.separator, text.at, text.len);
     g->form.separator_len = (uint8_t)text.len;
-    size_t octets = 2 * levels * (BOOK_LEVEL_TEXT + 2 * text.len);
+    size_t octets = 2 * levels * (BOOK_LEVEL_TEXT + 2 * text.len) + 2 * SHORT; /* what is copied beyond the end */
     buf_init(&g->text, octets);
     if (!buf_reserve(&g->text, octets))
         return error_set(err, WEIR_NOMEM, "a checksum of %zu octets: out of memory", octets);
@@ -103,12 +106,13 @@ static weir_code read_mark(json value, const char *name, bool *has, uint64_t *ou
     return WEIR_OK;
 }
 
-weir_code guard_read_marks(const guard *g, guard_marks *m, json data, weir_error *err)
+/* `data` was read before, or is a text to be validated in the same pass. */
+static weir_code read_marks(guard_marks *m, json data, bytes text, weir_error *err)
 {
     json first, sequence, previous, checksum;
-    const json_field want[] = {{"first_sequence", &first}, {"sequence", &sequence}, {"previous_sequence", &previous}, {"checksum", &checksum}};
+    const json_field want[] = {{"first_sequence", &first}, {"sequence", &sequence}, {"previous_sequence", &previous}, {"checksum", &checksum}, {"bids", &m->bids}, {"asks", &m->asks}};
     *m = (guard_marks){0};
-    weir_code code = json_fields(data, want, 4, err);
+    weir_code code = data.type ? json_fields(data, want, 6, err) : json_read_fields(text, want, 6, err);
     if (!code)
         code = read_mark(first, "first_sequence", &m->has_first, &m->first, err);
     if (!code)
@@ -122,8 +126,19 @@ weir_code guard_read_marks(const guard *g, guard_marks *m, json data, weir_error
     m->has_checksum = checksum.type != JSON_NONE && checksum.type != JSON_NULL;
     if (m->has_checksum && !read_number(checksum, &m->checksum))
         return error_set(err, WEIR_INVALID, "\"checksum\" is " BYTES_FMT "; it is a whole number", BYTES_ARG(checksum.raw));
-    (void)g;
     return WEIR_OK;
+}
+
+weir_code guard_read_marks(guard_marks *out, json data, weir_error *err)
+{
+    if (data.type != JSON_OBJECT)
+        return error_set(err, WEIR_INVALID, "an order book is " BYTES_FMT "; it is an object", BYTES_ARG(data.raw));
+    return read_marks(out, data, data.raw, err);
+}
+
+weir_code guard_read_text(guard_marks *out, bytes text, weir_error *err)
+{
+    return read_marks(out, (json){0}, text, err);
 }
 
 /* ---- Checks ---- */
@@ -171,7 +186,7 @@ static char *put_level(const guard *g, char *to, const book_level *l, bool begun
 {
     size_t between = g->form.separator_len;
     if (begun) {
-        memcpy(to, g->form.separator, between);
+        memcpy(to, g->form.separator, sizeof g->form.separator);
         to += between;
     }
     if (g->form.strip) {
@@ -179,10 +194,17 @@ static char *put_level(const guard *g, char *to, const book_level *l, bool begun
         memcpy(to, g->form.separator, between);
         return put_stripped(to + between, book_size(l));
     }
+    if (l->price_len <= SHORT && l->size_len <= SHORT) { /* lengths known to the compiler cost less than calls */
+        memcpy(to, l->text, SHORT);
+        to += l->price_len;
+        memcpy(to, g->form.separator, sizeof g->form.separator);
+        to += between;
+        memcpy(to, l->text + l->price_len, SHORT);
+        return to + l->size_len;
+    }
     memcpy(to, l->text, l->price_len);
-    to += l->price_len;
-    memcpy(to, g->form.separator, between);
-    to += between;
+    memcpy(to + l->price_len, g->form.separator, between);
+    to += l->price_len + between;
     memcpy(to, l->text + l->price_len, l->size_len);
     return to + l->size_len;
 }

@@ -41,8 +41,9 @@ typedef struct guard {
     uint64_t last;
 } guard;
 
-/* What a record says of its place. */
+/* What a record says: its levels, and of its place. */
 typedef struct guard_marks {
+    json bids, asks;
     bool has_first, has_sequence, has_previous, has_checksum;
     uint64_t first, sequence, previous; /* an absent first is the sequence itself */
     int64_t checksum;
@@ -60,9 +61,9 @@ typedef enum guard_finding {
 weir_code guard_read(guard *g, json declaration, weir_error *err);
 void guard_fini(guard *g); /* of a zeroed one, too */
 
-/* Reads the marks out of a record: numbers or texts of digits. WEIR_INVALID: one is neither, or what the guard
- * compares is missing. */
-weir_code guard_read_marks(const guard *g, guard_marks *out, json data, weir_error *err);
+/* Finds all of them in a record's data in one pass; the marks are whole numbers or texts of such. */
+weir_code guard_read_marks(guard_marks *out, json data, weir_error *err);
+weir_code guard_read_text(guard_marks *out, bytes text, weir_error *err); /* the same, and validates it */
 
 void guard_snapshot(guard *g, const guard_marks *m); /* the book is a new one */
 /* Before a change goes into the book, by its numbers; `first` of the changes since a REST snapshot, which may

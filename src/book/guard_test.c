@@ -84,7 +84,7 @@ TEST(guard, the_text_form_follows_its_description)
 static guard_finding order(guard *g, const char *marks, bool first)
 {
     guard_marks m;
-    CHECK_OK(guard_read_marks(g, &m, parsed(marks), &err));
+    CHECK_OK(guard_read_marks(&m, parsed(marks), &err));
     return guard_order(g, &m, first);
 }
 
@@ -93,7 +93,7 @@ TEST(guard, a_sequence_has_no_hole_and_begins_inside_the_snapshot)
     guard g;
     guard_marks m;
     declare(&g, SEQUENCE);
-    CHECK_OK(guard_read_marks(&g, &m, parsed("{\"sequence\":100}"), &err));
+    CHECK_OK(guard_read_marks(&m, parsed("{\"sequence\":100}"), &err));
     guard_snapshot(&g, &m);
     CHECK_INT(order(&g, "{\"first_sequence\":90,\"sequence\":99}", true), GUARD_STALE);
     CHECK_INT(order(&g, "{\"first_sequence\":90,\"sequence\":100}", true), GUARD_STALE);
@@ -112,7 +112,7 @@ TEST(guard, each_change_names_the_one_before)
     guard g;
     guard_marks m;
     declare(&g, PREVIOUS);
-    CHECK_OK(guard_read_marks(&g, &m, parsed("{\"sequence\":10,\"previous_sequence\":-1}"), &err));
+    CHECK_OK(guard_read_marks(&m, parsed("{\"sequence\":10,\"previous_sequence\":-1}"), &err));
     guard_snapshot(&g, &m);
     CHECK_INT(order(&g, "{\"sequence\":15,\"previous_sequence\":10}", false), GUARD_GOOD);
     CHECK_INT(order(&g, "{\"sequence\":15,\"previous_sequence\":15}", false), GUARD_GOOD); /* nothing happened */
@@ -243,12 +243,12 @@ static int play(const recording *r, const char *declaration, const char *rest, s
     if (rest) {
         json snapshot = parsed(rest);
         fill(&b, snapshot);
-        CHECK_OK(guard_read_marks(&g, &m, snapshot, &err));
+        CHECK_OK(guard_read_marks(&m, snapshot, &err));
         guard_snapshot(&g, &m);
     }
     for (size_t i = 0; i < r->count && found < 0; i++) {
         json data = parsed(r->frames[i].delta);
-        CHECK_OK(guard_read_marks(&g, &m, data, &err));
+        CHECK_OK(guard_read_marks(&m, data, &err));
         if (r->frames[i].snapshot) {
             book_clear(&b);
             guard_snapshot(&g, &m);

@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *at, size_t len)
             continue;
         }
         guard_marks m;
-        if (guard_read_marks(&g, &m, doc, NULL) || guard_order(&g, &m, false) == GUARD_STALE)
+        if (guard_read_marks(&m, doc, NULL) || guard_order(&g, &m, false) == GUARD_STALE)
             continue;
         book_apply(&b, BOOK_BIDS, json_member(doc, "bids"), NULL);
         book_apply(&b, BOOK_ASKS, json_member(doc, "asks"), NULL);
