@@ -184,10 +184,11 @@ typedef struct weir_plugin_options {
     bool strict_imports;   /* refuse a module with an import that nobody offers, instead of a stub for it */
     uint64_t memory_bytes; /* linear memory of one instance; 0: 256 MiB */
     uint32_t cpu_ms;       /* between two host calls; 0: 10,000 */
+    bool own_instances;    /* of a push plugin: an instance for each stream, instead of one for all of them */
 } weir_plugin_options;
 
 /* clang-format off */
-#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0}
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false}
 /* clang-format on */
 
 /* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the

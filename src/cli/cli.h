@@ -66,6 +66,7 @@ typedef struct cli_common {
     int verbose;
     bool json;
     uint32_t call_ms, silence_ms, retry_ms; /* 0: the default */
+    bool own_instances;
 } cli_common;
 
 #define CLI_COMMON_OPTIONS                                                               \

@@ -23,6 +23,7 @@ static void help(void)
           "  -n, --count N          stop after N data records\n"
           "      --silence TIME     a venue that sends nothing for so long is gone; 60s\n"
           "      --retry TIME       at most so long between tries; 60s\n"
+          "      --own-instances    of a push plugin: an instance for each stream, not one for all\n"
           "  -q, --quiet            no summary\n" CLI_COMMON_HELP
           "\nexamples\n"
           "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
@@ -227,7 +228,7 @@ static bool parse_span(const char *text, uint32_t *ms)
 static int parse(run *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     char *end;
     int option;
     while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
@@ -257,6 +258,9 @@ static int parse(run *r, int argc, char **argv)
             r->count = strtoull(optarg, &end, 10);
             if (!r->count || *end || *optarg == '-')
                 return cli_usage("run", "--count '%s': a number from 1", optarg);
+            break;
+        case 'I':
+            r->common.own_instances = true;
             break;
         case 'q':
             r->quiet = true;

@@ -63,6 +63,7 @@ struct weir_plugin {
     kept_error config_wrong; /* what its fields say against it; nothing streams or answers until it is right */
     policy_limits limits;
     uint32_t call_ms;
+    bool own_instances;
     venue venue;                             /* for plain calls */
     stream_plugin shared;                    /* for streams */
     list calls;                              /* under way */

@@ -324,6 +324,7 @@ static void share(weir_plugin *p)
         .backoff_min_ns = h->backoff_min_ns,
         .backoff_max_ns = h->backoff_max_ns,
         .silence_ms = h->silence_ms,
+        .own_instances = p->own_instances,
     };
 }
 
@@ -352,6 +353,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
         p->limits.memory = o.memory_bytes;
     if (o.cpu_ms)
         p->limits.cpu_ms = o.cpu_ms;
+    p->own_instances = o.own_instances;
     p->call_ms = o.call_ms ? o.call_ms : m->timeout_ms != MANIFEST_NO_LIMIT && m->timeout_ms ? (uint32_t)m->timeout_ms
                                                                                              : CALL_MS;
     if (!p->targets) {

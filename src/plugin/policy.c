@@ -19,6 +19,19 @@ void policy_init(policy *p, const policy_limits *limits)
     *p = (policy){.limits = limits ? *limits : policy_defaults};
 }
 
+static uint32_t for_many(uint32_t one, size_t streams)
+{
+    uint64_t all = one + (uint64_t)one * (streams > 1 ? streams - 1 : 0) / 10;
+    return all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
+}
+
+void policy_share(policy *p, const policy_limits *limits, size_t streams)
+{
+    const policy_limits *one = limits ? limits : &policy_defaults;
+    p->limits.log_per_s = for_many(one->log_per_s, streams);
+    p->limits.requests_per_s = for_many(one->requests_per_s, streams);
+}
+
 bool bucket_take(bucket *b, double per_second, double burst, uint64_t now_ns)
 {
     if (b->filled_ns == 0)

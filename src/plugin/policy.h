@@ -34,6 +34,9 @@ typedef struct policy {
 } policy;
 
 void policy_init(policy *p, const policy_limits *limits);
+/* What the instance serves has changed: `streams` of them now. Its log lines and requests in a second are
+ * those of one stream and a tenth for each further one. The sockets of push streams are the host's. */
+void policy_share(policy *p, const policy_limits *limits, size_t streams);
 
 /* Takes one token; false: none left. `burst` is also the capacity. */
 bool bucket_take(bucket *b, double per_second, double burst, uint64_t now_ns);

@@ -53,6 +53,20 @@ TEST(policy, connects_are_bounded_at_once_and_in_a_minute)
     CHECK_OK(policy_connect(&p, 0, now + NS_PER_S / 5, &err));
 }
 
+TEST(policy, of_an_instance_that_serves_many_streams_is_wider)
+{
+    policy p;
+    policy_init(&p, NULL);
+    policy_share(&p, NULL, 1);
+    CHECK_UINT(p.limits.log_per_s, policy_defaults.log_per_s);
+    policy_share(&p, NULL, 1001);
+    CHECK_UINT(p.limits.log_per_s, 101 * policy_defaults.log_per_s);
+    CHECK_UINT(p.limits.requests_per_s, 101 * policy_defaults.requests_per_s);
+    CHECK_UINT(p.limits.sockets, policy_defaults.sockets);
+    policy_share(&p, NULL, 0);
+    CHECK_UINT(p.limits.log_per_s, policy_defaults.log_per_s);
+}
+
 TEST(policy, dropped_log_lines_are_told_once_with_the_next_that_passes)
 {
     policy p;

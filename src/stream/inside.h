@@ -13,7 +13,7 @@ struct push; /* push.c */
 /* How a plugin of this kind is fed. */
 typedef struct route {
     weir_code (*init)(stream *s, weir_error *err);
-    void (*ready)(stream *s);   /* the instance is new and configured */
+    void (*ready)(stream *s);   /* stream_instance's is new and configured */
     void (*retry)(stream *s);   /* the back-off is over */
     void (*lost)(stream *s);    /* called by stream_lose, before it waits: lets go of what cannot go on */
     bool (*stop)(stream *s);    /* begins to end it in good order; false: nothing has to be waited for */
@@ -26,7 +26,7 @@ typedef struct route {
 extern const route pull_route, push_route;
 
 struct stream {
-    const stream_plugin *plugin;
+    stream_plugin *plugin;
     const route *route;
     struct venue venue;
     record_stream *records;
@@ -40,7 +40,7 @@ struct stream {
     uint64_t since; /* clock_mono of the last change */
     uint64_t live_since;
 
-    task *task;     /* the present instance */
+    task *task;     /* the present instance; a push stream's is shared.c's */
     uint32_t traps; /* in a row */
     uint32_t retry_after_s;
     kept_error down; /* why the last socket went down */
@@ -86,6 +86,11 @@ void stream_fail(stream *s, const char *why);
 
 /* Makes an instance and configures it; then the route's ready. May free the stream. */
 void stream_instance(stream *s);
+/* An instance with this world, not configured yet. */
+#define STREAM_CONFIGURE_MS 15000
+weir_code stream_task(task **out, const stream_plugin *p, venue *v, weir_error *err);
+/* Why configuring it came to nothing. */
+void stream_unconfigured(const stream_plugin *p, const call_result *r, char why[WEIR_ERROR_TEXT]);
 /* What a socket's end says about the next try. */
 void stream_note_down(stream *s, const weir_error *why, uint16_t http_status, uint32_t retry_after_s);
 /* The call trapped, overran, or is of a kind that no new instance helps: logs, counts. True: given up, and

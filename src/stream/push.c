@@ -1,13 +1,15 @@
 /* Feeding a push plugin: the host owns the socket, the plugin is asked about each frame.
  *
- * Instance and socket live apart. The instance describes the socket it wants (a marker), the host dials
- * it, sends the initial messages, and from then on takes one question at a time to the instance: what
- * happened to the socket first, then the oldest frame of the inbox.
+ * Instance and socket live apart. The instance, which the streams of one connection share (shared.h),
+ * describes the socket that this stream wants (a marker), the host dials it, sends the initial messages,
+ * and from then on the stream has one question at a time for the instance: what happened to the socket
+ * first, then the oldest frame of the inbox.
  * What can go wrong, and what follows:
  *   the wish for the stream is refused            failed; once there was data: the next try
  *   the socket is lost                            gap, back-off, dial again; the instance stays
  *   a callback traps or takes more than 2 s       a new instance, the socket stays; frames wait in the inbox.
  *                                                 The frame comes once more, then it is dropped, and a gap says so
+ *   a sibling's callback does                     the new instance is asked for the marker again, and goes on
  *   a callback answers nonsense or a failure      that frame is dropped, and a gap says so
  *   the plugin says reconnect or close            so it is
  *   five traps without a minute of being live     failed */
@@ -17,17 +19,22 @@
 #include "base/rand.h"
 #include "stream/inside.h"
 #include "stream/session.h"
+#include "stream/shared.h"
 
 #define SETUP_MS 30000 /* the wish: it may ask the venue's REST first */
 #define CALLBACK_MS 2000
-#define SHUTDOWN_MS 1500
 #define HASTY_NS NS_PER_S /* a socket younger than this is not dialled again at once */
 
 #define BIT(e) (1u << (e))
 
+typedef enum question { ASKS_NOTHING,
+                        ASKS_MARKER,
+                        ASKS_EVENT,
+                        ASKS_FRAME } question;
+
 typedef struct push {
+    place place; /* with the instance */
     inbox in;
-    buf question;
     marker marker, next; /* as it is used; as the new instance says it */
     bool marked;         /* the present instance has said what it wants */
     heartbeat beat;
@@ -41,12 +48,14 @@ typedef struct push {
     bool event_acted; /* one of the pair error, disconnected was followed */
     bool greeted;     /* connected was answered, so the initial messages are out */
 
-    bool asking; /* a question is under way */
+    question asking; /* what is under way */
+    bool wishes;     /* the marker is to be asked for */
     stream_event event;
     bool again; /* the frame trapped once already */
 
-    verdict held; /* waits for the readers' room; points into the instance */
+    verdict held; /* waits for the readers' room */
     json_iter rest;
+    buf kept; /* what `rest` and held.send point into while they wait: the instance goes on */
     bool holding;
     uint64_t recv_ns; /* of the frame it is about */
     char unknown[40]; /* action, said once */
@@ -60,51 +69,58 @@ static const policy_limits *limits_of(const stream *s)
     return s->plugin->limits ? s->plugin->limits : &policy_defaults;
 }
 
-/* ---- Questions ---- */
-
-static void ask(stream *s, const char *export_name, uint64_t ms, task_done on_done)
-{
-    push *p = s->push;
-    p->asking = true;
-    task_call(s->task, export_name, buf_bytes(&p->question), ms, on_done, s);
-}
-
-/* The instance is of no use any more; the socket stays. */
-static void instance_lost(stream *s, const char *export_name, const call_result *r)
-{
-    char why[WEIR_ERROR_TEXT];
-    push *p = s->push;
-    if (stream_trapped(s, export_name, r, why))
-        return;
-    p->asking = p->marked = p->holding = false;
-    task_free(s->task);
-    s->task = NULL;
-    record_stream_counts(s->records)->restarts++;
-    log_warn("stream", "'%s': %s; a new instance takes over", record_stream_topic(s->records).at, why);
-    timer_after(&s->next_try, s->traps > 1 ? backoff_next(&s->backoff) : 0);
-}
+/* ---- The instance ---- */
 
 static bool trapped(const call_result *r)
 {
     return (r->code != WEIR_OK && r->code != WEIR_FAILED) || r->needs_reset;
 }
 
-static void on_shut_down(void *arg, const call_result *r)
+/* It was this stream's question that the instance died of; the socket stays. The others go on at once, this
+ * one waits when it happens again and again. */
+static void culprit(stream *s, const char *export_name, const call_result *r)
 {
-    (void)r; /* a trap here changes nothing */
-    stream_close(arg, "stopped");
+    char why[WEIR_ERROR_TEXT];
+    push *p = s->push;
+    if (stream_trapped(s, export_name, r, why))
+        return;
+    p->marked = false;
+    p->wishes = true;
+    record_stream_counts(s->records)->restarts++;
+    log_warn("stream", "'%s': %s; a new instance takes over", record_stream_topic(s->records).at, why);
+    timer_after(&s->next_try, s->traps > 1 ? backoff_next(&s->backoff) : 0);
 }
 
-/* Stopping: the last call of an instance that is still sound is its shutdown. */
-static void say_goodbye(stream *s, const call_result *r)
+static void on_lost(void *arg, const char *why, uint64_t wait_ns)
 {
+    stream *s = arg;
     push *p = s->push;
-    if (!s->plugin->has_shutdown || !p->marked || (r && trapped(r))) {
-        stream_close(s, "stopped");
+    char text[WEIR_ERROR_TEXT + 60];
+    p->wishes |= p->marked;
+    p->marked = false;
+    p->asking = ASKS_NOTHING;
+    if (!wait_ns || s->state != STREAM_LIVE)
         return;
-    }
-    buf_clear(&p->question);
-    ask(s, s->plugin->generation->shutdown, SHUTDOWN_MS, on_shut_down);
+    snprintf(text, sizeof text, "%s; a new instance comes in %.1f s", why, (double)wait_ns * 1e-9);
+    stream_enter(s, STREAM_CONNECTING, text);
+}
+
+/* Those that wait for their next try ask then. */
+static void on_instance(void *arg)
+{
+    stream *s = arg;
+    if (s->push->wishes && !timer_running(&s->next_try))
+        shared_want(&s->push->place);
+}
+
+static void on_refused(void *arg, const char *why)
+{
+    stream_fail(arg, why);
+}
+
+static void on_shut_down(void *arg)
+{
+    stream_close(arg, "stopped");
 }
 
 /* ---- The socket ---- */
@@ -154,6 +170,8 @@ static void on_closed(void *arg, const weir_error *why, uint16_t http_status, ui
     bool was_open = p->open;
     p->session = NULL; /* frees itself */
     drop_socket(s);
+    if (s->state == STREAM_STOPPING) /* it goes without */
+        return;
     stream_note_down(s, why, http_status, retry_after_s);
     if (was_open)
         p->events = (p->events & ~BIT(EVENT_CONNECTED)) | (why->code == WEIR_CLOSED ? 0 : BIT(EVENT_ERROR)) | BIT(EVENT_DISCONNECTED);
@@ -257,18 +275,12 @@ static bool same_socket(const marker *a, const marker *b)
     return true;
 }
 
-static void on_marker(void *arg, const call_result *r)
+static void take_marker(stream *s, const call_result *r)
 {
-    stream *s = arg;
     push *p = s->push;
     weir_error err = WEIR_ERROR_INIT;
-    p->asking = false;
-    if (s->state == STREAM_STOPPING) {
-        say_goodbye(s, r);
-        return;
-    }
     if (trapped(r)) {
-        instance_lost(s, "the wish for a stream", r);
+        culprit(s, "the wish for a stream", r);
         return;
     }
     switch (s->plugin->generation->read_marker(&p->next, r, &err)) {
@@ -312,7 +324,8 @@ static void on_marker(void *arg, const call_result *r)
     dial(s);
 }
 
-static void ready(stream *s)
+/* The question for it; NULL: this generation has none, and the stream has failed. */
+static const char *ask_marker(stream *s, buf *in)
 {
     push *p = s->push;
     weir_error err = WEIR_ERROR_INIT;
@@ -320,25 +333,28 @@ static void ready(stream *s)
     if (s->parameters && *s->parameters)
         json_read(&parameters, bytes_of(s->parameters), NULL);
     stream_wish wish = {bytes_of(p->id), record_stream_type(s->records), record_stream_identifier(s->records), parameters};
-    buf_clear(&p->question);
-    const char *export_name = s->plugin->generation->ask_stream(&p->question, &wish, &err);
+    const char *export_name = s->plugin->generation->ask_stream(in, &wish, &err);
     if (!export_name)
         stream_fail(s, err.text);
-    else
-        ask(s, export_name, SETUP_MS, on_marker);
+    return export_name;
 }
 
 static void retry(stream *s)
 {
     push *p = s->push;
-    if (!s->task)
-        stream_instance(s);
-    else if (!p->session && p->asking)
+    if (p->marked && p->asking) {
         timer_after(&s->next_try, 10 * NS_PER_MS); /* a callback is about to end */
-    else if (!p->session && !p->marked)
-        ready(s);
-    else if (!p->session)
-        dial(s);
+        return;
+    }
+    if (p->marked) {
+        if (!p->session)
+            dial(s);
+        return;
+    }
+    if (!p->session && (!stream_enter(s, STREAM_CONNECTING, shared_up(&p->place) ? "asking the plugin for the socket" : "starting an instance") || s->state != STREAM_CONNECTING))
+        return;
+    p->wishes = true;
+    shared_want(&p->place);
 }
 
 /* ---- Verdicts ---- */
@@ -378,7 +394,6 @@ static bool deliver(stream *s)
     hub *h = s->plugin->hub;
     for (;;) {
         if (hub_blocked(h, s->records)) {
-            p->holding = true;
             hub_wait(h, &s->room);
             return false;
         }
@@ -387,7 +402,22 @@ static bool deliver(stream *s)
         stream_end_gap(s);
         hub_publish(h, record_new(s->records, event_time(item, p->held.ts_event), p->recv_ns, item.raw));
     }
-    p->holding = false;
+    return true;
+}
+
+/* What is left of the verdict waits without the instance: the next question would take it away. False: out of
+ * memory. */
+static bool keep_rest(push *p)
+{
+    size_t left = (size_t)(p->rest.end - p->rest.at), send = p->held.send.type == JSON_STRING ? p->held.send.raw.len : 0;
+    buf_clear(&p->kept);
+    if (!buf_reserve(&p->kept, left + send + 1))
+        return false;
+    buf_add(&p->kept, p->rest.at, left);
+    buf_add_bytes(&p->kept, bytes_make(p->held.send.raw.at, send));
+    p->rest.at = p->kept.at;
+    p->rest.end = p->kept.at + left;
+    p->held.send.raw.at = p->rest.end;
     return true;
 }
 
@@ -397,10 +427,12 @@ static void obey(stream *s, const verdict *v)
     push *p = s->push;
     weir_error err = WEIR_ERROR_INIT;
     if (v->send.type == JSON_STRING && p->session) {
-        buf_clear(&p->question);
-        json_string_add(v->send, &p->question);
-        if (session_send(p->session, buf_bytes(&p->question), &err))
+        buf text;
+        buf_init(&text, SIZE_MAX);
+        json_string_add(v->send, &text);
+        if (session_send(p->session, buf_bytes(&text), &err))
             log_warn("stream", "'%s': %s", record_stream_topic(s->records).at, err.text);
+        buf_fini(&text);
     }
     if (v->action == VERDICT_CLOSE) {
         stream_close(s, "the plugin ended it");
@@ -429,29 +461,29 @@ static void take_verdict(stream *s, verdict *v)
         p->rest = json_each((json){JSON_ARRAY, v->data});
     else if (v->data.len)
         p->rest = (json_iter){v->data.at, v->data.at + v->data.len, false};
-    if (!deliver(s))
+    if (!deliver(s)) {
+        if ((p->holding = keep_rest(p)))
+            return;
+        hub_wait_cancel(&s->room);
+        drop_frame(s, "its records have to wait, and memory is out");
+        obey(s, &(verdict){.action = v->action});
         return;
+    }
     inbox_drop(&p->in);
     obey(s, &p->held);
 }
 
-static void on_frame_answer(void *arg, const call_result *r)
+static void take_frame(stream *s, const call_result *r)
 {
-    stream *s = arg;
     push *p = s->push;
     weir_error err = WEIR_ERROR_INIT;
     verdict v;
-    p->asking = false;
-    if (s->state == STREAM_STOPPING) {
-        say_goodbye(s, r);
-        return;
-    }
     if (trapped(r)) {
         if (p->again)
             drop_frame(s, r->why);
         else
             p->again = true;
-        instance_lost(s, "a message's callback", r);
+        culprit(s, "a message's callback", r);
         return;
     }
     switch (s->plugin->generation->read_verdict(&v, &p->marker, r, &err)) {
@@ -467,19 +499,13 @@ static void on_frame_answer(void *arg, const call_result *r)
     pump(s);
 }
 
-static void on_event_answer(void *arg, const call_result *r)
+static void take_event(stream *s, const call_result *r)
 {
-    stream *s = arg;
     push *p = s->push;
     verdict v = {0};
     weir_error err = WEIR_ERROR_INIT;
-    p->asking = false;
-    if (s->state == STREAM_STOPPING) {
-        say_goodbye(s, r);
-        return;
-    }
     if (trapped(r)) {
-        instance_lost(s, "a connection event's callback", r);
+        culprit(s, "a connection event's callback", r);
         return;
     }
     if (s->plugin->generation->read_verdict(&v, &p->marker, r, &err) > WEIR_OK)
@@ -503,66 +529,97 @@ static void on_event_answer(void *arg, const call_result *r)
     pump(s);
 }
 
-/* The next question, if the instance is free. (Hop 3.) */
+static void on_answer(void *arg, const call_result *r, bool lost)
+{
+    stream *s = arg;
+    push *p = s->push;
+    question what = p->asking;
+    (void)lost;
+    p->asking = ASKS_NOTHING;
+    if (s->state == STREAM_STOPPING)
+        return;
+    if (what == ASKS_FRAME)
+        take_frame(s, r);
+    else if (what == ASKS_EVENT)
+        take_event(s, r);
+    else
+        take_marker(s, r);
+}
+
+/* ---- Questions ---- */
+
+static bool has_question(const push *p)
+{
+    return p->marked ? !p->holding && (p->events || p->in.count) : p->wishes;
+}
+
+/* Gets in line, if there is something to ask. */
 static void pump(stream *s)
 {
     push *p = s->push;
-    const generation *g = s->plugin->generation;
-    inbox_message m;
-    if (!s->task || !p->marked || p->asking || p->holding || s->state == STREAM_STOPPING)
-        return;
-    buf_clear(&p->question);
-    for (stream_event e = EVENT_CONNECTING; e <= EVENT_ERROR; e++) {
-        stream_event order[] = {EVENT_ERROR, EVENT_DISCONNECTED, EVENT_CONNECTING, EVENT_CONNECTED};
-        if (!(p->events & BIT(order[e])))
-            continue;
-        p->event = order[e];
-        p->events &= ~BIT(p->event);
-        const char *name = g->ask_event(&p->question, &p->marker, bytes_of(p->connection), p->event,
-                                        p->event == EVENT_CONNECTED ? NULL : kept_text(&s->down));
-        ask(s, name, CALLBACK_MS, on_event_answer);
-        return;
-    }
-    if (!inbox_take(&p->in, &m))
-        return;
-    p->recv_ns = m.recv_ns;
-    stream_frame f = {bytes_of(p->connection), m.text, m.binary};
-    ask(s, g->ask_frame(&p->question, &p->marker, &f), CALLBACK_MS, on_frame_answer);
+    if (!p->asking && p->marked && has_question(p))
+        shared_want(&p->place);
 }
+
+static const char *ask_event(stream *s, buf *in)
+{
+    static const stream_event order[] = {EVENT_ERROR, EVENT_DISCONNECTED, EVENT_CONNECTING, EVENT_CONNECTED};
+    push *p = s->push;
+    const stream_event *e = order;
+    while (!(p->events & BIT(*e)))
+        e++;
+    p->event = *e;
+    p->events &= ~BIT(p->event);
+    p->asking = ASKS_EVENT;
+    return s->plugin->generation->ask_event(in, &p->marker, bytes_of(p->connection), p->event,
+                                            p->event == EVENT_CONNECTED ? NULL : kept_text(&s->down));
+}
+
+/* Its turn. (Hop 3.) */
+static const char *on_turn(void *arg, buf *in, uint64_t *ms)
+{
+    stream *s = arg;
+    push *p = s->push;
+    inbox_message m;
+    if (p->asking || !has_question(p) || s->state == STREAM_STOPPING)
+        return NULL;
+    *ms = CALLBACK_MS;
+    if (!p->marked) {
+        *ms = SETUP_MS;
+        p->wishes = false;
+        p->asking = ASKS_MARKER;
+        return ask_marker(s, in);
+    }
+    if (p->events)
+        return ask_event(s, in);
+    if (!inbox_take(&p->in, &m))
+        return NULL;
+    p->recv_ns = m.recv_ns;
+    p->asking = ASKS_FRAME;
+    stream_frame f = {bytes_of(p->connection), m.text, m.binary};
+    return s->plugin->generation->ask_frame(in, &p->marker, &f);
+}
+
+static const place_ops instance_ops = {
+    .ask = on_turn,
+    .answer = on_answer,
+    .lost = on_lost,
+    .ready = on_instance,
+    .refused = on_refused,
+    .said_goodbye = on_shut_down,
+};
 
 static void on_room(stream *s)
 {
     push *p = s->push;
     if (!p->holding || !deliver(s))
         return;
+    p->holding = false;
     inbox_drop(&p->in);
     obey(s, &p->held);
 }
 
 /* ---- The route ---- */
-
-static weir_code publish(void *arg, const world_publication *what, weir_error *err)
-{
-    (void)arg, (void)what, (void)err;
-    return WEIR_OK; /* a hybrid says it twice: what its callback returns is what counts */
-}
-
-static void ignore_socket(void *arg)
-{
-    (void)arg;
-}
-
-static void ignore_down(void *arg, const weir_error *why, uint32_t retry_after_s, uint16_t http_status)
-{
-    (void)arg, (void)why, (void)retry_after_s, (void)http_status;
-}
-
-static void ignore_message(void *arg, uint64_t recv_real_ns)
-{
-    (void)arg, (void)recv_real_ns;
-}
-
-static const venue_listener listener = {publish, ignore_socket, ignore_down, ignore_message, ignore_socket};
 
 static weir_code init(stream *s, weir_error *err)
 {
@@ -570,12 +627,11 @@ static weir_code init(stream *s, weir_error *err)
     if (!p)
         return error_set(err, WEIR_NOMEM, "stream: out of memory");
     s->push = p;
-    s->venue.listener = &listener;
     inbox_init(&p->in, limits_of(s)->inbox, inbox_on_room, s);
-    buf_init(&p->question, SIZE_MAX);
+    buf_init(&p->kept, SIZE_MAX);
     marker_init(&p->marker);
     snprintf(p->id, sizeof p->id, "weir-%016llx", (unsigned long long)rand_u64());
-    return WEIR_OK;
+    return shared_join(&p->place, s->plugin, &instance_ops, s, err);
 }
 
 static void lost(stream *s)
@@ -585,10 +641,7 @@ static void lost(stream *s)
 
 static bool stop(stream *s)
 {
-    push *p = s->push;
-    if (!p->asking && s->task && p->marked && s->plugin->has_shutdown)
-        say_goodbye(s, NULL);
-    return p->asking; /* else its answer comes first */
+    return shared_goodbye(&s->push->place);
 }
 
 static void drop(stream *s)
@@ -598,8 +651,10 @@ static void drop(stream *s)
         return;
     *(s->state == STREAM_STOPPING ? &s->unread_total : &s->lost_total) += p->in.count;
     drop_socket(s);
+    shared_leave(&p->place);
     inbox_fini(&p->in);
-    p->holding = p->asking = p->marked = false;
+    p->holding = p->marked = p->wishes = false;
+    p->asking = ASKS_NOTHING;
 }
 
 static uint64_t queued(const stream *s)
@@ -613,7 +668,7 @@ static void fini(stream *s)
     if (!p)
         return;
     inbox_fini(&p->in);
-    buf_fini(&p->question);
+    buf_fini(&p->kept);
     marker_fini(&p->marker);
     marker_fini(&p->next);
     free(p);
@@ -622,7 +677,6 @@ static void fini(stream *s)
 
 const route push_route = {
     .init = init,
-    .ready = ready,
     .retry = retry,
     .lost = lost,
     .stop = stop,

@@ -11,7 +11,6 @@
 #include "base/json.h"
 #include "stream/inside.h"
 
-#define CONFIGURE_MS 15000
 #define STOP_NS (2 * NS_PER_S)
 #define RETRY_AFTER_MAX_S 3600 /* what a venue may ask for at most */
 
@@ -166,6 +165,13 @@ bool stream_trapped(stream *s, const char *export_name, const call_result *r, ch
 
 /* ---- The instance ---- */
 
+void stream_unconfigured(const stream_plugin *p, const call_result *r, char why[WEIR_ERROR_TEXT])
+{
+    snprintf(why, WEIR_ERROR_TEXT, "%s: " BYTES_FMT, p->generation->configure,
+             BYTES_ARG(r->error.len ? r->error : r->output.len ? r->output
+                                                               : bytes_of(r->why)));
+}
+
 static void on_configured(void *arg, const call_result *r)
 {
     stream *s = arg;
@@ -178,35 +184,38 @@ static void on_configured(void *arg, const call_result *r)
         s->route->ready(s);
         return;
     }
-    snprintf(why, sizeof why, "%s: " BYTES_FMT, s->plugin->generation->configure,
-             BYTES_ARG(r->error.len ? r->error : r->output.len ? r->output
-                                                               : bytes_of(r->why)));
+    stream_unconfigured(s->plugin, r, why);
     stream_fail(s, why);
 }
 
-void stream_instance(stream *s)
+weir_code stream_task(task **out, const stream_plugin *p, venue *v, weir_error *err)
 {
     /* With GOGC=5 a Go plugin collects its garbage while it starts. A first collection later on would park the
      * loop inside start_stream and let the call return, which freezes the feed. */
     static const char *const env[] = {"GOGC=5", NULL};
-    weir_error err = WEIR_ERROR_INIT;
-    const stream_plugin *p = s->plugin;
     task_options options = {
         .manifest = p->manifest,
         .world = &venue_world,
-        .world_arg = &s->venue,
+        .world_arg = v,
         .name = p->name,
         .limits = p->limits,
         .env = env,
     };
+    return task_new(out, p->loop, p->code, &options, err);
+}
+
+void stream_instance(stream *s)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    const stream_plugin *p = s->plugin;
     if (!stream_enter(s, STREAM_CONNECTING, "starting an instance") || s->state != STREAM_CONNECTING)
         return;
-    if (task_new(&s->task, p->loop, p->code, &options, &err)) {
+    if (stream_task(&s->task, p, &s->venue, &err)) {
         stream_lose(s, RECORD_GAP_RESTART, err.text, false);
         return;
     }
     if (p->config)
-        task_call(s->task, p->generation->configure, bytes_of(p->config), CONFIGURE_MS, on_configured, s);
+        task_call(s->task, p->generation->configure, bytes_of(p->config), STREAM_CONFIGURE_MS, on_configured, s);
     else
         s->route->ready(s);
 }
@@ -275,7 +284,7 @@ static char *write_key(const stream_plugin *p, const stream_options *o)
     return text;
 }
 
-weir_code stream_open(stream **out, const stream_plugin *p, const stream_options *options, weir_error *err)
+weir_code stream_open(stream **out, stream_plugin *p, const stream_options *options, weir_error *err)
 {
     record_key key = {
         .type = options->type,

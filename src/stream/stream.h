@@ -1,7 +1,8 @@
 /* stream.h: one live feed of one plugin, kept alive: instance, sessions, restarts, records.
  *
- * A stream has an instance of its own. It configures it, calls start_stream, which stays pending for
- * days, and turns what the plugin publishes into records. When the instance or its
+ * A stream of a pull plugin has an instance of its own. It configures it, calls start_stream, which stays
+ * pending for days, and turns what the plugin publishes into records. The streams of a push plugin share
+ * one (shared.h), which is asked about each message. When the instance or its
  * socket is lost, a new one takes over after a back-off; the records' numbers go on, and what may be
  * missing is a gap record in its place. All on the loop's thread. */
 #ifndef STREAM_STREAM_H
@@ -23,7 +24,7 @@ typedef enum stream_state {
 
 const char *stream_state_name(stream_state state);
 
-/* What all streams of one plugin share. Lent; outlives them. */
+/* What all streams of one plugin with one configuration share: a connection. Lent; outlives them. */
 typedef struct stream_plugin {
     loop *loop;
     dialer *dialer;
@@ -42,6 +43,8 @@ typedef struct stream_plugin {
     uint64_t backoff_min_ns; /* 0: 1 s */
     uint64_t backoff_max_ns; /* 0: 60 s */
     uint32_t silence_ms;     /* 0: what is known of the origin */
+    bool own_instances;      /* each push stream has an instance to itself */
+    struct shared *instance; /* of the push streams; NULL: none now. Kept by shared.c */
 } stream_plugin;
 
 typedef struct stream_options {
@@ -55,7 +58,7 @@ typedef struct stream_options {
 } stream_options;
 
 /* Begins at once; what happens then shows in on_state, status records and the log. */
-weir_code stream_open(stream **out, const stream_plugin *p, const stream_options *options, weir_error *err);
+weir_code stream_open(stream **out, stream_plugin *p, const stream_options *options, weir_error *err);
 /* Ends it in good order: nested stop_stream, 2 s, then by force. on_state comes with STREAM_CLOSED. */
 void stream_stop(stream *s);
 /* Any time outside its own callbacks' guest calls; unwinds what runs. NULL is fine. */

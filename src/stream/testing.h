@@ -27,6 +27,7 @@ static struct scene {
     dialer *dialer;
     server *server;
     server_ws *ws; /* the venue's end of the last socket */
+    server_ws *all[1000];
     int upgrades, subscribed, status;
     const char *retry_after;
     char last[300], heard[600]; /* what the plugin's side sent: the last, and all joined by '|' */
@@ -81,6 +82,8 @@ static inline void on_request(void *arg, server_request *r)
     }
     w.upgrades++;
     w.ws = server_upgrade(r, BYTES(""), &events, &w.ws);
+    if ((size_t)w.upgrades <= sizeof w.all / sizeof *w.all)
+        w.all[w.upgrades - 1] = w.ws;
 }
 
 /* ---- The stream ---- */

@@ -5,7 +5,7 @@
  *     silent       answers 1 and nothing        odd        answers an action that there is not
  *     send         answers {"action":"send"}    reconnect  close   as named
  *     many         answers data with three items
- *     ignore       ignores
+ *     ignore       ignores                      doom       ignores, and shutdown will trap
  *     (else)       data {"frame": text, "n": frames so far, "context": what it was given back}
  *
  * The stream's parameter "marker" says how the wish is answered: refuse, no_id, no_url, elsewhere (an address
@@ -23,7 +23,7 @@ WEIR_EXPORT(meta)
     return 0;
 }
 
-static bool ready;
+static bool ready, doomed;
 
 WEIR_EXPORT(init)
 {
@@ -34,6 +34,8 @@ WEIR_EXPORT(init)
 WEIR_EXPORT(shutdown)
 {
     weir_log_info(weir_text("shutting down"));
+    if (doomed)
+        __builtin_trap();
     return 0;
 }
 
@@ -117,7 +119,8 @@ WEIR_EXPORT(handle_stream_message)
         return answer("{\"success\":true,\"action\":\"reconnect\"}", 0);
     if (weir_is(frame, "close"))
         return answer("{\"success\":true,\"action\":\"close\"}", 0);
-    if (weir_is(frame, "ignore"))
+    doomed |= weir_is(frame, "doom");
+    if (weir_is(frame, "ignore") || doomed)
         return answer("{\"success\":true,\"action\":\"ignore\"}", 0);
     if (weir_is(frame, "many"))
         return answer("{\"success\":true,\"action\":\"data\",\"dataType\":\"raw\",\"data\":[{\"k\":1,\"ts_event\":\"1700000000000000001\"},{\"k\":2},{\"k\":3}]}", 0);

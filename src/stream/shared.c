@@ -1,0 +1,356 @@
+/* See shared.h. Frequent is the way shared_want -> next -> ask -> task_call -> on_answer: a list's end, a
+ * list's head, and no allocation. Replacing the instance goes through all places; it is rare.
+ *
+ * Callbacks may free any stream, the last one included. So whoever calls one pins the struct, and takes
+ * places off one list and onto another instead of walking along. */
+#include "stream/shared.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "stream/backoff.h"
+#include "stream/inside.h"
+
+#define SHUTDOWN_MS 1500
+
+struct shared {
+    stream_plugin *plugin; /* NULL: the last place has left */
+    venue venue;
+    task *task;
+    bool up;     /* configured, and sound */
+    bool proven; /* has answered a question */
+    bool ever;   /* some instance was configured */
+    list places, turns;
+    size_t members, counting; /* places; those that do not stop */
+    place *asked;             /* whose question is under way; NULL also when it has left meanwhile */
+    place *parting;           /* the last one, which waits for the shutdown */
+    bool answering;           /* what the answer points into must stay: no next question yet */
+    buf question;
+    backoff backoff;
+    timer start;
+    unsigned pins;
+};
+
+static void next(shared *sh);
+static void start(void *arg);
+
+static void unpin(shared *sh)
+{
+    if (--sh->pins || sh->plugin)
+        return;
+    buf_fini(&sh->question);
+    free(sh);
+}
+
+static void drop_instance(shared *sh)
+{
+    task_free(sh->task);
+    sh->task = NULL;
+    sh->up = sh->proven = false;
+    sh->asked = NULL;
+}
+
+/* ---- Telling all places ---- */
+
+typedef struct news {
+    enum { NEWS_LOST,
+           NEWS_READY,
+           NEWS_REFUSED } kind;
+    const char *why;
+    uint64_t wait_ns;
+} news;
+
+static void tell(place *p, const news *n)
+{
+    switch (n->kind) {
+    case NEWS_LOST:
+        p->ops->lost(p->arg, n->why, n->wait_ns);
+        return;
+    case NEWS_READY:
+        p->ops->ready(p->arg);
+        return;
+    case NEWS_REFUSED:
+        p->ops->refused(p->arg, n->why);
+    }
+}
+
+static void tell_all(shared *sh, const news *n)
+{
+    list todo;
+    list_node *node;
+    list_init(&todo);
+    while ((node = list_pop(&sh->places)))
+        list_push(&todo, node);
+    while ((node = list_pop(&todo))) {
+        list_push(&sh->places, node);
+        tell(LIST_OWNER(node, place, node), n);
+    }
+}
+
+/* ---- The instance ---- */
+
+static bool useless(const call_result *r)
+{
+    return r->needs_reset || (r->code != WEIR_OK && r->code != WEIR_FAILED && r->code != WEIR_NOT_FOUND && r->code != WEIR_INVALID);
+}
+
+static void replace(shared *sh, const char *why)
+{
+    char text[WEIR_ERROR_TEXT];
+    uint64_t wait = 0;
+    snprintf(text, sizeof text, "%s", why); /* it lies in the task */
+    if (sh->proven)
+        backoff_reset(&sh->backoff);
+    else
+        wait = backoff_next(&sh->backoff);
+    drop_instance(sh);
+    timer_after(&sh->start, wait);
+    tell_all(sh, &(news){NEWS_LOST, text, wait});
+}
+
+static void farewell_over(shared *sh)
+{
+    place *p = sh->parting;
+    sh->parting = NULL;
+    if (p)
+        p->ops->said_goodbye(p->arg);
+}
+
+static void on_shut_down(void *arg, const call_result *r)
+{
+    shared *sh = arg;
+    (void)r; /* a trap here changes nothing */
+    sh->pins++;
+    farewell_over(sh);
+    unpin(sh);
+}
+
+/* What the last place waits for is over: the plugin may be told, if it is still sound. */
+static void part(shared *sh, bool sound)
+{
+    if (!sound || !sh->plugin->has_shutdown) {
+        farewell_over(sh);
+        return;
+    }
+    task_call(sh->task, sh->plugin->generation->shutdown, BYTES(""), SHUTDOWN_MS, on_shut_down, sh);
+}
+
+static void on_answer(void *arg, const call_result *r)
+{
+    shared *sh = arg;
+    place *who = sh->asked;
+    bool lost = useless(r);
+    sh->pins++;
+    sh->asked = NULL;
+    if (lost)
+        sh->up = false;
+    else
+        sh->proven = true;
+    if (who && !sh->parting) {
+        sh->answering = true;
+        who->ops->answer(who->arg, r, lost);
+        sh->answering = false;
+    }
+    if (sh->parting)
+        part(sh, !lost);
+    else if (lost && sh->task)
+        replace(sh, r->why);
+    next(sh);
+    unpin(sh);
+}
+
+/* Whose turn it is, until one really asks. */
+static void next(shared *sh)
+{
+    list_node *node;
+    sh->pins++;
+    while (sh->up && !sh->parting && !sh->answering && task_idle(sh->task) && (node = list_pop(&sh->turns))) {
+        place *p = LIST_OWNER(node, place, turn);
+        uint64_t ms = 0;
+        buf_clear(&sh->question);
+        const char *export_name = p->ops->ask(p->arg, &sh->question, &ms);
+        if (!export_name)
+            continue;
+        sh->asked = p;
+        task_call(sh->task, export_name, buf_bytes(&sh->question), ms, on_answer, sh);
+    }
+    unpin(sh);
+}
+
+/* What one instance may do grows with what it serves. */
+static void budget(shared *sh)
+{
+    if (sh->task)
+        policy_share(&sh->task->policy, sh->plugin->limits, sh->counting);
+}
+
+static void up(shared *sh)
+{
+    sh->up = sh->ever = true;
+    tell_all(sh, &(news){.kind = NEWS_READY});
+    next(sh);
+}
+
+static void on_configured(void *arg, const call_result *r)
+{
+    shared *sh = arg;
+    char why[WEIR_ERROR_TEXT];
+    sh->pins++;
+    if (r->code == WEIR_OK) {
+        up(sh);
+    } else if (sh->ever && useless(r)) {
+        replace(sh, r->why);
+    } else {
+        stream_unconfigured(sh->plugin, r, why);
+        drop_instance(sh);
+        tell_all(sh, &(news){NEWS_REFUSED, why, 0});
+    }
+    unpin(sh);
+}
+
+static void start(void *arg)
+{
+    shared *sh = arg;
+    weir_error err = WEIR_ERROR_INIT;
+    const stream_plugin *p = sh->plugin;
+    if (sh->task)
+        return;
+    sh->pins++;
+    if (stream_task(&sh->task, p, &sh->venue, &err)) {
+        replace(sh, err.text);
+        unpin(sh);
+        return;
+    }
+    budget(sh);
+    if (p->config) {
+        task_call(sh->task, p->generation->configure, bytes_of(p->config), STREAM_CONFIGURE_MS, on_configured, sh);
+    } else {
+        up(sh);
+    }
+    unpin(sh);
+}
+
+/* ---- Places ---- */
+
+/* The guest's own publications: a hybrid says it twice, and what its callback returns is what counts. */
+static weir_code publish(void *arg, const world_publication *what, weir_error *err)
+{
+    (void)arg, (void)what, (void)err;
+    return WEIR_OK;
+}
+
+static void ignore_socket(void *arg)
+{
+    (void)arg;
+}
+
+static void ignore_down(void *arg, const weir_error *why, uint32_t retry_after_s, uint16_t http_status)
+{
+    (void)arg, (void)why, (void)retry_after_s, (void)http_status;
+}
+
+static void ignore_message(void *arg, uint64_t recv_real_ns)
+{
+    (void)arg, (void)recv_real_ns;
+}
+
+static const venue_listener listener = {publish, ignore_socket, ignore_down, ignore_message, ignore_socket};
+
+static shared *shared_new(stream_plugin *p)
+{
+    shared *sh = calloc(1, sizeof *sh);
+    if (!sh)
+        return NULL;
+    sh->plugin = p;
+    sh->venue = (venue){.loop = p->loop, .dialer = p->dialer, .targets = p->targets, .name = p->name, .owner = p->owner, .silence_ms = p->silence_ms, .listener = &listener};
+    list_init(&sh->places);
+    list_init(&sh->turns);
+    buf_init(&sh->question, SIZE_MAX);
+    timer_init(&sh->start, p->loop, start, sh);
+    backoff_init(&sh->backoff, p->backoff_min_ns ? p->backoff_min_ns : NS_PER_S,
+                 p->backoff_max_ns ? p->backoff_max_ns : 60 * NS_PER_S, rand_u64());
+    return sh;
+}
+
+weir_code shared_join(place *p, stream_plugin *plugin, const place_ops *ops, void *arg, weir_error *err)
+{
+    shared *sh = plugin->own_instances ? NULL : plugin->instance;
+    if (!sh && !(sh = shared_new(plugin)))
+        return error_set(err, WEIR_NOMEM, "stream: out of memory");
+    if (!plugin->own_instances)
+        plugin->instance = sh;
+    *p = (place){.of = sh, .ops = ops, .arg = arg};
+    list_push(&sh->places, &p->node);
+    sh->members++;
+    sh->counting++;
+    budget(sh);
+    return WEIR_OK;
+}
+
+/* Newcomers begin with an instance of their own. */
+static void detach(shared *sh)
+{
+    if (sh->plugin->instance == sh)
+        sh->plugin->instance = NULL;
+}
+
+void shared_leave(place *p)
+{
+    shared *sh = p->of;
+    if (!sh)
+        return;
+    p->of = NULL;
+    list_remove(&p->node);
+    list_remove(&p->turn);
+    sh->counting -= !p->stopping;
+    if (sh->asked == p)
+        sh->asked = NULL;
+    if (sh->parting == p)
+        sh->parting = NULL;
+    if (--sh->members)
+        return;
+    sh->pins++;
+    drop_instance(sh);
+    timer_stop(&sh->start);
+    detach(sh);
+    sh->plugin = NULL;
+    unpin(sh);
+}
+
+void shared_want(place *p)
+{
+    shared *sh = p->of;
+    if (!sh || p->stopping)
+        return;
+    if (!list_linked(&p->turn))
+        list_push(&sh->turns, &p->turn);
+    if (sh->up)
+        next(sh);
+    else if (!sh->task && !timer_running(&sh->start))
+        timer_after(&sh->start, 0);
+}
+
+bool shared_up(const place *p)
+{
+    return p->of && p->of->up;
+}
+
+bool shared_goodbye(place *p)
+{
+    shared *sh = p->of;
+    if (!sh || p->stopping)
+        return false;
+    p->stopping = true;
+    list_remove(&p->turn);
+    sh->counting--;
+    if (sh->counting || !sh->up)
+        return false;
+    bool busy = sh->answering || !task_idle(sh->task);
+    if (!busy && !sh->plugin->has_shutdown)
+        return false;
+    detach(sh);
+    sh->parting = p;
+    if (!busy)
+        part(sh, true);
+    return true;
+}
