@@ -108,6 +108,7 @@ static void add_account(sub_account *sum, const sub_account *a)
         sum->dropped[i] += a->dropped[i];
     sum->queued += a->queued;
     sum->queued_octets += a->queued_octets;
+    sum->warnings += a->warnings;
     sum->gaps += a->gaps;
     sum->told += a->told;
     sum->still_to_tell += a->still_to_tell;

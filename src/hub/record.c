@@ -178,24 +178,22 @@ record *record_status_new(record_stream *s, record_state state, const char *why)
 {
     const char *name = record_state_name(state);
     record *r = NULL;
-    buf text;
+    buf *text = record_pool_text(s->pool);
     char *at;
 
-    buf_init(&text, 64 << 10);
-    json_put_text(&text, why ? why : "");
-    if (!text.failed)
-        r = record_start(s, RECORD_STATUS, strlen(name) + text.len);
+    json_put_text(text, why ? why : "");
+    if (!text->failed)
+        r = record_start(s, RECORD_STATUS, strlen(name) + text->len);
     if (r) {
         r->state = (uint8_t)state;
         at = put_start(line_of(r), 0, "status", s);
         at = PUT(at, "\"state\":\"");
         at = put(at, name, strlen(name));
         at = PUT(at, "\",\"why\":");
-        at = put(at, text.at, text.len);
+        at = put(at, text->at, text->len);
         at = PUT(at, ",\"ts_out\":");
         record_end(r, put_time(at, r->ts_out));
     }
-    buf_fini(&text);
     return r;
 }
 

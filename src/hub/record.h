@@ -104,7 +104,9 @@ typedef enum record_gap_cause {
     X(COMPILING, "compiling")   \
     X(FAILED, "failed")         \
     X(CLOSED, "closed")         \
-    X(STOPPED, "stopped")
+    X(STOPPED, "stopped")       \
+    X(RESYNCED, "resynced") /* whole again behind a gap; the state is what it was */ \
+    X(LAGGING, "lagging")   /* told to one reader alone: its queue fills (sub.h) */
 typedef enum record_state {
 #define X(name, text) RECORD_##name,
     RECORD_STATES(X)

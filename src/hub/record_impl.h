@@ -2,6 +2,7 @@
 #ifndef HUB_RECORD_IMPL_H
 #define HUB_RECORD_IMPL_H
 
+#include "base/buf.h"
 #include "hub/record.h"
 
 struct record_stream {
@@ -20,5 +21,7 @@ void record_pool_ref(record_pool *p);
 /* A block for a record with `octets` behind the struct; NULL when out of memory. Only size_class is set. */
 record *record_pool_take(record_pool *p, size_t octets);
 void record_pool_give(record_pool *p, record *r);
+/* An empty buffer, until the next call. */
+buf *record_pool_text(record_pool *p);
 
 #endif

@@ -16,6 +16,7 @@ struct record_pool {
     uint32_t refs; /* the hub's, and one of each stream */
     record *idle[CLASSES];
     record_pool_stats stats;
+    buf text; /* scratch of record_status_new */
 };
 
 static unsigned class_of(size_t size)
@@ -37,9 +38,17 @@ static size_t class_size(unsigned size_class)
 record_pool *record_pool_new(void)
 {
     record_pool *p = calloc(1, sizeof *p);
-    if (p)
+    if (p) {
         p->refs = 1;
+        buf_init(&p->text, 64 << 10);
+    }
     return p;
+}
+
+buf *record_pool_text(record_pool *p)
+{
+    buf_clear(&p->text);
+    return &p->text;
 }
 
 void record_pool_ref(record_pool *p)
@@ -52,6 +61,7 @@ void record_pool_unref(record_pool *p)
     if (!p || --p->refs)
         return;
     assert(p->stats.live == 0);
+    buf_fini(&p->text);
     for (unsigned c = 0; c < CLASSES; c++) {
         while (p->idle[c]) {
             record *r = p->idle[c];

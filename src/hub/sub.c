@@ -3,7 +3,7 @@
  * Pushing and popping are the frequent operations and touch the ring alone. Losses are rare: they
  * gather by stream in a second ring, in the order in which streams began to lose, and become gap
  * records when the reader next looks. Which stream has an entry there (and, for
- * SUB_NEWEST_PER_TOPIC, where its newest record waits) stands in a small hash table keyed by the
+ * SUB_NEWEST_PER_KEY, where its newest record waits) stands in a small hash table keyed by the
  * stream. Records are dropped at the head only, so a gap shown before the head is in its place.
  *
  * What can go wrong: the ring cannot grow for want of memory; then the queue is as full as it is. A
@@ -11,6 +11,8 @@
 #include "hub/sub_impl.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define FIRST_CAP 16
@@ -23,6 +25,19 @@ const char *sub_drop_reason_name(sub_drop_reason reason)
 #undef X
     };
     return names[reason];
+}
+
+static const struct {
+    const char *name, *will;
+} policies[] = {
+#define X(name, text, will) {text, will},
+    SUB_POLICIES(X)
+#undef X
+};
+
+const char *sub_policy_name(sub_policy policy)
+{
+    return policies[policy].name;
 }
 
 /* ---- Birth and end ---- */
@@ -64,7 +79,11 @@ void sub_discard(sub *s)
     while (s->loss_head != s->loss_tail)
         record_stream_unref(s->losses[s->loss_head++ & (s->loss_cap - 1)].stream);
     record_unref(s->gap);
-    s->gap = s->peeked = NULL;
+    record_unref(s->warning);
+    if (s->lag_stream)
+        record_stream_unref(s->lag_stream);
+    s->lag_stream = NULL;
+    s->gap = s->warning = s->peeked = NULL;
 }
 
 void sub_free(sub *s)
@@ -152,7 +171,7 @@ static void seen_settle(sub *s, sub_seen *entry)
 /* The record at `position` leaves the ring, or is no longer the one that a newer one may replace. */
 static void forget_newest(sub *s, const record_stream *stream, uint64_t position)
 {
-    if (s->policy != SUB_NEWEST_PER_TOPIC)
+    if (s->policy != SUB_NEWEST_PER_KEY)
         return;
     sub_seen *entry = seen_find(s, stream);
     if (!entry || !entry->queued || (position && entry->queued != position))
@@ -235,6 +254,29 @@ static void show_loss(sub *s)
     entry->lost = 0;
     seen_settle(s, entry);
     record_stream_unref(stream); /* the gap record keeps it */
+}
+
+/* ---- Warnings ---- */
+
+/* `quarters` of either limit wait. */
+static bool fills(const sub *s, uint64_t quarters)
+{
+    return s->account.queued >= s->max_records - s->max_records / 4 * (4 - quarters) ||
+           s->account.queued_octets >= s->max_octets - s->max_octets / 4 * (4 - quarters);
+}
+
+/* Makes the warning that is due. Without memory it waits for the next look. */
+static void show_warning(sub *s)
+{
+    char why[200];
+
+    snprintf(why, sizeof why, "%s: %" PRIu64 " of %" PRIu64 " records and %" PRIu64 " of %" PRIu64 " octets wait for this reader; when its queue is full, %s",
+             policies[s->policy].name, s->account.queued, s->max_records, s->account.queued_octets, s->max_octets, policies[s->policy].will);
+    s->warning = record_status_new(s->lag_stream, RECORD_LAGGING, why);
+    if (!s->warning)
+        return;
+    record_stream_unref(s->lag_stream); /* the record keeps it */
+    s->lag_stream = NULL;
 }
 
 /* ---- The ring ---- */
@@ -330,12 +372,12 @@ static bool replace_newest(sub *s, record *r)
 
 static bool idle(const sub *s)
 {
-    return s->head == s->tail && s->loss_head == s->loss_tail && !s->gap;
+    return s->head == s->tail && s->loss_head == s->loss_tail && !s->gap && !s->lag_stream && !s->warning;
 }
 
 static void append(sub *s, record *r)
 {
-    if (s->policy == SUB_NEWEST_PER_TOPIC) {
+    if (s->policy == SUB_NEWEST_PER_KEY) {
         sub_seen *entry = r->kind == RECORD_DATA ? seen_add(s, r->stream) : NULL;
         if (entry) /* without memory for it the next one is just not replaced */
             entry->queued = s->tail;
@@ -354,7 +396,7 @@ void sub_push(sub *s, record *r)
     sub_drop_reason why;
 
     s->account.offered++;
-    if (s->policy == SUB_NEWEST_PER_TOPIC && r->kind == RECORD_DATA && replace_newest(s, r))
+    if (s->policy == SUB_NEWEST_PER_KEY && r->kind == RECORD_DATA && replace_newest(s, r))
         return;
     if (make_room(s, r, &why)) {
         append(s, r);
@@ -364,6 +406,10 @@ void sub_push(sub *s, record *r)
             s->cut = true;
         else
             note_loss(s, r);
+    }
+    if (!s->lagging && s->max_records >= SUB_WARNS && s->account.queued >= SUB_WARNS / 2 && fills(s, 3)) {
+        s->lagging = true;
+        s->lag_stream = record_stream_ref(r->stream);
     }
     if (s->policy == SUB_BLOCK && !s->full &&
         (s->account.queued >= s->max_records || s->account.queued_octets >= s->max_octets)) {
@@ -378,6 +424,10 @@ void sub_push(sub *s, record *r)
 
 record *sub_peek(sub *s)
 {
+    if (s->lag_stream)
+        show_warning(s);
+    if (s->warning)
+        return s->peeked = s->warning;
     if (!s->gap && s->loss_head != s->loss_tail)
         show_loss(s);
     if (s->gap)
@@ -393,7 +443,10 @@ void sub_pop(sub *s)
 
     if (!r)
         return;
-    if (r == s->gap) {
+    if (r == s->warning) {
+        s->account.warnings++;
+        s->warning = s->peeked = NULL;
+    } else if (r == s->gap) {
         s->account.gaps++;
         s->account.told += s->gap_count;
         s->account.still_to_tell -= s->gap_count;
@@ -403,6 +456,8 @@ void sub_pop(sub *s)
         s->account.delivered++;
     }
     record_unref(r);
+    if (s->lagging && !s->lag_stream && !s->warning && !fills(s, 2))
+        s->lagging = false;
     if (s->full && s->account.queued <= s->max_records / 2 && s->account.queued_octets <= s->max_octets / 2) {
         s->full = false;
         hub_room(s->hub);

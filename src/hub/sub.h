@@ -4,16 +4,20 @@
  * bounded by records and by octets (of lines); one record always fits. When it is full:
  *
  *   SUB_DROP_OLDEST       the oldest records go
- *   SUB_NEWEST_PER_TOPIC  a data record takes the place of the one of its stream that still waits, even
+ *   SUB_NEWEST_PER_KEY    a data record takes the place of the one of its stream that still waits, even
  *                         before the queue is full; when it is full of different streams, the oldest go
  *   SUB_DISCONNECT        the reader is cut off: it may read what is queued and gets no more
  *   SUB_BLOCK             nothing goes; hub_publish tells the publisher to stop reading its socket. A
  *                         publisher that goes on all the same can fill the queue to SUB_OVERRUN
  *                         times its limits; then the oldest go
  *
+ * Before that it is warned: when three quarters of either limit wait, a status record (state lagging) that only
+ * this reader gets, ahead of all that waits. It says which policy will do what. Once, until half is gone. A queue
+ * of fewer than SUB_WARNS records, or in which fewer than half of that wait, is too short for it.
+ *
  * What went is counted by reason, and a reader that lost records is told before the next one: a gap
  * record (cause slow_reader) for each stream concerned, with count, from, to, and the numbers lost. A
- * record that gave way to a newer one by SUB_NEWEST_PER_TOPIC is counted and not told: the reader
+ * record that gave way to a newer one by SUB_NEWEST_PER_KEY is counted and not told: the reader
  * asked for it. Gaps and status records are never replaced by newer ones.
  *
  * Reading:
@@ -29,12 +33,22 @@
 
 typedef struct sub sub;
 
-typedef enum sub_policy { SUB_DROP_OLDEST,
-                          SUB_NEWEST_PER_TOPIC,
-                          SUB_DISCONNECT,
-                          SUB_BLOCK } sub_policy;
+/* Every policy: its name, and what it will do to a reader that lags. */
+#define SUB_POLICIES(X)                                                                                          \
+    X(DROP_OLDEST, "drop_oldest", "the oldest go, and a gap record says so")                                     \
+    X(NEWEST_PER_KEY, "newest_per_key", "the oldest go, and a gap record says so; of each stream the newest waits") \
+    X(DISCONNECT, "disconnect", "this reader is cut off")                                                        \
+    X(BLOCK, "block", "the plugins wait for this reader")
+typedef enum sub_policy {
+#define X(name, text, will) SUB_##name,
+    SUB_POLICIES(X)
+#undef X
+} sub_policy;
+
+const char *sub_policy_name(sub_policy policy);
 
 #define SUB_OVERRUN 4
+#define SUB_WARNS 16
 
 #define SUB_RECORDS_DEFAULT 65536
 #define SUB_OCTETS_DEFAULT (64u << 20)
@@ -60,10 +74,11 @@ const char *sub_drop_reason_name(sub_drop_reason reason);
  * was lost = what was told of + what is still to be told. */
 typedef struct sub_account {
     uint64_t offered;   /* records that matched and were handed to sub_push */
-    uint64_t delivered; /* popped by the reader; its own gap records not counted */
+    uint64_t delivered; /* popped by the reader; its own gap records and warnings not counted */
     uint64_t dropped[SUB_DROPPED_REASONS];
     uint64_t queued;
     uint64_t queued_octets;
+    uint64_t warnings; /* status records (lagging) that were delivered */
     uint64_t gaps; /* slow_reader records that were delivered */
     uint64_t told; /* the sum of their counts */
     uint64_t still_to_tell;

@@ -13,7 +13,7 @@ typedef struct sub_loss {
 /* Where a stream stands in this reader's queues. Positions count from 1 and only grow; 0: nowhere. */
 typedef struct sub_seen {
     const record_stream *stream; /* NULL: a free place. Kept alive by what waits at the positions */
-    uint64_t queued;             /* its newest data record in the ring (SUB_NEWEST_PER_TOPIC only) */
+    uint64_t queued;             /* its newest data record in the ring (SUB_NEWEST_PER_KEY only) */
     uint64_t lost;               /* its entry in the losses */
 } sub_seen;
 
@@ -36,6 +36,9 @@ struct sub {
 
     record *gap; /* made from the first loss and shown, not popped yet */
     uint64_t gap_count;
+    record_stream *lag_stream; /* of the record at which a warning became due that is not shown yet; a reference */
+    record *warning;           /* made from it and shown, not popped yet */
+    bool lagging;              /* warned, or to be warned, since half of the queue was free */
     record *peeked; /* what the last sub_peek answered, while it is still there */
 
     bool cut, full, gone;

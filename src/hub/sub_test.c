@@ -211,7 +211,7 @@ TEST(sub, pop_after_its_record_was_dropped_takes_nothing)
 TEST(sub, newest_of_a_stream_takes_the_place_of_the_waiting_one)
 {
     begin();
-    sub *s = reader(SUB_NEWEST_PER_TOPIC, 8, 0);
+    sub *s = reader(SUB_NEWEST_PER_KEY, 8, 0);
     publish(btc, "1");
     publish(eth, "2");
     publish(btc, "3");
@@ -230,7 +230,7 @@ TEST(sub, nothing_overtakes_a_gap_or_a_status)
 {
     begin();
     record_gap gap = {.cause = RECORD_GAP_SEQUENCE, .count = 1, .has_seq = true, .from_seq = 8, .to_seq = 8};
-    sub *s = reader(SUB_NEWEST_PER_TOPIC, 8, 0);
+    sub *s = reader(SUB_NEWEST_PER_KEY, 8, 0);
     publish(btc, "1");
     hub_publish_gap(h, btc, &gap);
     publish(btc, "2");
@@ -250,7 +250,7 @@ TEST(sub, newest_per_topic_drops_the_oldest_when_full_of_streams)
     begin();
     enum { STREAMS = 40 };
     record_stream *many[STREAMS];
-    sub *s = reader(SUB_NEWEST_PER_TOPIC, 8, 0);
+    sub *s = reader(SUB_NEWEST_PER_KEY, 8, 0);
     for (int i = 0; i < STREAMS; i++) {
         char name[16];
         snprintf(name, sizeof name, "S%d", i);
@@ -275,7 +275,7 @@ TEST(sub, newest_per_topic_drops_the_oldest_when_full_of_streams)
 
 TEST(sub, random_pushes_and_pops_keep_every_account)
 {
-    static const sub_policy policies[] = {SUB_DROP_OLDEST, SUB_NEWEST_PER_TOPIC, SUB_BLOCK};
+    static const sub_policy policies[] = {SUB_DROP_OLDEST, SUB_NEWEST_PER_KEY, SUB_BLOCK};
     for (size_t p = 0; p < 3; p++) {
         begin();
         record_stream *many[50];
@@ -300,11 +300,11 @@ TEST(sub, random_pushes_and_pops_keep_every_account)
                     continue;
                 if (r->kind == RECORD_DATA) {
                     CHECK(r->seq > seen[i]);
-                    if (policies[p] != SUB_NEWEST_PER_TOPIC)
+                    if (policies[p] != SUB_NEWEST_PER_KEY)
                         CHECK_UINT(r->seq, seen[i] + told[i] + 1);
                     seen[i] = r->seq;
                     told[i] = 0;
-                } else {
+                } else if (r->kind == RECORD_GAP) {
                     json count;
                     json_field field = {"count", &count};
                     uint64_t n = 0;
@@ -451,5 +451,106 @@ TEST(sub, every_failed_allocation_leaves_the_account_right)
                 CHECK_UINT(err.code, WEIR_NOMEM);
             hub_free(h);
         }
+    }
+}
+
+/* Warned before it bites, at the head of the queue, once until half is free again; nobody else hears of it. */
+TEST(sub, a_lagging_reader_is_warned_before_it_loses_anything)
+{
+    begin();
+    sub *slow = reader(SUB_DROP_OLDEST, 16, 0), *other = reader(SUB_DROP_OLDEST, 100, 0);
+    for (int i = 0; i < 11; i++)
+        publish(btc, "1");
+    CHECK(sub_peek(slow)->kind == RECORD_DATA);
+    publish(btc, "1");
+    record *r = sub_peek(slow);
+    CHECK(r->kind == RECORD_STATUS && r->state == RECORD_LAGGING && r->stream == btc);
+    CHECK_HAS(line(r), "drop_oldest: 12 of 16 records");
+    CHECK_HAS(line(r), "the oldest go");
+    CHECK_TEXT(next(slow), "status lagging");
+    publish(btc, "1");
+    for (int i = 0; i < 6; i++)
+        CHECK_TEXT(next(slow), "1");
+    CHECK_UINT(sub_read_account(slow).queued, 7); /* below half */
+    for (int i = 0; i < 5; i++)
+        publish(btc, "2");
+    CHECK_TEXT(next(slow), "status lagging");
+    for (int i = 0; i < 12; i++)
+        CHECK(strcmp(next(slow), "status lagging") != 0);
+    CHECK_TEXT(next(slow), "");
+    CHECK_UINT(sub_read_account(slow).warnings, 2);
+    CHECK_UINT(sub_read_account(slow).delivered, 18);
+    CHECK_UINT(sub_dropped(slow), 0);
+    CHECK_TEXT(next(other), "1");
+    CHECK_UINT(sub_read_account(other).warnings, 0);
+    end();
+}
+
+TEST(sub, octets_warn_as_well_as_records)
+{
+    begin();
+    sub *s = reader(SUB_BLOCK, 1000, 4000); /* lines of some 180 octets */
+    for (int i = 0; i < 30 && (!sub_peek(s) || sub_peek(s)->kind == RECORD_DATA); i++)
+        publish(btc, "1");
+    CHECK(sub_read_account(s).queued_octets >= 3000);
+    CHECK(sub_read_account(s).queued_octets < 4000);
+    CHECK_HAS(line(sub_peek(s)), "block: ");
+    CHECK_HAS(line(sub_peek(s)), "the plugins wait");
+    end();
+}
+
+/* Four that do not read, each after its own policy, and one that does and notices nothing. */
+TEST(sub, readers_that_are_stuck_pay_by_their_own_policy_and_nobody_else_does)
+{
+    begin();
+    sub *oldest = reader(SUB_DROP_OLDEST, 16, 0), *newest = reader(SUB_NEWEST_PER_KEY, 16, 0);
+    sub *cut = reader(SUB_DISCONNECT, 16, 0), *block = reader(SUB_BLOCK, 16, 0), *fast = reader(SUB_DROP_OLDEST, 16, 0);
+    for (int i = 1; i <= 20; i++) {
+        char data[8];
+        snprintf(data, sizeof data, "%d", i);
+        CHECK(publish(btc, data) == (i < 16)); /* the one that blocks says so, and keeps what comes all the same */
+        CHECK_TEXT(next(fast), data);
+    }
+    CHECK_TEXT(next(fast), "");
+    CHECK_TEXT(next(oldest), "status lagging");
+    CHECK_TEXT(next(oldest), "gap BTC 4 \"1\"-\"4\"");
+    CHECK_TEXT(next(oldest), "5");
+    CHECK_TEXT(next(newest), "20");
+    CHECK_TEXT(next(newest), "");
+    CHECK_TEXT(next(cut), "status lagging");
+    CHECK(sub_cut(cut));
+    for (int i = 0; i < 16; i++)
+        CHECK(*next(cut));
+    CHECK_TEXT(next(cut), "");
+    CHECK_TEXT(next(block), "status lagging");
+    CHECK_TEXT(next(block), "1");
+    CHECK_UINT(sub_dropped(oldest), 4);
+    CHECK_UINT(sub_read_account(newest).dropped[SUB_DROPPED_REPLACED], 19);
+    CHECK_UINT(sub_read_account(cut).dropped[SUB_DROPPED_CUT], 1);
+    CHECK_UINT(sub_dropped(block) + sub_dropped(fast), 0);
+    CHECK_UINT(sub_read_account(fast).delivered, 20);
+    CHECK_UINT(sub_read_account(fast).warnings, 0);
+    end();
+}
+
+TEST(sub, a_warning_survives_any_failed_allocation)
+{
+    FAULT_SWEEP (alloc) {
+        weir_error err = WEIR_ERROR_INIT;
+        hub *small = NULL;
+        sub *s = NULL;
+        record_stream *stream = NULL;
+        sub_options o = {.max_records = 16};
+        record_key key = {BYTES("trades"), BYTES("woox"), BYTES("BTC"), {NULL, 0}, false, 0};
+        if (!hub_new(&small, &err) && !hub_stream(&stream, small, &key, &err) && !hub_subscribe(&s, small, ">", &o, &err)) {
+            for (int i = 0; i < 20; i++)
+                hub_publish(small, record_new(stream, 0, 1, BYTES("1")));
+            for (record *r; (r = sub_next(s));)
+                record_unref(r);
+            CHECK(hub_account_check(small, &err));
+        }
+        if (stream)
+            record_stream_unref(stream);
+        hub_free(small);
     }
 }

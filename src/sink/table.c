@@ -128,7 +128,7 @@ bool table_take(table *t, record *r)
             table_row_read(row, 0); /* the one before, while it is here */
         keep(&row->last, r);
         row->count++;
-    } else if (r->kind == RECORD_STATUS) {
+    } else if (r->kind == RECORD_STATUS && r->state != RECORD_RESYNCED && r->state != RECORD_LAGGING) { /* a state that lasts */
         keep(&row->status, r);
     }
     return true;
@@ -243,6 +243,8 @@ static const char *state_colour(uint8_t state)
     case RECORD_CONNECTING:
     case RECORD_WAITING:
     case RECORD_COMPILING:
+    case RECORD_RESYNCED:
+    case RECORD_LAGGING:
         break;
     }
     return YELLOW;
