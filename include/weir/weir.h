@@ -233,7 +233,7 @@ WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export
  * call_wait or command_wait. Not from a callback. An answer that the plugin says may be kept
  * (cacheForSeconds) is kept in the host's cache folder, and given again to the same question.
  * WEIR_UNSUPPORTED: plugins of this generation know no such command. */
-enum { WEIR_COMMAND_RAW = 1,    /* the plugin's own form */
+enum { WEIR_COMMAND_RAW = 1,     /* the plugin's own form */
        WEIR_COMMAND_FRESH = 2 }; /* ask, whatever is kept */
 WEIR_API weir_code weir_command_wait(weir_plugin *plugin, const char *name, const char *params_json, unsigned flags,
                                      const weir_result **result, weir_error *err);
@@ -293,10 +293,54 @@ typedef void (*weir_on_record)(void *arg, const weir_record *record);
 WEIR_API weir_code weir_subscribe(weir_sub **out, weir_host *host, const char *pattern, weir_on_record fn, void *arg, weir_error *err);
 WEIR_API void weir_sub_free(weir_sub *sub);
 
+/* What happens when a reader is too slow and its queue is full. Nobody else is affected but by `block`. */
+#define WEIR_SLOW_POLICIES(X)                                                                            \
+    X(BLOCK, "block")                   /* publishers wait: the plugins, then the venues' sockets */     \
+    X(DROP_OLDEST, "drop_oldest")       /* the oldest records go, a gap record (slow_reader) says so */  \
+    X(NEWEST_PER_KEY, "newest_per_key") /* of each stream the newest record waits, the older one goes */ \
+    X(DISCONNECT, "disconnect")         /* the reader gets what is queued and nothing more */
+typedef enum weir_slow_policy {
+#define X(name, text) WEIR_SLOW_##name,
+    WEIR_SLOW_POLICIES(X)
+#undef X
+} weir_slow_policy;
+
+/* False: there is no policy of this name. */
+WEIR_API bool weir_slow_policy_find(const char *name, weir_slow_policy *out);
+
+typedef struct weir_reader_options {
+    size_t size;
+    weir_slow_policy policy;
+    uint64_t max_records; /* in its queue; 0: 65,536 */
+    uint64_t max_octets;  /* of their lines; 0: 64 MiB */
+} weir_reader_options;
+
+/* clang-format off */
+#define WEIR_READER_OPTIONS_INIT {sizeof(weir_reader_options), WEIR_SLOW_BLOCK, 0, 0}
+/* clang-format on */
+
+/* weir_subscribe with a policy and limits of its own (NULL: those). When three quarters of either limit wait, this
+ * reader alone gets a status record of state "lagging" ahead of all that waits, which says what will happen. */
+WEIR_API weir_code weir_subscribe_with(weir_sub **out, weir_host *host, const char *pattern, const weir_reader_options *options,
+                                       weir_on_record fn, void *arg, weir_error *err);
+
+/* One reader's account: offered = delivered + dropped + queued, at any moment. */
+typedef struct weir_reader_account {
+    uint64_t offered;   /* records that its pattern selects */
+    uint64_t delivered; /* not counting its own gap and status records */
+    uint64_t dropped;
+    uint64_t queued;
+    bool disconnected; /* by its policy */
+} weir_reader_account;
+WEIR_API void weir_sub_account(const weir_sub *sub, weir_reader_account *out);
+
 /* Brings records to a sink: "ndjson", "ndjson:FILE", "ndjson:+FILE" (append), "table".
  * `on_end` (may be NULL) tells when the sink can go on no more (a full disk, a closed pipe). */
 WEIR_API weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *spec, const char *pattern,
                                   void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err);
+/* The same with a policy. One that is disconnected ends with WEIR_LIMIT, when what was queued has gone out. */
+WEIR_API weir_code weir_sink_open_with(weir_sink **out, weir_host *host, const char *spec, const char *pattern, const weir_reader_options *options,
+                                       void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err);
 /* Writes what is queued, as far as that needs no waiting, and closes. */
 WEIR_API void weir_sink_free(weir_sink *sink);
 /* True when all that was published so far has gone out, or nothing can any more. Until then turn the host. */

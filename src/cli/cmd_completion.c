@@ -8,7 +8,7 @@ static const char common_words[] = "--config --config-file --allow --override --
 static const struct {
     const char *command, *words;
 } words[] = {
-    {"run", "--stream --sink --duration --count --silence --retry --own-instances --quiet"},
+    {"run", "--stream --sink --duration --count --silence --retry --slow-reader --own-instances --quiet"},
     {"command", "--timeout --csv --raw --fresh"},
     {"call", "--input --input-file --timeout --repeat"},
     {"inspect", ""},
@@ -24,6 +24,7 @@ static void bash(void)
     for (const command *c = commands; c->name; c++)
         printf("%s ", c->name);
     printf("--help --version'\n    else\n        case $prev in\n        --sink|-o) words='table ndjson ndjson:' ;;\n"
+           "        --slow-reader) words='block drop_oldest newest_per_key disconnect' ;;\n"
            "        --config-file|--input-file|-f|--ca) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
            "        --cache-dir) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
            "        sim) words='woox replay --help' ;;\n        completion) words='bash zsh fish' ;;\n        *)\n"

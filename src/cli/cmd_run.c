@@ -21,6 +21,8 @@ static void help(void)
           "  -o, --sink SINK        table, ndjson, ndjson:FILE, ndjson:+FILE (append); repeat\n"
           "  -d, --duration TIME    stop after 90s, 15m, 2h\n"
           "  -n, --count N          stop after N data records\n"
+          "      --slow-reader POLICY[:RECORDS]  when a sink is slow and so many records wait (65536): block, drop_oldest,\n"
+          "                         newest_per_key, disconnect; block\n"
           "      --silence TIME     a venue that sends nothing for so long is gone; 60s\n"
           "      --retry TIME       at most so long between tries; 60s\n"
           "      --own-instances    of a push plugin: an instance for each stream, not one for all\n"
@@ -40,6 +42,7 @@ typedef struct run {
     double seconds;
     unsigned long long count, seen;
     bool quiet;
+    weir_reader_options reader;
     weir_host *host;
     weir_stream **streams;
     weir_sink *out[16];
@@ -225,12 +228,29 @@ static bool parse_span(const char *text, uint32_t *ms)
     return true;
 }
 
+/* "drop_oldest:1000" */
+static bool parse_reader(const char *text, weir_reader_options *out)
+{
+    const char *colon = strchr(text, ':');
+    char name[32], *end;
+    int len = colon ? (int)(colon - text) : (int)strlen(text);
+    *out = (weir_reader_options)WEIR_READER_OPTIONS_INIT;
+    snprintf(name, sizeof name, "%.*s", len, text);
+    if (!weir_slow_policy_find(name, &out->policy))
+        return false;
+    if (!colon)
+        return true;
+    out->max_records = strtoull(colon + 1, &end, 10);
+    return out->max_records && !*end && colon[1] >= '0' && colon[1] <= '9';
+}
+
 static int parse(run *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     char *end;
     int option;
+    r->reader = (weir_reader_options)WEIR_READER_OPTIONS_INIT;
     while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
         switch (option) {
         case 's': {
@@ -253,6 +273,10 @@ static int parse(run *r, int argc, char **argv)
         case 'R':
             if (!parse_span(optarg, option == 'S' ? &r->common.silence_ms : &r->common.retry_ms))
                 return cli_usage("run", "--%s '%s': expected a time such as 500ms, 30s or 5m", option == 'S' ? "silence" : "retry", optarg);
+            break;
+        case 'W':
+            if (!parse_reader(optarg, &r->reader))
+                return cli_usage("run", "--slow-reader '%s': expected block, drop_oldest, newest_per_key or disconnect, and how many records may wait, such as drop_oldest:1000", optarg);
             break;
         case 'n':
             r->count = strtoull(optarg, &end, 10);
@@ -287,7 +311,7 @@ static bool open_all(run *r, weir_plugin *plugin)
     weir_error err = WEIR_ERROR_INIT;
     weir_sub *counter;
     for (; r->sinks_open < r->sinks.count; r->sinks_open++)
-        if (weir_sink_open(&r->out[r->sinks_open], r->host, r->sinks.at[r->sinks_open], ">", on_sink_end, r, &err)) {
+        if (weir_sink_open_with(&r->out[r->sinks_open], r->host, r->sinks.at[r->sinks_open], ">", &r->reader, on_sink_end, r, &err)) {
             r->code = cli_fail(err.code == WEIR_NOT_FOUND || err.code == WEIR_INVALID ? EXIT_USAGE : EXIT_FAILED, "%s", err.text);
             return false;
         } else if (r->count) {

@@ -8,6 +8,35 @@
 
 #define BATCH 8192 /* more than one guest publishes in its slice, so that no queue grows for want of turns */
 
+static sub_options queue_of(const weir_reader_options *options, sub_on_ready ready, void *arg)
+{
+    static const sub_policy inside[] = {
+        [WEIR_SLOW_BLOCK] = SUB_BLOCK,
+        [WEIR_SLOW_DROP_OLDEST] = SUB_DROP_OLDEST,
+        [WEIR_SLOW_NEWEST_PER_KEY] = SUB_NEWEST_PER_KEY,
+        [WEIR_SLOW_DISCONNECT] = SUB_DISCONNECT,
+    };
+    weir_reader_options o = WEIR_READER_OPTIONS_INIT;
+    if (options)
+        memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+    return (sub_options){.policy = o.policy <= WEIR_SLOW_DISCONNECT ? inside[o.policy] : SUB_BLOCK, .max_records = o.max_records, .max_octets = o.max_octets, .on_ready = ready, .arg = arg};
+}
+
+bool weir_slow_policy_find(const char *name, weir_slow_policy *out)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        WEIR_SLOW_POLICIES(X)
+#undef X
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i], name)) {
+            *out = (weir_slow_policy)i;
+            return true;
+        }
+    return false;
+}
+
 struct weir_sub {
     list_node node;
     weir_host *host;
@@ -72,23 +101,35 @@ static void hand_over(void *arg)
         defer(w->host->loop, &w->work);
 }
 
-weir_code weir_subscribe(weir_sub **out, weir_host *host, const char *pattern, weir_on_record fn, void *arg, weir_error *err)
+weir_code weir_subscribe_with(weir_sub **out, weir_host *host, const char *pattern, const weir_reader_options *options,
+                              weir_on_record fn, void *arg, weir_error *err)
 {
     weir_sub *w = calloc(1, sizeof *w);
-    sub_options options = {.policy = SUB_BLOCK, .on_ready = on_ready, .arg = w};
+    sub_options queue = queue_of(options, on_ready, w);
     if (!w)
         return error_set(err, WEIR_NOMEM, "subscribe: out of memory");
     w->host = host;
     w->fn = fn;
     w->arg = arg;
     w->work = (deferred){.fn = hand_over, .arg = w};
-    if (hub_subscribe(&w->sub, host->hub, pattern, &options, err)) {
+    if (hub_subscribe(&w->sub, host->hub, pattern, &queue, err)) {
         free(w);
         return error_wrap(err, "subscribe");
     }
     list_push(&host->subs, &w->node);
     *out = w;
     return WEIR_OK;
+}
+
+weir_code weir_subscribe(weir_sub **out, weir_host *host, const char *pattern, weir_on_record fn, void *arg, weir_error *err)
+{
+    return weir_subscribe_with(out, host, pattern, NULL, fn, arg, err);
+}
+
+void weir_sub_account(const weir_sub *w, weir_reader_account *out)
+{
+    sub_account a = sub_read_account(w->sub);
+    *out = (weir_reader_account){a.offered, a.delivered, sub_dropped(w->sub), a.queued, sub_cut(w->sub)};
 }
 
 void weir_sub_free(weir_sub *w)
@@ -169,6 +210,11 @@ static void drain(void *arg)
         defer(w->host->loop, &w->work);
         break;
     case SINK_DONE:
+        if (sub_cut(w->sub) && !sink_wants_write(w->sink)) {
+            error_set(&err, WEIR_LIMIT, "a sink read too slowly: its queue was full, and its policy is disconnect");
+            end(w, &err);
+            return;
+        }
         if (!sink_wants_write(w->sink))
             break;
         /* fall through */
@@ -194,11 +240,11 @@ static void on_sink_tick(void *arg)
         timer_at(&w->tick, due);
 }
 
-weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *spec, const char *pattern,
-                         void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err)
+weir_code weir_sink_open_with(weir_sink **out, weir_host *host, const char *spec, const char *pattern, const weir_reader_options *options,
+                              void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err)
 {
     weir_sink *w = calloc(1, sizeof *w);
-    sub_options options = {.policy = SUB_BLOCK, .on_ready = on_sink_ready, .arg = w};
+    sub_options queue = queue_of(options, on_sink_ready, w);
     sink_options way = SINK_OPTIONS_INIT;
     if (!w)
         return error_set(err, WEIR_NOMEM, "sink '%s': out of memory", spec);
@@ -210,7 +256,7 @@ weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *spec, con
     way.figures = figures;
     way.figures_arg = w;
     if (sink_open(&w->sink, spec, &way, err) ||
-        hub_subscribe(&w->sub, host->hub, pattern, &options, err)) {
+        hub_subscribe(&w->sub, host->hub, pattern, &queue, err)) {
         sink_close(w->sink);
         free(w);
         return err ? err->code : WEIR_INVALID;
@@ -221,6 +267,12 @@ weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *spec, con
         timer_at(&w->tick, due);
     *out = w;
     return WEIR_OK;
+}
+
+weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *spec, const char *pattern,
+                         void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err)
+{
+    return weir_sink_open_with(out, host, spec, pattern, NULL, on_end, arg, err);
 }
 
 static void close_sink(weir_sink *w)

@@ -97,14 +97,14 @@ typedef enum record_gap_cause {
 } record_gap_cause;
 
 /* Every state a status record can tell. */
-#define RECORD_STATES(X)        \
-    X(CONNECTING, "connecting") \
-    X(LIVE, "live")             \
-    X(WAITING, "waiting")       \
-    X(COMPILING, "compiling")   \
-    X(FAILED, "failed")         \
-    X(CLOSED, "closed")         \
-    X(STOPPED, "stopped")       \
+#define RECORD_STATES(X)                                                             \
+    X(CONNECTING, "connecting")                                                      \
+    X(LIVE, "live")                                                                  \
+    X(WAITING, "waiting")                                                            \
+    X(COMPILING, "compiling")                                                        \
+    X(FAILED, "failed")                                                              \
+    X(CLOSED, "closed")                                                              \
+    X(STOPPED, "stopped")                                                            \
     X(RESYNCED, "resynced") /* whole again behind a gap; the state is what it was */ \
     X(LAGGING, "lagging")   /* told to one reader alone: its queue fills (sub.h) */
 typedef enum record_state {

@@ -34,10 +34,10 @@
 typedef struct sub sub;
 
 /* Every policy: its name, and what it will do to a reader that lags. */
-#define SUB_POLICIES(X)                                                                                          \
-    X(DROP_OLDEST, "drop_oldest", "the oldest go, and a gap record says so")                                     \
+#define SUB_POLICIES(X)                                                                                             \
+    X(DROP_OLDEST, "drop_oldest", "the oldest go, and a gap record says so")                                        \
     X(NEWEST_PER_KEY, "newest_per_key", "the oldest go, and a gap record says so; of each stream the newest waits") \
-    X(DISCONNECT, "disconnect", "this reader is cut off")                                                        \
+    X(DISCONNECT, "disconnect", "this reader is cut off")                                                           \
     X(BLOCK, "block", "the plugins wait for this reader")
 typedef enum sub_policy {
 #define X(name, text, will) SUB_##name,
@@ -79,8 +79,8 @@ typedef struct sub_account {
     uint64_t queued;
     uint64_t queued_octets;
     uint64_t warnings; /* status records (lagging) that were delivered */
-    uint64_t gaps; /* slow_reader records that were delivered */
-    uint64_t told; /* the sum of their counts */
+    uint64_t gaps;     /* slow_reader records that were delivered */
+    uint64_t told;     /* the sum of their counts */
     uint64_t still_to_tell;
 } sub_account;
 

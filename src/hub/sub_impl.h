@@ -39,7 +39,7 @@ struct sub {
     record_stream *lag_stream; /* of the record at which a warning became due that is not shown yet; a reference */
     record *warning;           /* made from it and shown, not popped yet */
     bool lagging;              /* warned, or to be warned, since half of the queue was free */
-    record *peeked; /* what the last sub_peek answered, while it is still there */
+    record *peeked;            /* what the last sub_peek answered, while it is still there */
 
     bool cut, full, gone;
     sub_account account; /* queued and queued_octets included */

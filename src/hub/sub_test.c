@@ -535,7 +535,7 @@ TEST(sub, readers_that_are_stuck_pay_by_their_own_policy_and_nobody_else_does)
 
 TEST(sub, a_warning_survives_any_failed_allocation)
 {
-    FAULT_SWEEP (alloc) {
+    FAULT_SWEEP(alloc) {
         weir_error err = WEIR_ERROR_INIT;
         hub *small = NULL;
         sub *s = NULL;
