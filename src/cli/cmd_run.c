@@ -250,7 +250,6 @@ static int parse(run *r, int argc, char **argv)
         {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     char *end;
     int option;
-    r->reader = (weir_reader_options)WEIR_READER_OPTIONS_INIT;
     while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
         switch (option) {
         case 's': {
@@ -334,6 +333,7 @@ static bool open_all(run *r, weir_plugin *plugin)
 int cmd_run(int argc, char **argv)
 {
     static run r; /* the lists of options live as long as the process */
+    r.reader = (weir_reader_options)WEIR_READER_OPTIONS_INIT;
     int code = parse(&r, argc, argv);
     if (code)
         return code < 0 ? EXIT_FINE : code;
