@@ -175,6 +175,12 @@ WEIR_API weir_plugin *weir_guest_plugin(weir_guest *guest);
 
 /* ---- Plugins ---- */
 
+/* What follows when it traps or overruns its time again and again: it rests, with all its streams, and is
+ * tried again; new instances for ever; or its streams fail. */
+typedef enum weir_on_trap { WEIR_ON_TRAP_QUARANTINE,
+                            WEIR_ON_TRAP_RESTART,
+                            WEIR_ON_TRAP_FAIL } weir_on_trap;
+
 typedef struct weir_plugin_options {
     size_t size;
     const char *config_json; /* {"name":"value"}: for plugin_configure and Extism's config_get. NULL: none */
@@ -185,10 +191,13 @@ typedef struct weir_plugin_options {
     uint64_t memory_bytes; /* linear memory of one instance; 0: 256 MiB */
     uint32_t cpu_ms;       /* between two host calls; 0: 10,000 */
     bool own_instances;    /* of a push plugin: an instance for each stream, instead of one for all of them */
+    weir_on_trap on_trap;
+    uint32_t traps_max, traps_within_ms; /* that many traps in that time are too many; 0: 5, at most 64, and 60,000 */
+    uint32_t quarantine_ms;              /* the first one, each next one twice as long, up to an hour; 0: 300,000 */
 } weir_plugin_options;
 
 /* clang-format off */
-#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false}
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0}
 /* clang-format on */
 
 /* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the

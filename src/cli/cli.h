@@ -67,6 +67,7 @@ typedef struct cli_common {
     bool json;
     uint32_t call_ms, silence_ms, retry_ms; /* 0: the default */
     bool own_instances;
+    weir_on_trap on_trap;
 } cli_common;
 
 #define CLI_COMMON_OPTIONS                                                               \

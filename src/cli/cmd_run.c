@@ -25,6 +25,8 @@ static void help(void)
           "                         newest_per_key, disconnect; block\n"
           "      --silence TIME     a venue that sends nothing for so long is gone; 60s\n"
           "      --retry TIME       at most so long between tries; 60s\n"
+          "      --on-trap WHAT     when it traps again and again: quarantine (it rests, then it is tried again),\n"
+          "                         restart (for ever), fail; quarantine\n"
           "      --own-instances    of a push plugin: an instance for each stream, not one for all\n"
           "  -q, --quiet            no summary\n" CLI_COMMON_HELP
           "\nexamples\n"
@@ -244,10 +246,34 @@ static bool parse_reader(const char *text, weir_reader_options *out)
     return out->max_records && !*end && colon[1] >= '0' && colon[1] <= '9';
 }
 
+static bool parse_on_trap(const char *text, weir_on_trap *out)
+{
+    static const char *const names[] = {[WEIR_ON_TRAP_QUARANTINE] = "quarantine", [WEIR_ON_TRAP_RESTART] = "restart", [WEIR_ON_TRAP_FAIL] = "fail"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(text, names[i])) {
+            *out = (weir_on_trap)i;
+            return true;
+        }
+    return false;
+}
+
+/* What is there behind the options, and what they leave open. */
+static int complete(run *r, int argc, char **argv)
+{
+    if (argc - optind != 1)
+        return cli_usage("run", argc == optind ? "which plugin?" : "one plugin, please; '%s' is too much", argv[argc - 1]);
+    if (!r->specs.count)
+        return cli_usage("run", "what to stream? for example --stream ohlcv:SPOT_BTC_USDT:1m");
+    r->painting = isatty(STDOUT_FILENO) && !r->common.json && !r->sinks.count;
+    if (!r->sinks.count)
+        cli_add(&r->sinks, isatty(STDOUT_FILENO) && !r->common.json ? "table" : "ndjson");
+    return EXIT_FINE;
+}
+
 static int parse(run *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"on-trap", required_argument, 0, 'T'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     char *end;
     int option;
     while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
@@ -282,6 +308,10 @@ static int parse(run *r, int argc, char **argv)
             if (!r->count || *end || *optarg == '-')
                 return cli_usage("run", "--count '%s': a number from 1", optarg);
             break;
+        case 'T':
+            if (!parse_on_trap(optarg, &r->common.on_trap))
+                return cli_usage("run", "--on-trap '%s': quarantine, restart or fail", optarg);
+            break;
         case 'I':
             r->common.own_instances = true;
             break;
@@ -295,14 +325,7 @@ static int parse(run *r, int argc, char **argv)
             if (!cli_common_option(&r->common, option, optarg))
                 return cli_wrong_option("run", argv);
         }
-    if (argc - optind != 1)
-        return cli_usage("run", argc == optind ? "which plugin?" : "one plugin, please; '%s' is too much", argv[argc - 1]);
-    if (!r->specs.count)
-        return cli_usage("run", "what to stream? for example --stream ohlcv:SPOT_BTC_USDT:1m");
-    r->painting = isatty(STDOUT_FILENO) && !r->common.json && !r->sinks.count;
-    if (!r->sinks.count)
-        cli_add(&r->sinks, isatty(STDOUT_FILENO) && !r->common.json ? "table" : "ndjson");
-    return EXIT_FINE;
+    return complete(r, argc, argv);
 }
 
 static bool open_all(run *r, weir_plugin *plugin)

@@ -64,6 +64,7 @@ struct weir_plugin {
     policy_limits limits;
     uint32_t call_ms;
     bool own_instances;
+    health health;                           /* as the options say, nothing happened yet */
     venue venue;                             /* for plain calls */
     stream_plugin shared;                    /* for streams */
     list calls;                              /* under way */

@@ -325,6 +325,7 @@ static void share(weir_plugin *p)
         .backoff_max_ns = h->backoff_max_ns,
         .silence_ms = h->silence_ms,
         .own_instances = p->own_instances,
+        .health = p->health,
     };
 }
 
@@ -354,6 +355,13 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
     if (o.cpu_ms)
         p->limits.cpu_ms = o.cpu_ms;
     p->own_instances = o.own_instances;
+    p->health = (health){
+        .on_trap = o.on_trap == WEIR_ON_TRAP_FAIL ? ON_TRAP_FAIL : o.on_trap == WEIR_ON_TRAP_RESTART ? ON_TRAP_RESTART
+                                                                                                     : ON_TRAP_QUARANTINE,
+        .traps_max = o.traps_max,
+        .within_ns = o.traps_within_ms * NS_PER_MS,
+        .quarantine_ns = o.quarantine_ms * NS_PER_MS,
+    };
     p->call_ms = o.call_ms ? o.call_ms : m->timeout_ms != MANIFEST_NO_LIMIT && m->timeout_ms ? (uint32_t)m->timeout_ms
                                                                                              : CALL_MS;
     if (!p->targets) {

@@ -6,7 +6,6 @@
 #include "stream/stream.h"
 
 #define STABLE_NS (60 * NS_PER_S) /* live for so long: earlier trouble is forgotten */
-#define TRAPS_MAX 5
 
 struct push; /* push.c */
 
@@ -16,6 +15,7 @@ typedef struct route {
     void (*ready)(stream *s);   /* stream_instance's is new and configured */
     void (*retry)(stream *s);   /* the back-off is over */
     void (*lost)(stream *s);    /* called by stream_lose, before it waits: lets go of what cannot go on */
+    void (*rest)(stream *s);    /* the plugin is in quarantine: lets go of socket and instance */
     bool (*stop)(stream *s);    /* begins to end it in good order; false: nothing has to be waited for */
     void (*drop)(stream *s);    /* lets go of everything but the instance */
     void (*on_room)(stream *s); /* readers of the records have room again */
@@ -40,8 +40,10 @@ struct stream {
     uint64_t since; /* clock_mono of the last change */
     uint64_t live_since;
 
-    task *task;     /* the present instance; a push stream's is shared.c's */
-    uint32_t traps; /* in a row */
+    task *task;      /* the present instance; a push stream's is shared.c's */
+    list_node among; /* the plugin's streams */
+    uint32_t traps;  /* in a row */
+    uint64_t last_trap;
     uint32_t retry_after_s;
     kept_error down; /* why the last socket went down */
 
@@ -93,8 +95,11 @@ weir_code stream_task(task **out, const stream_plugin *p, venue *v, weir_error *
 void stream_unconfigured(const stream_plugin *p, const call_result *r, char why[WEIR_ERROR_TEXT]);
 /* What a socket's end says about the next try. */
 void stream_note_down(stream *s, const weir_error *why, uint16_t http_status, uint32_t retry_after_s);
-/* The call trapped, overran, or is of a kind that no new instance helps: logs, counts. True: given up, and
- * the stream may be gone. */
+/* The call trapped, overran, or is of a kind that no new instance helps: logs, counts. True: the stream is
+ * given up or rests, and may be gone. */
 bool stream_trapped(stream *s, const char *export_name, const call_result *r, char why[WEIR_ERROR_TEXT]);
+/* An instance of the plugin died. True: its health says that it is enough, and all its streams rest or are
+ * given up; any of them may be gone. */
+bool stream_sick(stream_plugin *p, const char *why);
 
 #endif

@@ -7,7 +7,7 @@
  *   its socket closes and it does not return      a second to react, then a new instance
  *   messages wait and it asks for none, 15 s      a new instance
  *   it fails thrice, the venue on the line, and never published  the venue refuses these parameters: failed
- *   five traps without a minute of being live     failed */
+ *   traps again and again                         as health.h says: the plugin rests, or is given up */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -255,6 +255,7 @@ const route pull_route = {
     .ready = ready,
     .retry = retry,
     .lost = drop,
+    .rest = drop,
     .stop = stop,
     .drop = drop,
     .on_room = on_room,

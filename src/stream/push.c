@@ -12,7 +12,7 @@
  *   a sibling's callback does                     the new instance is asked for the marker again, and goes on
  *   a callback answers nonsense or a failure      that frame is dropped, and a gap says so
  *   the plugin says reconnect or close            so it is
- *   five traps without a minute of being live     failed */
+ *   traps again and again                         as health.h says: the plugin rests, or is given up */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -82,9 +82,9 @@ static void culprit(stream *s, const char *export_name, const call_result *r)
 {
     char why[WEIR_ERROR_TEXT];
     push *p = s->push;
+    p->marked = false;
     if (stream_trapped(s, export_name, r, why))
         return;
-    p->marked = false;
     p->wishes = true;
     record_stream_counts(s->records)->restarts++;
     log_warn("stream", "'%s': %s; a new instance takes over", record_stream_topic(s->records).at, why);
@@ -639,6 +639,15 @@ static void lost(stream *s)
     (void)s; /* what was lost is gone already; the rest goes on */
 }
 
+/* Frames that wait stay. */
+static void rest(stream *s)
+{
+    push *p = s->push;
+    drop_socket(s);
+    p->events = 0;
+    p->marked = p->wishes = false;
+}
+
 static bool stop(stream *s)
 {
     return shared_goodbye(&s->push->place);
@@ -679,6 +688,7 @@ const route push_route = {
     .init = init,
     .retry = retry,
     .lost = lost,
+    .rest = rest,
     .stop = stop,
     .drop = drop,
     .on_room = on_room,

@@ -145,9 +145,10 @@ TEST(push, replaces_an_instance_that_traps_and_keeps_the_socket)
     end();
 }
 
-TEST(push, gives_up_after_five_traps)
+TEST(push, gives_up_after_five_traps_if_told_to)
 {
     begin_live("");
+    w.plugin.health.on_trap = ON_TRAP_FAIL;
     for (int i = 0; i < 3; i++)
         say("trap");
     for (int i = 0; i < 20 && !is(STREAM_FAILED); i++)

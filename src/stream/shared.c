@@ -104,7 +104,8 @@ static void replace(shared *sh, const char *why)
     else
         wait = backoff_next(&sh->backoff);
     drop_instance(sh);
-    timer_after(&sh->start, wait);
+    if (!health_rests(&sh->plugin->health, loop_now(sh->plugin->loop))) /* else with the first one that wants it then */
+        timer_after(&sh->start, wait);
     tell_all(sh, &(news){NEWS_LOST, text, wait});
 }
 
@@ -199,7 +200,10 @@ static void on_configured(void *arg, const call_result *r)
     if (r->code == WEIR_OK) {
         up(sh);
     } else if (sh->ever && useless(r)) {
-        replace(sh, r->why);
+        snprintf(why, sizeof why, "%s: %s", sh->plugin->generation->configure, r->why);
+        stream_sick(sh->plugin, why);
+        if (sh->task)
+            replace(sh, why);
     } else {
         stream_unconfigured(sh->plugin, r, why);
         drop_instance(sh);

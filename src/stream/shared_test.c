@@ -138,6 +138,43 @@ TEST(shared, a_stream_that_kills_the_instance_costs_its_siblings_nothing)
     }
 }
 
+/* Enough is enough: all its streams rest, their sockets closed, gaps told, and come back by themselves. What
+ * waited still counts, and is read then. */
+TEST(shared, a_plugin_in_quarantine_rests_with_all_its_streams)
+{
+    begin_many(3);
+    w.plugin.health.traps_max = 2;
+    open_many();
+    for (int i = 0; i < 3; i++)
+        say_to(i, "x");
+    for (int i = 0; i < 3; i++)
+        expect("\"frame\":\"x\"");
+    say_to(0, "trap");
+    UNTIL(all_are(STREAM_WAITING));
+    for (int i = 0; i < 3; i++) {
+        CHECK_HAS(stream_why(streams[i]), "the plugin is in quarantine until 2023-");
+        CHECK_UINT(stream_open_sockets(streams[i]), 0);
+    }
+    later(290000);
+    CHECK_INT(w.upgrades, 3);
+    later(12000);
+    UNTIL(all_are(STREAM_LIVE));
+    CHECK_INT(w.upgrades, 6);
+    expect("\"cause\":\"dropped\"");
+    for (int i = 3; i < 6; i++)
+        say_to(i, "y");
+    for (int i = 0; i < 6; i++)
+        UNTIL(next_record());
+    UNTIL(record_stream_counts(stream_records(streams[2]))->published == 2);
+    for (int i = 0; i < 3; i++) {
+        record_counts *c = record_stream_counts(stream_records(streams[i]));
+        CHECK_UINT(c->received, c->published + stream_lost(streams[i]) + stream_queued(streams[i]));
+        CHECK_UINT(c->published, 2);
+        CHECK_UINT(c->gaps, i == 0 ? 2 : 1);
+    }
+    end_many();
+}
+
 /* A busy stream has one frame a turn. */
 TEST(shared, each_stream_has_its_turn)
 {

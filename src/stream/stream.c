@@ -44,12 +44,10 @@ const char *stream_state_name(stream_state state)
     return states[state].name;
 }
 
-bool stream_enter(stream *s, stream_state next, const char *why)
+/* False: on_state freed it. */
+static bool announce(stream *s, stream_state next, const char *why)
 {
     bool gone = false, *outer = s->gone;
-    if (s->state == next)
-        return true;
-    assert(states[s->state].next & BIT(next));
     log_info("stream", "'%s': %s -> %s: %s", record_stream_topic(s->records).at, states[s->state].name, states[next].name, why);
     s->state = next;
     s->since = loop_now(s->plugin->loop);
@@ -66,6 +64,14 @@ bool stream_enter(stream *s, stream_state next, const char *why)
     else if (outer)
         *outer = true;
     return !gone;
+}
+
+bool stream_enter(stream *s, stream_state next, const char *why)
+{
+    if (s->state == next)
+        return true;
+    assert(states[s->state].next & BIT(next));
+    return announce(s, next, why);
 }
 
 /* ---- Gaps ---- */
@@ -157,9 +163,66 @@ bool stream_trapped(stream *s, const char *export_name, const call_result *r, ch
     memcpy(why, text.text, WEIR_ERROR_TEXT);
     if (r->trace && *r->trace)
         log_warn("stream", "'%s': %s\n%s", record_stream_topic(s->records).at, why, r->trace);
-    if (r->code != WEIR_NOT_FOUND && r->code != WEIR_INVALID && ++s->traps < TRAPS_MAX)
+    if (r->code == WEIR_NOT_FOUND || r->code == WEIR_INVALID) {
+        stream_fail(s, why);
+        return true;
+    }
+    if (s->traps && loop_now(s->plugin->loop) - s->last_trap > STABLE_NS)
+        s->traps = 0;
+    s->traps++;
+    s->last_trap = loop_now(s->plugin->loop);
+    return stream_sick(s->plugin, why);
+}
+
+/* ---- The plugin's health ---- */
+
+/* Nothing is tried before the quarantine is over; then not by all at once. */
+static void rest(stream *s, const char *why)
+{
+    const health *h = &s->plugin->health;
+    if (s->live_since || s->last_recv)
+        stream_begin_gap(s, RECORD_GAP_RESTART);
+    s->route->rest(s);
+    backoff_reset(&s->backoff);
+    s->not_before = h->until + backoff_next(&s->backoff);
+    timer_at(&s->next_try, s->not_before);
+    announce(s, STREAM_WAITING, why);
+}
+
+static void until_text(char *out, size_t size, const health *h, uint64_t now, const char *why)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(time, clock_real() + (h->until - now), 0);
+    snprintf(out, size, "the plugin is in quarantine until %s%s%s", time, *why ? ": " : "", why);
+}
+
+bool stream_sick(stream_plugin *p, const char *why)
+{
+    char text[WEIR_ERROR_TEXT];
+    uint64_t now = loop_now(p->loop);
+    diagnosis d = health_trap(&p->health, now);
+    list todo;
+    list_node *node;
+    if (d == HEALTH_GO_ON)
         return false;
-    stream_fail(s, why);
+    if (d == HEALTH_REST)
+        until_text(text, sizeof text, &p->health, now, why);
+    else
+        snprintf(text, sizeof text, "the plugin traps again and again: %.900s", why);
+    log_error("stream", "'%s': %s", p->name, text);
+    list_init(&todo);
+    while ((node = list_pop(&p->streams)))
+        list_push(&todo, node);
+    while ((node = list_pop(&todo))) {
+        stream *s = LIST_OWNER(node, stream, among);
+        list_push(&p->streams, node);
+        if (s->state == STREAM_STOPPING || s->state == STREAM_CLOSED || s->state == STREAM_FAILED)
+            continue;
+        if (d == HEALTH_REST)
+            rest(s, text);
+        else
+            stream_fail(s, text);
+    }
     return true;
 }
 
@@ -223,6 +286,13 @@ void stream_instance(stream *s)
 static void on_next_try(void *arg)
 {
     stream *s = arg;
+    uint64_t now = loop_now(s->plugin->loop);
+    char text[WEIR_ERROR_TEXT];
+    if (health_rests(&s->plugin->health, now)) { /* it came in the middle of it */
+        until_text(text, sizeof text, &s->plugin->health, now, "");
+        rest(s, text);
+        return;
+    }
     s->route->retry(s);
 }
 
@@ -318,6 +388,9 @@ weir_code stream_open(stream **out, stream_plugin *p, const stream_options *opti
         stream_free(s);
         return code;
     }
+    if (!p->streams.head.next)
+        list_init(&p->streams);
+    list_push(&p->streams, &s->among);
     timer_after(&s->next_try, 0);
     *out = s;
     return WEIR_OK;
@@ -330,6 +403,7 @@ void stream_free(stream *s)
     if (s->gone)
         *s->gone = true;
     drop_all(s);
+    list_remove(&s->among);
     s->route->fini(s);
     if (s->records)
         record_stream_unref(s->records);

@@ -9,6 +9,7 @@
 #define STREAM_STREAM_H
 
 #include "plugin/generation.h"
+#include "stream/health.h"
 #include "stream/venue.h"
 
 typedef struct stream stream;
@@ -45,6 +46,8 @@ typedef struct stream_plugin {
     uint32_t silence_ms;     /* 0: what is known of the origin */
     bool own_instances;      /* each push stream has an instance to itself */
     struct shared *instance; /* of the push streams; NULL: none now. Kept by shared.c */
+    health health;           /* the user's part, at the beginning of it, may be set before the first stream */
+    list streams;            /* kept by stream.c */
 } stream_plugin;
 
 typedef struct stream_options {

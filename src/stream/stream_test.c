@@ -249,6 +249,8 @@ TEST(stream, waits_as_long_as_the_venue_asks_within_reason)
 TEST(stream, that_traps_again_and_again_is_given_up)
 {
     begin("streams.wasm");
+    w.plugin.health.on_trap = ON_TRAP_FAIL;
+    w.plugin.health.within_ns = 3600 * NS_PER_S;
     open_stream("{\"behaviour\":\"trap\"}", 0);
     for (int i = 1; i <= 5; i++) {
         UNTIL(w.subscribed == i);
@@ -259,6 +261,32 @@ TEST(stream, that_traps_again_and_again_is_given_up)
     }
     CHECK(is(STREAM_FAILED));
     CHECK_HAS(stream_why(w.stream), "start_stream: start_stream trapped: ");
+    end();
+}
+
+TEST(stream, of_a_plugin_that_traps_again_and_again_rests_with_it)
+{
+    begin("streams.wasm");
+    w.plugin.health.traps_max = 1;
+    open_stream("{\"behaviour\":\"trap\"}", 0);
+    UNTIL(w.subscribed == 1);
+    for (int k = 0; k < 3; k++)
+        say("x");
+    UNTIL(is(STREAM_WAITING));
+    CHECK_HAS(stream_why(w.stream), "the plugin is in quarantine until 2023-");
+    CHECK_HAS(stream_why(w.stream), "start_stream trapped: ");
+    later(290000);
+    CHECK_INT(w.upgrades, 1);
+    stream_options late = {.type = BYTES("raw"), .identifier = BYTES("y")}; /* one that comes meanwhile rests, too */
+    stream *other;
+    CHECK_OK(stream_open(&other, &w.plugin, &late, &err));
+    settle();
+    CHECK_INT(stream_get_state(other), STREAM_WAITING);
+    CHECK_HAS(stream_why(other), "the plugin is in quarantine until 2023-");
+    later(11000);
+    UNTIL(is(STREAM_LIVE) && stream_get_state(other) == STREAM_LIVE);
+    CHECK_INT(w.upgrades, 3);
+    stream_free(other);
     end();
 }
 
