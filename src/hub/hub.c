@@ -321,6 +321,7 @@ hub_stats hub_read_stats(const hub *h)
         out.counts.published += c->published;
         out.counts.gaps += c->gaps;
         out.counts.restarts += c->restarts;
+        out.counts.repeated += c->repeated;
     }
     return out;
 }

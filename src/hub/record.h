@@ -55,6 +55,7 @@ typedef struct record_counts {
     uint64_t published; /* data records made */
     uint64_t gaps;      /* gap records made */
     uint64_t restarts;  /* new instances that took over */
+    uint64_t repeated;  /* messages whose number was there before, or goes back; passed on */
 } record_counts;
 
 typedef struct record_stream record_stream;

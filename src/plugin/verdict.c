@@ -43,13 +43,30 @@ static bool same_key(const task *t, bytes request, bytes *rest)
     return true;
 }
 
+/* A whole number, or text that is one. */
+static bool read_u64(json value, uint64_t *out)
+{
+    bytes text;
+    if (json_string_slice(value, &text))
+        value = (json){JSON_NUMBER, text};
+    return value.type == JSON_NUMBER && value.raw.len && json_u64(value, out);
+}
+
+static venue_number read_number(json sequence, json previous)
+{
+    venue_number n = {0};
+    n.known = read_u64(sequence, &n.number);
+    n.has_previous = n.known && read_u64(previous, &n.previous);
+    return n;
+}
+
 weir_code verdict_read(task *t, bytes request, world_publication *out, weir_error *err)
 {
-    json key, data, timestamp;
-    const json_field want[] = {{"key", &key}, {"data", &data}, {"timestamp", &timestamp}};
+    json key, data, timestamp, sequence, previous;
+    const json_field want[] = {{"key", &key}, {"data", &data}, {"timestamp", &timestamp}, {"sequence", &sequence}, {"previousSequence", &previous}};
     bytes at, rest;
-    bool known = same_key(t, request, &rest) && !json_read_rest(rest, want, 3, NULL) && key.type == JSON_NONE;
-    if (!known && json_read_fields(request, want, 3, err))
+    bool known = same_key(t, request, &rest) && !json_read_rest(rest, want, 5, NULL) && key.type == JSON_NONE;
+    if (!known && json_read_fields(request, want, 5, err))
         return error_wrap(err, "publish_stream_data");
     if (data.type == JSON_NONE)
         return error_set(err, WEIR_INVALID, "publish_stream_data: \"data\" is missing");
@@ -61,6 +78,7 @@ weir_code verdict_read(task *t, bytes request, world_publication *out, weir_erro
         .source = bytes_make(t->key.at + t->key_type, t->key_source - t->key_type),
         .identifier = bytes_make(t->key.at + t->key_source, t->key.len - t->key_source),
         .data = data.raw,
+        .number = read_number(sequence, previous),
     };
     if (json_string_slice(timestamp, &at))
         clock_parse(at, &out->ts_event); /* "unknown" is 0 */
@@ -86,12 +104,12 @@ static verdict_action action_of(bytes name, bool *known)
 
 weir_code verdict_read_reply(verdict *out, bytes reply, weir_error *err)
 {
-    json success, action, type, data, record, send, timestamp, error;
-    const json_field want[] = {{"success", &success}, {"action", &action}, {"dataType", &type}, {"data", &data}, {"ohlcvRecord", &record}, {"sendMessage", &send}, {"timestamp", &timestamp}, {"error", &error}};
+    json success, action, type, data, record, send, timestamp, error, sequence, previous;
+    const json_field want[] = {{"success", &success}, {"action", &action}, {"dataType", &type}, {"data", &data}, {"ohlcvRecord", &record}, {"sendMessage", &send}, {"timestamp", &timestamp}, {"error", &error}, {"sequence", &sequence}, {"previousSequence", &previous}};
     bytes name = {0}, at;
     bool known;
     *out = (verdict){0};
-    if (json_read_fields(reply, want, 8, err))
+    if (json_read_fields(reply, want, 10, err))
         return error_wrap(err, "its answer");
     if (success.type == JSON_FALSE) {
         char *said = json_string_dup(error);
@@ -104,6 +122,7 @@ weir_code verdict_read_reply(verdict *out, bytes reply, weir_error *err)
     if (!json_string_slice(action, &name) && action.type != JSON_NONE && action.type != JSON_NULL)
         return error_set(err, WEIR_INVALID, "its answer: \"action\" is " BYTES_FMT "; it is ignore, data, send, reconnect or close", BYTES_ARG(action.raw));
     out->action = action_of(name, &known);
+    out->number = read_number(sequence, previous);
     if (!known)
         out->unknown = name.len ? name : BYTES("(none)");
     if (data.type == JSON_NONE)

@@ -21,11 +21,12 @@ typedef enum verdict_action { VERDICT_IGNORE,
 
 typedef struct verdict {
     verdict_action action;
-    bytes type;        /* of the data: "ohlcv"; may be empty */
-    bytes data;        /* JSON; an array is a record for each item */
-    json send;         /* a string to send; JSON_NONE: nothing. Also beside data */
-    uint64_t ts_event; /* clock_real; 0 unknown */
-    bytes unknown;     /* an action that there is not, taken for "ignore" */
+    bytes type;          /* of the data: "ohlcv"; may be empty */
+    bytes data;          /* JSON; an array is a record for each item */
+    json send;           /* a string to send; JSON_NONE: nothing. Also beside data */
+    uint64_t ts_event;   /* clock_real; 0 unknown */
+    venue_number number; /* of the message, whatever the action */
+    bytes unknown;       /* an action that there is not, taken for "ignore" */
 } verdict;
 
 /* Reads a callback's reply {success, action, dataType, data, sendMessage, timestamp, error}, and the oldest

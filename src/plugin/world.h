@@ -42,12 +42,19 @@ typedef struct world_http_reply {
     bytes body;
 } world_http_reply;
 
+/* The venue's own number of a message, where its plugin says it. */
+typedef struct venue_number {
+    bool known, has_previous;
+    uint64_t number, previous;
+} venue_number;
+
 /* What a plugin published: its own `data`, byte for byte. */
 typedef struct world_publication {
     bytes type, source, identifier; /* of the key, decoded */
     bytes data;                     /* JSON */
     uint64_t ts_event;              /* clock_real; 0 unknown */
     uint64_t ts_recv;               /* when the message that caused it arrived; 0 unknown */
+    venue_number number;
 } world_publication;
 
 typedef struct world {

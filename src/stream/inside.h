@@ -3,6 +3,7 @@
 #define STREAM_INSIDE_H
 
 #include "stream/backoff.h"
+#include "stream/sequence.h"
 #include "stream/stream.h"
 
 #define STABLE_NS (60 * NS_PER_S) /* live for so long: earlier trouble is forgotten */
@@ -51,6 +52,11 @@ struct stream {
     uint64_t lost_from; /* a gap is due: since when; 0: none */
     record_gap_cause lost_cause;
     uint64_t lost_count, lost_total;
+    record_gap lost_numbers; /* has_seq: what the venue's numbers say of it */
+    sequence numbers;
+    uint64_t dropped;      /* messages that gaps told of since the last number */
+    bool gapped;           /* a gap was told, and the stream is not resynced yet */
+    bool resyncs_later;    /* whoever set it says so by stream_resynced: a book that waits for its snapshot */
     uint64_t unread_total; /* what waited when it was stopped as asked */
 
     backoff backoff;
@@ -78,7 +84,14 @@ bool stream_enter(stream *s, stream_state next, const char *why);
 /* From now on something may be missing. The record itself comes before the next data record, when the
  * end is known. */
 void stream_begin_gap(stream *s, record_gap_cause cause);
+/* Before each data record: the gap that is due, and that the stream is whole again (unless resyncs_later). */
 void stream_end_gap(stream *s);
+/* A gap whose end is known: at once. */
+void stream_tell_gap(stream *s, const record_gap *gap);
+/* The stream is whole again, if a gap was told: a status record. */
+void stream_resynced(stream *s, const char *why);
+/* Once for each message, before its records: looks for a hole in the venue's numbers (sequence.c). */
+void stream_number(stream *s, const venue_number *n, uint64_t recv_ns);
 
 /* It cannot go on as it is; the next try comes after the back-off, or at once. May free the stream. */
 void stream_lose(stream *s, record_gap_cause cause, const char *why, bool at_once);

@@ -215,6 +215,7 @@ static weir_code publish(void *arg, const world_publication *what, weir_error *e
         hub_wait(h, &s->room);
         return error_set(err, WEIR_BUSY, "a reader is full");
     }
+    stream_number(s, &what->number, what->ts_recv);
     if (s->venue.open_sockets || !what->ts_recv || what->ts_recv > s->lost_from)
         stream_end_gap(s); /* else it comes of a message from before the loss */
     hub_publish(h, record_new(s->records, what->ts_event, what->ts_recv, what->data));

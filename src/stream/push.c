@@ -369,7 +369,7 @@ static void drop_frame(stream *s, const char *why)
                  (unsigned long long)p->refused, why);
     s->lost_total++;
     p->again = false;
-    hub_publish_gap(s->plugin->hub, s->records, &gap);
+    stream_tell_gap(s, &gap);
     inbox_drop(&p->in);
 }
 
@@ -461,6 +461,7 @@ static void take_verdict(stream *s, verdict *v)
         p->rest = json_each((json){JSON_ARRAY, v->data});
     else if (v->data.len)
         p->rest = (json_iter){v->data.at, v->data.at + v->data.len, false};
+    stream_number(s, &v->number, p->recv_ns);
     if (!deliver(s)) {
         if ((p->holding = keep_rest(p)))
             return;

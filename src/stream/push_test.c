@@ -338,3 +338,62 @@ TEST(push, a_new_instance_does_not_shorten_the_venues_pause)
     UNTIL(is(STREAM_LIVE));
     end();
 }
+
+/* The next record of any kind. */
+static void expect_any(const char *part)
+{
+    char line[2000];
+    record *r = NULL;
+    UNTIL((r = sub_next(w.sub)) != NULL);
+    snprintf(line, sizeof line, "%.*s", (int)r->line.len, r->line.at);
+    record_unref(r);
+    CHECK_HAS(line, part);
+}
+
+/* Numbers that the plugin says of its messages: a hole is a gap in its place; a double is passed on and counted. */
+TEST(push, a_hole_in_the_venues_numbers_is_a_gap_before_what_follows_it)
+{
+    begin("push.wasm");
+    open_stream("", 0);
+    UNTIL(is(STREAM_LIVE));
+    say("#7");
+    expect("\"frame\":\"#7\"");
+    say("#8");
+    say("#12");
+    expect("\"frame\":\"#8\"");
+    expect_any("\"cause\":\"sequence\"");
+    expect_any("\"state\":\"resynced\"");
+    expect_any("\"frame\":\"#12\"");
+    say("#15");
+    expect("\"count\":2,\"from_seq\":\"13\",\"to_seq\":\"14\"");
+    expect("\"frame\":\"#15\"");
+    say("#15");
+    say("#16");
+    expect("\"frame\":\"#15\"");
+    expect("\"frame\":\"#16\"");
+    CHECK_UINT(record_stream_counts(stream_records(w.stream))->repeated, 1);
+    say("fail"); /* it was number 17: one gap tells of it, not two */
+    say("#18");
+    expect("\"cause\":\"dropped\"");
+    expect("\"frame\":\"#18\"");
+    expect_none();
+    end();
+}
+
+TEST(push, the_gap_of_a_lost_connection_names_the_numbers_that_it_cost)
+{
+    begin("push.wasm");
+    open_stream("", 0);
+    UNTIL(is(STREAM_LIVE));
+    say("#7");
+    expect("\"frame\":\"#7\"");
+    server_ws_abort(w.ws);
+    UNTIL(is(STREAM_WAITING));
+    later(1000);
+    UNTIL(is(STREAM_LIVE));
+    say("#10");
+    expect("\"count\":2,\"from_seq\":\"8\",\"to_seq\":\"9\"");
+    expect("\"frame\":\"#10\"");
+    expect_none();
+    end();
+}

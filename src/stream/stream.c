@@ -84,13 +84,42 @@ void stream_begin_gap(stream *s, record_gap_cause cause)
     s->lost_cause = cause;
 }
 
-void stream_end_gap(stream *s)
+void stream_tell_gap(stream *s, const record_gap *gap)
 {
-    record_gap gap = {.cause = s->lost_cause, .from_ns = s->lost_from, .to_ns = clock_real(), .count = s->lost_count};
+    s->gapped = true;
+    if (gap->cause == RECORD_GAP_DROPPED)
+        s->dropped += gap->count;
+    hub_publish_gap(s->plugin->hub, s->records, gap);
+}
+
+/* The gap that is due. */
+static void tell_loss(stream *s)
+{
+    record_gap gap = s->lost_numbers;
     if (!s->lost_from)
         return;
+    gap.cause = s->lost_cause;
+    gap.from_ns = s->lost_from;
+    gap.to_ns = clock_real();
+    gap.count = s->lost_count > gap.count ? s->lost_count : gap.count;
     s->lost_from = s->lost_count = 0;
-    hub_publish_gap(s->plugin->hub, s->records, &gap);
+    s->lost_numbers = (record_gap){0};
+    stream_tell_gap(s, &gap);
+}
+
+void stream_resynced(stream *s, const char *why)
+{
+    if (!s->gapped)
+        return;
+    s->gapped = false;
+    hub_publish_status(s->plugin->hub, s->records, RECORD_RESYNCED, why);
+}
+
+void stream_end_gap(stream *s)
+{
+    tell_loss(s);
+    if (s->gapped && !s->resyncs_later)
+        stream_resynced(s, "what follows is whole again");
 }
 
 /* ---- Ends ---- */
@@ -109,14 +138,14 @@ static void drop_all(stream *s)
 void stream_close(stream *s, const char *why)
 {
     drop_all(s);
-    stream_end_gap(s);
+    tell_loss(s);
     stream_enter(s, STREAM_CLOSED, why);
 }
 
 void stream_fail(stream *s, const char *why)
 {
     drop_all(s);
-    stream_end_gap(s);
+    tell_loss(s);
     log_error("stream", "'%s': given up: %s", record_stream_topic(s->records).at, why);
     stream_enter(s, STREAM_FAILED, why);
 }

@@ -6,6 +6,7 @@
  *     send         answers {"action":"send"}    reconnect  close   as named
  *     many         answers data with three items
  *     ignore       ignores                      doom       ignores, and shutdown will trap
+ *     #N           data {"frame": text}, "sequence":N beside it
  *     (else)       data {"frame": text, "n": frames so far, "context": what it was given back}
  *
  * The stream's parameter "marker" says how the wish is answered: refuse, no_id, no_url, elsewhere (an address
@@ -124,6 +125,14 @@ WEIR_EXPORT(handle_stream_message)
         return answer("{\"success\":true,\"action\":\"ignore\"}", 0);
     if (weir_is(frame, "many"))
         return answer("{\"success\":true,\"action\":\"data\",\"dataType\":\"raw\",\"data\":[{\"k\":1,\"ts_event\":\"1700000000000000001\"},{\"k\":2},{\"k\":3}]}", 0);
+    if (frame.len > 1 && frame.at[0] == '#') {
+        weir_put_text(&b, "{\"success\":true,\"action\":\"data\",\"sequence\":");
+        weir_put_str(&b, weir_slice(frame.at + 1, frame.len - 1));
+        weir_put_text(&b, ",\"data\":{\"frame\":");
+        weir_put_string(&b, frame);
+        weir_put_text(&b, "}}");
+        return weir_reply(&b);
+    }
     weir_put_text(&b, "{\"success\":true,\"action\":\"data\",\"dataType\":\"raw\",\"timestamp\":\"2023-11-14T22:13:20Z\",\"data\":{\"frame\":");
     weir_put_string(&b, frame);
     weir_put_text(&b, ",\"n\":");
