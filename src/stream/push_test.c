@@ -353,9 +353,7 @@ static void expect_any(const char *part)
 /* Numbers that the plugin says of its messages: a hole is a gap in its place; a double is passed on and counted. */
 TEST(push, a_hole_in_the_venues_numbers_is_a_gap_before_what_follows_it)
 {
-    begin("push.wasm");
-    open_stream("", 0);
-    UNTIL(is(STREAM_LIVE));
+    begin_live("");
     say("#7");
     expect("\"frame\":\"#7\"");
     say("#8");
@@ -382,9 +380,7 @@ TEST(push, a_hole_in_the_venues_numbers_is_a_gap_before_what_follows_it)
 
 TEST(push, the_gap_of_a_lost_connection_names_the_numbers_that_it_cost)
 {
-    begin("push.wasm");
-    open_stream("", 0);
-    UNTIL(is(STREAM_LIVE));
+    begin_live("");
     say("#7");
     expect("\"frame\":\"#7\"");
     server_ws_abort(w.ws);
