@@ -350,6 +350,13 @@ static void send_plain(client *c, bytes frame)
     server_ws_send(c->ws, false, frame);
 }
 
+/* One of the market's own, as it is. */
+static void send_whole(client *c, bytes frame)
+{
+    sim_tell(c->sim, frame, SIM_SENT);
+    send_plain(c, frame);
+}
+
 static void send_huge(client *c, const feed *f, uint64_t size)
 {
     buf big;
@@ -369,6 +376,9 @@ static void send_huge(client *c, const feed *f, uint64_t size)
 static bool hit_frame(client *c, const feed *f, const fault_rule *r, bytes frame)
 {
     sim *s = c->sim;
+    bool spoilt = r->kind == FAULT_MALFORMED || r->kind == FAULT_BADJSON || r->kind == FAULT_BADUTF8;
+    if (spoilt || r->kind == FAULT_BINARY)
+        sim_tell(s, frame, spoilt ? SIM_LOST : SIM_ODD);
     switch (r->kind) {
     case FAULT_MALFORMED:
         send_raw_frame(c, 0xf3, frame, frame.len); /* all reserved bits, an opcode that is none */
@@ -386,7 +396,7 @@ static bool hit_frame(client *c, const feed *f, const fault_rule *r, bytes frame
         send_huge(c, f, r->size);
         return false;
     case FAULT_DUP:
-        send_plain(c, frame);
+        send_whole(c, frame);
         return false;
     case FAULT_REORDER:
         if (c->held.len)
@@ -394,6 +404,7 @@ static bool hit_frame(client *c, const feed *f, const fault_rule *r, bytes frame
         buf_add_bytes(&c->held, frame);
         return !c->held.failed;
     default:
+        sim_tell(s, frame, SIM_LOST);
         s->stats.lost++;
         return true;
     }
@@ -420,9 +431,9 @@ bool faults_frame(client *c, const feed *f, bytes frame)
         done |= c->stalled || c->silent_until > s->now_ms;
     }
     if (!done)
-        send_plain(c, frame);
+        send_whole(c, frame);
     if (was_held) {
-        send_plain(c, buf_bytes(&c->held));
+        send_whole(c, buf_bytes(&c->held));
         buf_clear(&c->held);
     }
     sim_check_queue(c);

@@ -270,16 +270,27 @@ void sim_check_queue(client *c)
         server_ws_abort(c->ws);
 }
 
+void sim_tell(const sim *s, bytes frame, sim_fate fate)
+{
+    if (s->options.on_frame)
+        s->options.on_frame(s->options.on_frame_arg, frame, fate);
+}
+
 void client_send(client *c, const feed *f, bytes frame)
 {
     sim *s = c->sim;
-    if (!c->ws || c->stalled || c->silent_until > s->now_ms)
+    if (!c->ws || c->stalled)
         return;
+    if (c->silent_until > s->now_ms) {
+        sim_tell(s, frame, SIM_LOST);
+        return;
+    }
     c->frames++;
     if (s->frame_faults && faults_frame(c, f, frame))
         return;
     s->stats.frames++;
     s->stats.octets += frame.len;
+    sim_tell(s, frame, SIM_SENT);
     server_ws_send(c->ws, false, frame);
     sim_check_queue(c);
 }

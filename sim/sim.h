@@ -21,6 +21,13 @@ typedef enum sim_clock {
     SIM_CLOCK_MAX,     /* as fast as the readers take what it makes; stands while nobody listens */
 } sim_clock;
 
+/* What became of a data frame on its way to one socket. */
+typedef enum sim_fate {
+    SIM_SENT, /* handed to the socket as it is */
+    SIM_ODD,  /* as a binary message, which a plugin may read or not */
+    SIM_LOST, /* kept back or made unreadable by a fault, and nobody told */
+} sim_fate;
+
 typedef struct sim_options {
     uint64_t seed;
     uint64_t start_ms; /* 0: now */
@@ -44,6 +51,9 @@ typedef struct sim_options {
     uint32_t silence_ms;              /* v3: closes a client silent for so long; 0: 60,000 */
     uint64_t life_ms;                 /* of a connection, in simulated time; 0: 24 h (none under SIM_CLOCK_MAX) */
     const char *api_key, *api_secret; /* NULL: those of the published signature examples */
+    /* Told of each data frame, once for each socket that it is for; NULL: nobody. */
+    void (*on_frame)(void *arg, bytes frame, sim_fate fate);
+    void *on_frame_arg;
 } sim_options;
 
 typedef struct sim_stats {

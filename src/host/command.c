@@ -30,13 +30,31 @@ static weir_code show(weir_plugin *p, bytes name, json data, unsigned flags, wei
     return code;
 }
 
+/* What a plugin that has no export for it is configured with, inside the question (generation.h: travels). */
+static json with_credentials(weir_plugin *p, json params, buf *room)
+{
+    json all, key, value;
+    json_iter it = json_each(params);
+    if (!p->generation->travels || !p->config || weir_plugin_exports(p, p->generation->configure))
+        return params;
+    buf_add_text(room, "{\"credentials\":");
+    buf_add_text(room, p->config);
+    if (params.type == JSON_OBJECT && json_next(&it, &key, &value)) {
+        buf_add_char(room, ',');
+        buf_add(room, params.raw.at + 1, params.raw.len - 1);
+    } else {
+        buf_add_char(room, '}');
+    }
+    return room->failed || json_read(&all, buf_bytes(room), NULL) ? params : all;
+}
+
 /* Asks the plugin, or takes what is kept. `answered` is the output as it came, for `a` to point into. */
 static weir_code ask(weir_plugin *p, bytes name, json params, unsigned flags, buf *answered, answer *a,
                      const weir_result **result, weir_error *err)
 {
     char key[ANSWERS_KEY] = "";
     call_result called = {.code = WEIR_OK};
-    buf in;
+    buf in, room;
     if (*p->digest)
         answers_key(key, p->digest, p->shared.config, name, params);
     if (!(flags & WEIR_COMMAND_FRESH) && answers_find(answered, p->host->cache_dir, key)) {
@@ -45,7 +63,8 @@ static weir_code ask(weir_plugin *p, bytes name, json params, unsigned flags, bu
     }
     buf_clear(answered);
     buf_init(&in, 1 << 24);
-    const char *export_name = p->generation->ask_command(&in, name, params, err);
+    buf_init(&room, 1 << 24);
+    const char *export_name = p->generation->ask_command(&in, name, with_credentials(p, params, &room), err);
     weir_code code = WEIR_UNSUPPORTED;
     if (!export_name)
         error_wrap(err, "plugin '%s'", p->name);
@@ -54,6 +73,7 @@ static weir_code ask(weir_plugin *p, bytes name, json params, unsigned flags, bu
     else
         code = weir_plugin_call_wait(p, export_name, in.at ? in.at : "", in.len, result, err);
     buf_fini(&in);
+    buf_fini(&room);
     if (code)
         return code;
     buf_add(answered, (*result)->output, (*result)->output_len);

@@ -52,6 +52,7 @@ typedef struct generation {
     const char *fields;    /* export that lists the configuration's fields; NULL: none */
     const char *limits;    /* its rate limits; NULL: none */
     const char *configure; /* export that takes the configuration; NULL: none */
+    bool travels;          /* where that export is missing, commands carry it as their parameter "credentials" */
     const char *shutdown;  /* before the instance goes; NULL: none */
     bool typed;            /* numbers and booleans of the configuration stay what they are; else all are text */
 

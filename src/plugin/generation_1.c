@@ -22,6 +22,7 @@ static uint64_t seconds_of(json time)
 static void put_history(buf *in, json params)
 {
     json symbol = json_member(params, "symbol"), timeframe = json_member(params, "timeframe"), limit = json_member(params, "limit");
+    json credentials = json_member(params, "credentials");
     if (symbol.type == JSON_NONE)
         symbol = json_member(json_member(params, "market"), "symbol");
     if (timeframe.type == JSON_NONE)
@@ -36,6 +37,10 @@ static void put_history(buf *in, json params)
     buf_add_u64(in, seconds_of(json_member(params, "endTime")));
     buf_add_text(in, ",\"limit\":");
     buf_add_bytes(in, limit.type == JSON_NUMBER ? limit.raw : BYTES("0"));
+    if (credentials.type == JSON_OBJECT) { /* the oldest plugins have no other way to get them */
+        buf_add_text(in, ",\"credentials\":");
+        buf_add_bytes(in, credentials.raw);
+    }
     buf_add_char(in, '}');
 }
 
@@ -147,6 +152,7 @@ const generation generation_1 = {
     .fits = fits,
     .fields = "get_credential_fields",
     .configure = "set_credentials",
+    .travels = true,
     .ask_command = generation_1_command,
     .read_command = generation_1_answer,
     .ask_stream = ask_stream,
