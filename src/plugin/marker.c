@@ -5,7 +5,7 @@
 void marker_init(marker *m)
 {
     *m = (marker){0};
-    buf_init(&m->text, 1 << 22);
+    buf_init(&m->text, MARKER_OCTETS + 1);
 }
 
 void marker_fini(marker *m)
@@ -101,6 +101,8 @@ weir_code marker_read(marker *out, json object, weir_error *err)
     marker_fini(out);
     marker_init(out);
     /* Decoded it is no longer than as JSON, so the buffer does not move under what points into it. */
+    if (object.raw.len > MARKER_OCTETS)
+        return error_set(err, WEIR_LIMIT, "%zu octets; at most %u are taken", object.raw.len, MARKER_OCTETS);
     if (!buf_reserve(&out->text, object.raw.len + 1))
         return error_set(err, WEIR_NOMEM, "a stream's set-up of %zu octets: out of memory", object.raw.len);
     weir_code code = json_fields(object, want, 8, err);

@@ -7,6 +7,7 @@
 #include "base/http_header.h"
 #include "base/json.h"
 
+#define MARKER_OCTETS (1u << 22) /* of all of it, as JSON */
 #define MARKER_HEADERS 64
 #define MARKER_MESSAGES 256
 

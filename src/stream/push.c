@@ -10,7 +10,8 @@
  *   a callback traps or takes more than 2 s       a new instance, the socket stays; frames wait in the inbox.
  *                                                 The frame comes once more, then it is dropped, and a gap says so
  *   a sibling's callback does                     the new instance is asked for the marker again, and goes on
- *   a callback answers nonsense or a failure      that frame is dropped, and a gap says so
+ *   a callback answers nonsense or a failure      that frame is dropped, and a gap says so; an event goes on
+ *                                                 as if it had answered ignore
  *   the plugin says reconnect or close            so it is
  *   traps again and again                         as health.h says: the plugin rests, or is given up */
 #include <stdio.h>
@@ -45,6 +46,7 @@ typedef struct push {
     char id[24]; /* the stream's, for plugins that name none */
 
     unsigned events;  /* that the plugin has not been asked about */
+    unsigned trapped; /* that an instance died of, once */
     bool event_acted; /* one of the pair error, disconnected was followed */
     bool greeted;     /* connected was answered, so the initial messages are out */
 
@@ -77,18 +79,19 @@ static bool trapped(const call_result *r)
 }
 
 /* It was this stream's question that the instance died of; the socket stays. The others go on at once, this
- * one waits when it happens again and again. */
-static void culprit(stream *s, const char *export_name, const call_result *r)
+ * one waits when it happens again and again. False: it is given up or rests, and may be gone. */
+static bool culprit(stream *s, const char *export_name, const call_result *r)
 {
     char why[WEIR_ERROR_TEXT];
     push *p = s->push;
     p->marked = false;
     if (stream_trapped(s, export_name, r, why))
-        return;
+        return false;
     p->wishes = true;
     record_stream_counts(s->records)->restarts++;
     log_warn("stream", "'%s': %s; a new instance takes over", record_stream_topic(s->records).at, why);
     timer_after(&s->next_try, s->traps > 1 ? backoff_next(&s->backoff) : 0);
+    return true;
 }
 
 static void on_lost(void *arg, const char *why, uint64_t wait_ns)
@@ -142,6 +145,7 @@ static void on_opened(void *arg)
     p->open_since = loop_now(s->plugin->loop);
     s->venue.open_sockets = 1;
     p->events = BIT(EVENT_CONNECTED);
+    p->trapped = 0;
     p->event_acted = false;
     pump(s);
 }
@@ -447,14 +451,29 @@ static void obey(stream *s, const verdict *v)
     pump(s);
 }
 
+/* Says once that an action is none. */
+static void note_unknown(stream *s, bytes action)
+{
+    push *p = s->push;
+    if (action.len == 0 || strncmp(p->unknown, action.at, action.len < sizeof p->unknown ? action.len : sizeof p->unknown - 1) == 0)
+        return;
+    snprintf(p->unknown, sizeof p->unknown, "%.*s", (int)action.len, action.at);
+    log_warn("stream", "'%s': the plugin answers with action '" BYTES_FMT "', which means nothing here; taken for ignore",
+             record_stream_topic(s->records).at, BYTES_ARG(action));
+}
+
 static void take_verdict(stream *s, verdict *v)
 {
     push *p = s->push;
-    if (v->unknown.len && strncmp(p->unknown, v->unknown.at, v->unknown.len < sizeof p->unknown ? v->unknown.len : sizeof p->unknown - 1) != 0) {
-        snprintf(p->unknown, sizeof p->unknown, "%.*s", (int)v->unknown.len, v->unknown.at);
-        log_warn("stream", "'%s': the plugin answers with action '" BYTES_FMT "', which means nothing here; taken for ignore",
-                 record_stream_topic(s->records).at, BYTES_ARG(v->unknown));
+    size_t most = limits_of(s)->message, longest = v->data.len > v->send.raw.len ? v->data.len : v->send.raw.len;
+    if (longest > most) {
+        char why[80];
+        snprintf(why, sizeof why, "its answer has %zu octets; at most %zu are taken", longest, most);
+        drop_frame(s, why);
+        pump(s);
+        return;
     }
+    note_unknown(s, v->unknown);
     p->held = *v;
     p->rest = (json_iter){0};
     if (v->data.len && v->data.at[0] == '[')
@@ -500,17 +519,33 @@ static void take_frame(stream *s, const call_result *r)
     pump(s);
 }
 
+/* The next instance is told of it once more; then the stream goes on without. */
+static void take_trapped_event(stream *s, const call_result *r)
+{
+    push *p = s->push;
+    bool connected = p->event == EVENT_CONNECTED, again = !(p->trapped & BIT(p->event));
+    p->trapped |= BIT(p->event);
+    if (again && (!connected || p->open))
+        p->events |= BIT(p->event);
+    if (culprit(s, "a connection event's callback", r) && !again && connected && p->open && !p->greeted)
+        greet(s);
+}
+
 static void take_event(stream *s, const call_result *r)
 {
     push *p = s->push;
     verdict v = {0};
     weir_error err = WEIR_ERROR_INIT;
     if (trapped(r)) {
-        culprit(s, "a connection event's callback", r);
+        take_trapped_event(s, r);
         return;
     }
-    if (s->plugin->generation->read_verdict(&v, &p->marker, r, &err) > WEIR_OK)
+    weir_code code = s->plugin->generation->read_verdict(&v, &p->marker, r, &err);
+    note_unknown(s, v.unknown);
+    if (code) {
         log_info("stream", "'%s': its answer to '%s': %s", record_stream_topic(s->records).at, generation_event_name(p->event), err.text);
+        v = (verdict){0};
+    }
     if (p->event == EVENT_CONNECTED && v.action != VERDICT_CLOSE && v.action != VERDICT_RECONNECT) {
         if (p->open && !p->greeted && greet(s))
             obey(s, &(verdict){.send = v.send});

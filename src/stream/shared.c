@@ -120,8 +120,10 @@ static void farewell_over(shared *sh)
 static void on_shut_down(void *arg, const call_result *r)
 {
     shared *sh = arg;
-    (void)r; /* a trap here changes nothing */
     sh->pins++;
+    if (r->code != WEIR_OK) /* it changes nothing any more */
+        log_warn("stream", "'%s': %s: " BYTES_FMT "; it is closed all the same", sh->plugin->name, sh->plugin->generation->shutdown,
+                 BYTES_ARG(r->error.len ? r->error : bytes_of(r->why)));
     farewell_over(sh);
     unpin(sh);
 }
