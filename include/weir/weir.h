@@ -194,10 +194,11 @@ typedef struct weir_plugin_options {
     weir_on_trap on_trap;
     uint32_t traps_max, traps_within_ms; /* that many traps in that time are too many; 0: 5, at most 64, and 60,000 */
     uint32_t quarantine_ms;              /* the first one, each next one twice as long, up to an hour; 0: 300,000 */
+    uint32_t rate_wait_ms;               /* longest wait for the plugin's own rate limits (weir_command_wait); 0: 60,000 */
 } weir_plugin_options;
 
 /* clang-format off */
-#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0}
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0}
 /* clang-format on */
 
 /* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the
@@ -241,11 +242,16 @@ WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export
  * oldest first, each once. Turns the loop until it is done; the result is good until the plugin's next
  * call_wait or command_wait. Not from a callback. An answer that the plugin says may be kept
  * (cacheForSeconds) is kept in the host's cache folder, and given again to the same question.
- * WEIR_UNSUPPORTED: plugins of this generation know no such command. */
+ * A plugin may say how often its commands may be asked (get_rate_limits): until then the call waits, in the plugin's turn.
+ * WEIR_UNSUPPORTED: plugins of this generation know no such command. WEIR_LIMIT: the plugin's rate limit allows it
+ * only after rate_wait_ms; the text says when. */
 enum { WEIR_COMMAND_RAW = 1,     /* the plugin's own form */
        WEIR_COMMAND_FRESH = 2 }; /* ask, whatever is kept */
 WEIR_API weir_code weir_command_wait(weir_plugin *plugin, const char *name, const char *params_json, unsigned flags,
                                      const weir_result **result, weir_error *err);
+
+/* `fn` hears of each wait for a rate limit before it begins; `limit` is such as "getMarkets: 1 a minute". */
+WEIR_API void weir_plugin_on_wait(weir_plugin *plugin, void (*fn)(void *arg, weir_plugin *plugin, uint64_t wait_ms, const char *limit), void *arg);
 
 /* All that can be said of a module without running more than its meta, as JSON: see docs/plugin-guide.md.
  * Also for modules that cannot be loaded: then "findings" say why. The text is yours; free(). */

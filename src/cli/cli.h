@@ -65,7 +65,7 @@ typedef struct cli_common {
     const char *config_file, *ca_file, *cache_dir;
     int verbose;
     bool json;
-    uint32_t call_ms, silence_ms, retry_ms; /* 0: the default */
+    uint32_t call_ms, silence_ms, retry_ms, rate_wait_ms; /* 0: the default */
     bool own_instances;
     weir_on_trap on_trap;
 } cli_common;

@@ -21,7 +21,8 @@ static void help(void)
           "  -t, --timeout MS       of the call; 30,000\n"
           "  --csv                  rows as comma-separated values, with a head\n"
           "  --raw                  the plugin's own answer, as it came\n"
-          "  --fresh                ask the plugin, even if an answer of it is kept\n" CLI_COMMON_HELP
+          "  --fresh                ask the plugin, even if an answer of it is kept\n"
+          "  --max-wait TIME        for the plugin's rate limits, at most; 60s; 0 to fail at once\n" CLI_COMMON_HELP
           "\nexamples\n"
           "  weir command woox.wasm getMarkets\n"
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m limit=5\n"
@@ -195,6 +196,14 @@ static bool read_params(buf *out, int count, char **list)
     return true;
 }
 
+static void on_wait(void *arg, weir_plugin *plugin, uint64_t wait_ms, const char *limit)
+{
+    double seconds = (double)wait_ms * 0.001;
+    (void)arg, (void)plugin;
+    fflush(stdout);
+    fprintf(stderr, "weir: waits %.*f s for the plugin's rate limit (%s)\n", seconds < 10 ? 1 : 0, seconds, limit);
+}
+
 static int ask(const cli_common *common, const char *path, const char *name, const char *params, const form *f)
 {
     weir_error err = WEIR_ERROR_INIT;
@@ -202,6 +211,8 @@ static int ask(const cli_common *common, const char *path, const char *name, con
     int code = EXIT_FINE;
     weir_host *host = cli_host(common, 8, &code);
     weir_plugin *plugin = host ? cli_plugin(host, common, path, &code) : NULL;
+    if (plugin)
+        weir_plugin_on_wait(plugin, on_wait, NULL);
     if (plugin && weir_command_wait(plugin, name, params, f->flags, &result, &err))
         code = cli_fail(cli_exit_code(err.code), "%s%s", err.text, cli_cure(err.text));
     else if (plugin)
@@ -212,13 +223,28 @@ static int ask(const cli_common *common, const char *path, const char *name, con
     return code;
 }
 
+/* 0 is next to nothing: the option's own 0 is its default. */
+static bool parse_wait(const char *text, uint32_t *ms)
+{
+    double seconds;
+    if (!strcmp(text, "0")) {
+        *ms = 1;
+        return true;
+    }
+    if (!cli_duration(text, &seconds) || seconds < 0.001 || seconds > 86400)
+        return false;
+    *ms = (uint32_t)(seconds * 1000);
+    return true;
+}
+
 int cmd_command(int argc, char **argv)
 {
     enum { OPT_CSV = 1100,
            OPT_RAW,
-           OPT_FRESH };
+           OPT_FRESH,
+           OPT_MAX_WAIT };
     static const struct option options[] = {
-        {"timeout", required_argument, 0, 't'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, {"fresh", no_argument, 0, OPT_FRESH}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"timeout", required_argument, 0, 't'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, {"fresh", no_argument, 0, OPT_FRESH}, {"max-wait", required_argument, 0, OPT_MAX_WAIT}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     static cli_common common; /* its lists live as long as the process */
     form f = {0};
     buf params;
@@ -238,6 +264,10 @@ int cmd_command(int argc, char **argv)
             break;
         case OPT_FRESH:
             f.flags |= WEIR_COMMAND_FRESH;
+            break;
+        case OPT_MAX_WAIT:
+            if (!parse_wait(optarg, &common.rate_wait_ms))
+                return cli_usage("command", "--max-wait '%s': expected a time such as 500ms, 30s or 5m, or 0", optarg);
             break;
         case 'h':
             help();

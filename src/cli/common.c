@@ -287,6 +287,7 @@ weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, 
     options.config_json = config;
     options.allow = c->allow.at;
     options.call_ms = c->call_ms;
+    options.rate_wait_ms = c->rate_wait_ms;
     options.own_instances = c->own_instances;
     options.on_trap = c->on_trap;
     if (weir_plugin_load(&plugin, host, path, &options, &err))

@@ -1,5 +1,7 @@
 /* Commands: one way to ask any generation for data. The generation says which export to call with what and
  * reads the answer; plugin/normal.c gives it its form; answers.c keeps what may be kept. */
+#include <stdio.h>
+
 #include "base/json.h"
 #include "host/answers.h"
 #include "host/inside.h"
@@ -48,6 +50,44 @@ static json with_credentials(weir_plugin *p, json params, buf *room)
     return room->failed || json_read(&all, buf_bytes(room), NULL) ? params : all;
 }
 
+static void on_turn(void *arg)
+{
+    weir_plugin *p = arg;
+    *p->waiting = WAIT_OVER;
+    p->waiting = NULL;
+}
+
+/* Waits, if the plugin's rate limits want it, until the command may be asked. */
+static weir_code wait_for_turn(weir_plugin *p, bytes name, json params, weir_error *err)
+{
+    rates_asked asked = {weir_plugin_id(p), p->config, name, params};
+    call_wait_state state = WAIT_ON;
+    const limit *by;
+    uint64_t wait_ns;
+    timer t;
+    char text[200];
+    buf why;
+    if (rates_take(p->host->rates, &p->rate_limits, &asked, p->rate_wait_ms * NS_PER_MS, &wait_ns, &by, err))
+        return error_wrap(err, "plugin '%s': " BYTES_FMT, p->name, BYTES_ARG(name));
+    if (!wait_ns)
+        return WEIR_OK;
+    buf_init(&why, sizeof text);
+    limit_text(&why, by, name);
+    snprintf(text, sizeof text, BYTES_FMT, BYTES_ARG(buf_bytes(&why)));
+    buf_fini(&why);
+    log_info("plugin", "'%s': waits %.1f s for its rate limit (%s)", p->name, (double)wait_ns * 1e-9, text);
+    loop *l = p->host->loop;
+    timer_init(&t, l, on_turn, p);
+    timer_after(&t, wait_ns);
+    p->waiting = &state;
+    if (p->on_wait)
+        p->on_wait(p->on_wait_arg, p, (wait_ns + NS_PER_MS - 1) / NS_PER_MS, text);
+    while (state == WAIT_ON)
+        loop_step(l, -1);
+    timer_stop(&t);
+    return state == WAIT_GONE ? error_set(err, WEIR_CANCELLED, "the plugin was freed while a call was being waited for") : WEIR_OK;
+}
+
 /* Asks the plugin, or takes what is kept. `answered` is the output as it came, for `a` to point into. */
 static weir_code ask(weir_plugin *p, bytes name, json params, unsigned flags, buf *answered, answer *a,
                      const weir_result **result, weir_error *err)
@@ -70,7 +110,7 @@ static weir_code ask(weir_plugin *p, bytes name, json params, unsigned flags, bu
         error_wrap(err, "plugin '%s'", p->name);
     else if (in.failed)
         code = error_set(err, WEIR_NOMEM, "command '" BYTES_FMT "': out of memory", BYTES_ARG(name));
-    else
+    else if (!(code = wait_for_turn(p, name, params, err)))
         code = weir_plugin_call_wait(p, export_name, in.at ? in.at : "", in.len, result, err);
     buf_fini(&in);
     buf_fini(&room);

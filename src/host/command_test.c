@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "base/bytes.h"
+#include "base/clock.h"
 #include "tests/lib/test.h"
 
 static weir_error err;
@@ -93,5 +93,105 @@ TEST(command, answers_that_may_be_kept_outlive_the_host)
     p = load(h, "push.wasm", NULL);
     CHECK_HAS(asked(p, "getTime", NULL, 0), "\"asked\":1");
     CHECK_HAS(asked(p, "getTime", NULL, 0), "\"asked\":2");
+    weir_host_free(h);
+}
+
+/* ---- Rate limits, on a clock of the test's own: waiting moves it ---- */
+
+static uint64_t fake_real = UINT64_C(1700000000) * NS_PER_S, fake_mono = NS_PER_S, waited_ms;
+static char waited_for[200];
+static weir_plugin *free_while_waiting;
+
+static uint64_t real_now(void)
+{
+    return fake_real;
+}
+
+static uint64_t mono_now(void)
+{
+    return fake_mono;
+}
+
+static void on_wait(void *arg, weir_plugin *p, uint64_t wait_ms, const char *limit)
+{
+    (void)arg;
+    waited_ms += wait_ms;
+    snprintf(waited_for, sizeof waited_for, "%s", limit);
+    fake_real += wait_ms * NS_PER_MS;
+    fake_mono += wait_ms * NS_PER_MS;
+    if (p == free_while_waiting)
+        weir_plugin_free(p);
+}
+
+static weir_plugin *limited(weir_host *h, const char *limits, uint32_t rate_wait_ms)
+{
+    char path[4096], config[1000];
+    weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
+    weir_plugin *p = NULL;
+    const char *folder = getenv("WEIR_GUESTS");
+    snprintf(path, sizeof path, "%s/limited.wasm", folder ? folder : "build/guests");
+    snprintf(config, sizeof config, "{\"limits\":\"%s\"}", limits);
+    o.config_json = config;
+    o.rate_wait_ms = rate_wait_ms;
+    CHECK_OK(weir_plugin_load(&p, h, path, &o, &err));
+    weir_plugin_on_wait(p, on_wait, NULL);
+    waited_ms = 0;
+    return p;
+}
+
+TEST(command, waits_for_the_plugins_rate_limit_and_says_so)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = limited(h, "[{\\\"command\\\":\\\"getMarkets\\\",\\\"scope\\\":\\\"ip\\\",\\\"rps\\\":0.05,\\\"burst\\\":1,\\\"cost\\\":0}]", 0);
+    clock_replace(real_now, mono_now);
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "\"asked\":1");
+    CHECK_UINT(waited_ms, 0);
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "\"asked\":2");
+    CHECK_UINT(waited_ms, 20000);
+    CHECK_TEXT(waited_for, "getMarkets: 3 a minute");
+    CHECK_HAS(asked(p, "getAccount", NULL, 0), "\"asked\":3");
+    CHECK_UINT(waited_ms, 20000);
+    clock_replace(NULL, NULL);
+    weir_host_free(h);
+}
+
+TEST(command, fails_when_the_rate_limit_is_longer_than_it_may_wait)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = limited(h, "[{\\\"command\\\":\\\"*\\\",\\\"scope\\\":[\\\"ip\\\",\\\"apikey\\\"],\\\"rps\\\":0.05,\\\"burst\\\":1}]", 5000);
+    clock_replace(real_now, mono_now);
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "\"asked\":1");
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "(getMarkets: 3 a minute) allows it in 20.0 s, and 5.0 s is the longest to wait");
+    CHECK_UINT(err.code, WEIR_LIMIT);
+    fake_real += 16 * NS_PER_S;
+    CHECK_HAS(asked(p, "getOther", NULL, 0), "\"asked\":2"); /* '*' is one for all */
+    CHECK_UINT(waited_ms, 4000);
+    clock_replace(NULL, NULL);
+    weir_host_free(h);
+}
+
+TEST(command, limits_that_cannot_be_read_limit_nothing)
+{
+    static const char *const bad[] = {"trap", "{}", "[5,{\\\"command\\\":\\\"x\\\"}]", "[", "null", ""};
+    weir_host *h = host_new("");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        weir_plugin *p = limited(h, bad[i], 1);
+        CHECK_HAS(asked(p, "x", NULL, 0), "\"asked\":1");
+        CHECK_HAS(asked(p, "x", NULL, 0), "\"asked\":2");
+        weir_plugin_free(p);
+    }
+    weir_host_free(h);
+}
+
+TEST(command, whose_plugin_is_freed_while_it_waits_says_so)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = limited(h, "[{\\\"command\\\":\\\"*\\\",\\\"rps\\\":0.05}]", 0);
+    clock_replace(real_now, mono_now);
+    CHECK_HAS(asked(p, "x", NULL, 0), "\"asked\":1");
+    free_while_waiting = p;
+    CHECK_HAS(asked(p, "x", NULL, 0), "the plugin was freed");
+    CHECK_UINT(err.code, WEIR_CANCELLED);
+    clock_replace(NULL, NULL);
     weir_host_free(h);
 }

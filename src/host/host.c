@@ -122,7 +122,8 @@ weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_
         loop_new(&h->loop, err) ||
         modules_engine(&h->engine, o.max_instances, err) ||
         dialer_new(&h->dialer, h->loop, &dial, err) ||
-        hub_new(&h->hub, err)) {
+        hub_new(&h->hub, err) ||
+        (!(h->rates = rates_new(h->cache_dir)) && error_set(err, WEIR_NOMEM, "out of memory"))) {
         weir_host_free(h);
         return error_wrap(err, "host");
     }
@@ -140,6 +141,7 @@ void weir_host_free(weir_host *h)
     while (!list_empty(&h->plugins)) /* streams and calls go with their plugin */
         weir_plugin_free(LIST_OWNER(h->plugins.head.next, weir_plugin, node));
     functions_free(h);
+    rates_free(h->rates);
     hub_free(h->hub);
     dialer_free(h->dialer);
     if (h->loop) {

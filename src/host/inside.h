@@ -2,6 +2,7 @@
 #ifndef HOST_INSIDE_H
 #define HOST_INSIDE_H
 
+#include "host/rates.h"
 #include "net/dial.h"
 #include "plugin/meta.h"
 #include "sink/sink.h"
@@ -19,6 +20,7 @@ struct weir_host {
     size_t override_count;
     uint64_t backoff_min_ns, backoff_max_ns;
     uint32_t silence_ms;
+    rates *rates; /* what the plugins' rate limits have left */
     custom_function *functions;
     list plugins, streams, subs, sinks;
     bool stopping;
@@ -62,6 +64,10 @@ struct weir_plugin {
     char *config_typed;      /* for generations with typed values: as its fields declare */
     kept_error config_wrong; /* what its fields say against it; nothing streams or answers until it is right */
     policy_limits limits;
+    struct limits rate_limits; /* of its commands, as it declares them */
+    uint32_t rate_wait_ms;     /* longest wait for one of them */
+    void (*on_wait)(void *arg, weir_plugin *plugin, uint64_t wait_ms, const char *limit);
+    void *on_wait_arg;
     uint32_t call_ms;
     bool own_instances;
     health health;                           /* as the options say, nothing happened yet */

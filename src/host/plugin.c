@@ -14,6 +14,7 @@
 #define META_MS 5000
 #define CONFIGURE_MS 15000
 #define CALL_MS 30000
+#define RATE_WAIT_MS 60000
 
 /* ---- Calls ---- */
 
@@ -234,6 +235,20 @@ static weir_code read_fields(weir_plugin *p, weir_error *err)
     return config_check(p, r->output_len ? bytes_make(r->output, r->output_len) : BYTES("null"), err);
 }
 
+/* How often it may be asked. That it cannot say so is no reason not to ask at all. */
+static void read_limits(weir_plugin *p)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    const weir_result *r;
+    if (!p->generation->limits || !weir_plugin_exports(p, p->generation->limits))
+        return;
+    if (call_wait(p, p->generation->limits, BYTES(""), META_MS, false, &r, &err) ||
+        limits_read(&p->rate_limits, r->output_len ? bytes_make(r->output, r->output_len) : BYTES("null"), &err))
+        log_warn("plugin", "'%s': its commands are not limited in rate: %s", p->name, err.text);
+    if (p->rate_limits.refused)
+        log_warn("plugin", "'%s': %zu of its rate limits make no sense and are left out; %s", p->name, p->rate_limits.refused, p->rate_limits.why);
+}
+
 /* What it may reach: what meta asks for, narrowed by what the user allows. */
 static weir_code grant(weir_plugin *p, const char *const *allow, weir_error *err)
 {
@@ -355,6 +370,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
     if (o.cpu_ms)
         p->limits.cpu_ms = o.cpu_ms;
     p->own_instances = o.own_instances;
+    p->rate_wait_ms = o.rate_wait_ms ? o.rate_wait_ms : RATE_WAIT_MS;
     p->health = (health){
         .on_trap = o.on_trap == WEIR_ON_TRAP_FAIL ? ON_TRAP_FAIL : o.on_trap == WEIR_ON_TRAP_RESTART ? ON_TRAP_RESTART
                                                                                                      : ON_TRAP_QUARANTINE,
@@ -377,6 +393,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
         weir_plugin_free(p);
         return err ? err->code : WEIR_INVALID;
     }
+    read_limits(p);
     share(p);
     *out = p;
     return WEIR_OK;
@@ -432,9 +449,16 @@ void weir_plugin_free(weir_plugin *p)
     list_remove(&p->node);
     free(p->config);
     free(p->config_typed);
+    limits_fini(&p->rate_limits);
     error_keep(&p->config_wrong, NULL);
     free(p->name);
     free(p);
+}
+
+void weir_plugin_on_wait(weir_plugin *p, void (*fn)(void *arg, weir_plugin *plugin, uint64_t wait_ms, const char *limit), void *arg)
+{
+    p->on_wait = fn;
+    p->on_wait_arg = arg;
 }
 
 const char *weir_plugin_id(const weir_plugin *p)
