@@ -609,10 +609,12 @@ bool json_f64(json value, double *out)
 }
 
 /* A whole number's magnitude and sign, exactly: digits after the point must be
- * zeros. */
+ * zeros. Callers also say of a string's text that it is a number, so it is looked
+ * at again. */
 static bool whole(json value, uint64_t *magnitude, bool *negative)
 {
-    if (value.type != JSON_NUMBER)
+    scan s = {value.raw.at, value.raw.at + value.raw.len, NULL};
+    if (value.type != JSON_NUMBER || !value.raw.len || !skip_number(&s) || s.at != s.end)
         return false;
     decimal d = take_apart(value.raw);
     *negative = d.negative;

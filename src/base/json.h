@@ -68,7 +68,7 @@ bool json_next(json_iter *it, json *key, json *value);
 
 /* Values. Each answers false, leaving *out alone, when the type or the range is wrong. */
 bool json_bool(json value, bool *out);
-bool json_i64(json value, int64_t *out); /* whole numbers only, "5", "5.0" and "5e0" too */
+bool json_i64(json value, int64_t *out); /* whole numbers only, "5", "5.0" and "5e0" too; false also for a JSON_NUMBER whose text is none */
 bool json_u64(json value, uint64_t *out);
 bool json_f64(json value, double *out);
 

@@ -406,6 +406,10 @@ TEST(json, getters_refuse_other_types)
           json_bool(read_text("false"), &b) && !b);
     CHECK(!json_bool(read_text("0"), &b) && !json_i64(read_text("\"5\""), &i) &&
           !json_u64(read_text("true"), &u) && !json_f64(read_text("null"), &d));
+    static const char *const no_numbers[] = {"", "one", "5x", "-", "1e", "5.", "+5", " 5"}; /* a string's, taken for one */
+    for (size_t k = 0; k < sizeof no_numbers / sizeof *no_numbers; k++)
+        CHECK(!json_i64((json){JSON_NUMBER, bytes_of(no_numbers[k])}, &i) &&
+              !json_u64((json){JSON_NUMBER, bytes_of(no_numbers[k])}, &u));
     CHECK(!json_f64(read_text("1e999"), &d) &&
           !json_string_slice(read_text("5"), &s) &&
           !json_is(read_text("5"), "5") &&
