@@ -108,6 +108,7 @@ static void add_account(sub_account *sum, const sub_account *a)
         sum->dropped[i] += a->dropped[i];
     sum->queued += a->queued;
     sum->queued_octets += a->queued_octets;
+    sum->snapshots += a->snapshots;
     sum->warnings += a->warnings;
     sum->gaps += a->gaps;
     sum->told += a->told;
@@ -150,10 +151,22 @@ static void sweep(hub *h)
 
 /* ---- Publishing ---- */
 
+/* A change to a reader who has what it changes; to others the whole, made once. */
+static void push_kept(sub *s, record *r, record **whole)
+{
+    if (!sub_needs_whole(s, r) && sub_push(s, r))
+        return;
+    if (!*whole)
+        *whole = r->stream->make_whole(r->stream->make_arg, r);
+    s->account.snapshots += *whole != NULL;
+    sub_push(s, *whole ? *whole : r);
+}
+
 /* To those who are subscribed now; who subscribes meanwhile begins with the next record. */
 static void hand_out(hub *h, record *r)
 {
     list_node *n = &h->subs.head, *last = h->subs.head.prev;
+    record *whole = NULL; /* made once, for those who need it in place of `r` */
     bool read = false;
 
     while (n != last) {
@@ -163,8 +176,12 @@ static void hand_out(hub *h, record *r)
             continue;
         read = true;
         h->handed++;
-        sub_push(s, r);
+        if (r->stream->make_whole)
+            push_kept(s, r, &whole);
+        else
+            sub_push(s, r);
     }
+    record_unref(whole);
     h->left.unread += !read;
 }
 
@@ -322,6 +339,7 @@ hub_stats hub_read_stats(const hub *h)
         out.counts.gaps += c->gaps;
         out.counts.restarts += c->restarts;
         out.counts.repeated += c->repeated;
+        out.counts.stale += c->stale;
     }
     return out;
 }

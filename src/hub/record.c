@@ -99,6 +99,7 @@ static record *record_start(record_stream *s, record_kind kind, size_t variable)
     r->refs = 1;
     r->kind = (uint8_t)kind;
     r->state = r->cause = 0;
+    r->whole = false;
     r->next = NULL;
     return r;
 }
@@ -111,14 +112,12 @@ static record *record_end(record *r, char *at)
     return r;
 }
 
-record *record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data)
+/* The line; the number is there already. */
+static record *data_line(record *r, uint64_t ts_event, uint64_t ts_recv, bytes data)
 {
-    record *r = record_start(s, RECORD_DATA, data.len);
+    record_stream *s = r->stream;
     char *at;
 
-    if (!r)
-        return NULL;
-    r->seq = ++s->seq;
     r->ts_event = ts_event;
     r->ts_recv = ts_recv;
     at = put_start(line_of(r), r->seq, "data", s);
@@ -133,8 +132,30 @@ record *record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes 
     put(at, data.at, data.len);
     if (data.len)
         join_lines(at, data.len);
-    s->counts.published++;
     return record_end(r, at + data.len);
+}
+
+record *record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data)
+{
+    record *r = record_start(s, RECORD_DATA, data.len);
+
+    if (!r)
+        return NULL;
+    r->seq = ++s->seq;
+    s->counts.published++;
+    return data_line(r, ts_event, ts_recv, data);
+}
+
+record *record_whole_new(record_stream *s, uint64_t seq, uint64_t ts_event, uint64_t ts_recv, bytes data)
+{
+    record *r = record_start(s, RECORD_DATA, data.len);
+
+    if (!r)
+        return NULL;
+    r->whole = true;
+    r->seq = seq ? seq : ++s->seq;
+    s->counts.published += !seq;
+    return data_line(r, ts_event, ts_recv, data);
 }
 
 record *record_gap_new(record_stream *s, const record_gap *gap)

@@ -55,7 +55,8 @@ typedef struct record_counts {
     uint64_t published; /* data records made */
     uint64_t gaps;      /* gap records made */
     uint64_t restarts;  /* new instances that took over */
-    uint64_t repeated;  /* messages whose number was there before, or goes back; passed on */
+    uint64_t repeated;  /* messages whose number was there before, or goes back; passed on. Of a book: doubles, left out */
+    uint64_t stale;     /* changes of a book that its snapshot has already, or that came before it; left out */
 } record_counts;
 
 typedef struct record_stream record_stream;
@@ -76,6 +77,13 @@ uint64_t record_stream_seq(const record_stream *s);                   /* the las
 /* Goes on counting behind `seq`, for instance behind the last one in a history. Never goes back. */
 void record_stream_resume(record_stream *s, uint64_t seq);
 record_counts *record_stream_counts(record_stream *s);
+
+/* Somebody keeps what the stream's records change, an order book: then a reader that begins late or lost some gets
+ * the whole in place of the next change. `make` answers what is whole behind the record (record_whole_new, with
+ * its number), or NULL if it cannot now. NULL: nobody keeps it any more. */
+typedef struct record record;
+typedef record *(*record_make_whole)(void *arg, const record *change);
+void record_stream_keep(record_stream *s, record_make_whole make, void *arg);
 
 /* ---- Records ---- */
 
@@ -122,10 +130,10 @@ typedef struct record_gap {
     uint64_t from_seq, to_seq;
 } record_gap;
 
-/* Never changes after record_new. `line` has no newline, but one octet behind it there is one, so
+/* Never changes once it is published. `line` has no newline, but one octet behind it there is one, so
  * line.len + 1 octets can be written as they are. `data` is a piece of `line`, empty unless the kind
  * is RECORD_DATA. */
-typedef struct record {
+struct record {
     record_stream *stream;
     bytes line;
     bytes data;
@@ -136,8 +144,9 @@ typedef struct record {
     uint8_t state;       /* record_state, of a status */
     uint8_t cause;       /* record_gap_cause, of a gap */
     uint8_t size_class;  /* of the block, for the pool */
+    bool whole;          /* of data: what came before it is of no account */
     struct record *next; /* while it waits in the hub or the pool */
-} record;
+};
 
 /* Hop 5, verdict to record: number, topic and JSON, encoded once, never changed again.
  *
@@ -146,6 +155,8 @@ typedef struct record {
  * time, `ts_recv` when the message arrived (both real ns, 0: not known); ts_out is now.
  * One reference for the caller. NULL when out of memory; then no seq is used up. */
 record *record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data);
+/* The same, with `whole` set. A `seq` that is not 0 is that of the record in whose place it stands, for some readers. */
+record *record_whole_new(record_stream *s, uint64_t seq, uint64_t ts_event, uint64_t ts_recv, bytes data);
 record *record_gap_new(record_stream *s, const record_gap *gap);
 record *record_status_new(record_stream *s, record_state state, const char *why);
 

@@ -12,6 +12,8 @@ struct record_stream {
     uint64_t connection;
     uint64_t seq; /* the last one given */
     record_counts counts;
+    record_make_whole make_whole; /* NULL: its records stand alone */
+    void *make_arg;
     bytes shared; /* "type":...,"connection":1, with the comma behind: the same in all its records */
     bytes topic, type, source, identifier, parameters;
     char text[]; /* what these point into */

@@ -282,3 +282,9 @@ record_counts *record_stream_counts(record_stream *s)
 {
     return &s->counts;
 }
+
+void record_stream_keep(record_stream *s, record_make_whole make, void *arg)
+{
+    s->make_whole = make;
+    s->make_arg = arg;
+}

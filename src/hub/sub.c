@@ -8,6 +8,7 @@
  *
  * What can go wrong: the ring cannot grow for want of memory; then the queue is as full as it is. A
  * loss that cannot be noted for want of memory stays in still_to_tell. */
+#include "hub/record_impl.h"
 #include "hub/sub_impl.h"
 
 #include <assert.h>
@@ -78,6 +79,11 @@ void sub_discard(sub *s)
     }
     while (s->loss_head != s->loss_tail)
         record_stream_unref(s->losses[s->loss_head++ & (s->loss_cap - 1)].stream);
+    for (size_t i = 0; i < s->seen_cap; i++)
+        if (s->seen[i].follows) {
+            s->seen[i].follows = false;
+            record_stream_unref(s->seen[i].stream);
+        }
     record_unref(s->gap);
     record_unref(s->warning);
     if (s->lag_stream)
@@ -135,7 +141,7 @@ static bool seen_grow(sub *s)
 }
 
 /* Finds or makes; NULL when out of memory. */
-static sub_seen *seen_add(sub *s, const record_stream *stream)
+static sub_seen *seen_add(sub *s, record_stream *stream)
 {
     sub_seen *found = seen_find(s, stream);
 
@@ -152,12 +158,12 @@ static sub_seen *seen_add(sub *s, const record_stream *stream)
 /* Forgets a stream that nothing of waits any more. Those that the place had pushed on move up. */
 static void seen_settle(sub *s, sub_seen *entry)
 {
-    if (entry->queued || entry->lost)
+    if (entry->queued || entry->lost || entry->follows)
         return;
     size_t hole = (size_t)(entry - s->seen), at = hole;
     s->seen_count--;
     for (;;) {
-        s->seen[hole] = (sub_seen){NULL, 0, 0};
+        s->seen[hole] = (sub_seen){0};
         do {
             at = (at + 1) & (s->seen_cap - 1);
             if (!s->seen[at].stream)
@@ -178,6 +184,36 @@ static void forget_newest(sub *s, const record_stream *stream, uint64_t position
         return;
     entry->queued = 0;
     seen_settle(s, entry);
+}
+
+/* ---- Streams that somebody keeps whole ---- */
+
+bool sub_needs_whole(sub *s, const record *r)
+{
+    if (r->kind != RECORD_DATA || r->whole)
+        return false;
+    const sub_seen *entry = seen_find(s, r->stream);
+    return !entry || !entry->follows || (s->policy == SUB_NEWEST_PER_KEY && entry->queued);
+}
+
+/* The whole is in the queue. Without memory for it the next change is replaced again. */
+static void follow(sub *s, record *r)
+{
+    sub_seen *entry = r->whole && r->stream->make_whole ? seen_add(s, r->stream) : NULL;
+    if (!entry || entry->follows)
+        return;
+    entry->follows = true;
+    record_stream_ref(r->stream);
+}
+
+static void follow_no_more(sub *s, record_stream *stream)
+{
+    sub_seen *entry = seen_find(s, stream);
+    if (!entry || !entry->follows)
+        return;
+    entry->follows = false;
+    seen_settle(s, entry);
+    record_stream_unref(stream); /* what is lost keeps it */
 }
 
 /* ---- Losses ---- */
@@ -294,12 +330,51 @@ static record *take_head(sub *s)
     return r;
 }
 
+static void move_in_ring(sub *s, uint64_t from, uint64_t to)
+{
+    record *r = s->ring[from & (s->cap - 1)];
+    sub_seen *entry = s->policy == SUB_NEWEST_PER_KEY && from != to ? seen_find(s, r->stream) : NULL;
+
+    s->ring[to & (s->cap - 1)] = r;
+    if (entry && entry->queued == from)
+        entry->queued = to;
+}
+
+/* A change was lost: those that wait behind it change what the reader does not have. Up to the next whole. */
+static void drop_orphans(sub *s, record_stream *stream, sub_drop_reason reason)
+{
+    uint64_t to = s->head;
+    bool orphan = true;
+
+    for (uint64_t from = s->head; from != s->tail; from++) {
+        record *r = s->ring[from & (s->cap - 1)];
+        orphan = orphan && !(r->stream == stream && r->whole);
+        if (!orphan || r->stream != stream || r->kind != RECORD_DATA) {
+            move_in_ring(s, from, to++);
+            continue;
+        }
+        forget_newest(s, stream, from);
+        s->account.dropped[reason]++;
+        s->account.queued--;
+        s->account.queued_octets -= r->line.len;
+        if (s->peeked == r)
+            s->peeked = NULL;
+        note_loss(s, r);
+        record_unref(r);
+    }
+    s->tail = to;
+    if (orphan)
+        follow_no_more(s, stream);
+}
+
 static void drop_head(sub *s, sub_drop_reason reason)
 {
     record *r = take_head(s);
 
     s->account.dropped[reason]++;
     note_loss(s, r);
+    if (r->kind == RECORD_DATA && r->stream->make_whole)
+        drop_orphans(s, r->stream, reason);
     record_unref(r);
 }
 
@@ -364,6 +439,7 @@ static bool replace_newest(sub *s, record *r)
     if (s->peeked == old)
         s->peeked = NULL;
     *place = record_ref(r);
+    follow(s, r);
     record_unref(old);
     while (s->account.queued > 1 && s->account.queued_octets > s->max_octets)
         drop_head(s, SUB_DROPPED_OLDEST);
@@ -385,20 +461,25 @@ static void append(sub *s, record *r)
             forget_newest(s, r->stream, 0); /* nothing may overtake a gap or a status */
     }
     s->ring[s->tail++ & (s->cap - 1)] = record_ref(r);
+    follow(s, r);
     s->account.queued++;
     s->account.queued_octets += r->line.len;
 }
 
 /* Hop 7, the queue: bounded; the reader's policy decides, a counter tells. */
-void sub_push(sub *s, record *r)
+bool sub_push(sub *s, record *r)
 {
-    bool was_idle = idle(s);
+    bool was_idle = idle(s), kept = r->stream->make_whole && !sub_needs_whole(s, r);
     sub_drop_reason why;
 
     s->account.offered++;
     if (s->policy == SUB_NEWEST_PER_KEY && r->kind == RECORD_DATA && replace_newest(s, r))
-        return;
+        return true;
     if (make_room(s, r, &why)) {
+        if (kept && sub_needs_whole(s, r)) {
+            s->account.offered--;
+            return false;
+        }
         append(s, r);
     } else {
         s->account.dropped[why]++;
@@ -406,6 +487,8 @@ void sub_push(sub *s, record *r)
             s->cut = true;
         else
             note_loss(s, r);
+        if (r->kind == RECORD_DATA)
+            follow_no_more(s, r->stream);
     }
     if (!s->lagging && s->max_records >= SUB_WARNS && s->account.queued >= SUB_WARNS / 2 && fills(s, 3)) {
         s->lagging = true;
@@ -418,6 +501,7 @@ void sub_push(sub *s, record *r)
     }
     if (s->on_ready && (was_idle || s->cut))
         s->on_ready(s, s->arg);
+    return true;
 }
 
 /* ---- Reading ---- */

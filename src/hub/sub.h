@@ -20,6 +20,10 @@
  * record that gave way to a newer one by SUB_NEWEST_PER_KEY is counted and not told: the reader
  * asked for it. Gaps and status records are never replaced by newer ones.
  *
+ * A stream whose records change something that is kept (record_stream_keep) goes on for this reader with the whole: it
+ * gets that in place of the first change that it would get, of the first one behind a loss, and of one that would take
+ * the place of another. What of it waits behind the loss is lost as well, up to a record that is whole itself.
+ *
  * Reading:
  *
  *     while ((r = sub_peek(s)) && write_somewhere(r))
@@ -78,6 +82,7 @@ typedef struct sub_account {
     uint64_t dropped[SUB_DROPPED_REASONS];
     uint64_t queued;
     uint64_t queued_octets;
+    uint64_t snapshots; /* of those offered: made for such readers in place of a change */
     uint64_t warnings; /* status records (lagging) that were delivered */
     uint64_t gaps;     /* slow_reader records that were delivered */
     uint64_t told;     /* the sum of their counts */

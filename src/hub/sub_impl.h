@@ -12,9 +12,10 @@ typedef struct sub_loss {
 
 /* Where a stream stands in this reader's queues. Positions count from 1 and only grow; 0: nowhere. */
 typedef struct sub_seen {
-    const record_stream *stream; /* NULL: a free place. Kept alive by what waits at the positions */
-    uint64_t queued;             /* its newest data record in the ring (SUB_NEWEST_PER_KEY only) */
-    uint64_t lost;               /* its entry in the losses */
+    record_stream *stream; /* NULL: a free place. Kept alive by what waits at the positions, or `follows` */
+    uint64_t queued;       /* its newest data record in the ring (SUB_NEWEST_PER_KEY only) */
+    uint64_t lost;         /* its entry in the losses */
+    bool follows;          /* of a stream that somebody keeps: the reader has the whole, so changes may come. A reference */
 } sub_seen;
 
 struct sub {
@@ -50,8 +51,11 @@ weir_code sub_new(sub **out, hub *h, const char *pattern, const sub_options *opt
 void sub_discard(sub *s);
 void sub_free(sub *s); /* NULL is fine */
 
-/* Hop 7: takes a reference of its own if it keeps `r`. */
-void sub_push(sub *s, record *r);
+/* `r` is a change of a whole that this reader has not got, or will not by the time. */
+bool sub_needs_whole(sub *s, const record *r);
+/* Hop 7: takes a reference of its own if it keeps `r`. False: making room for `r` cost what it changes, so the
+ * whole is to be pushed instead; nothing was counted. */
+bool sub_push(sub *s, record *r);
 
 /* A full reader has room again: hub.c tells the waiters. */
 void hub_full(hub *h);

@@ -554,3 +554,206 @@ TEST(sub, a_warning_survives_any_failed_allocation)
         hub_free(small);
     }
 }
+
+/* ---- Streams that somebody keeps whole: a change is its number N, the whole behind it [N] ---- */
+
+static bool keeps; /* it can say the whole now */
+static int made;
+
+static record *make_whole(void *arg, const record *change)
+{
+    char data[40];
+    CHECK(arg == &keeps && !change->whole);
+    if (!keeps)
+        return NULL;
+    made++;
+    snprintf(data, sizeof data, "[" BYTES_FMT "]", BYTES_ARG(change->data));
+    return record_whole_new(change->stream, change->seq, change->ts_event, change->ts_recv, bytes_of(data));
+}
+
+static void begin_kept(void)
+{
+    begin();
+    made = 0;
+    keeps = true;
+    record_stream_keep(btc, make_whole, &keeps);
+    hub_publish(h, record_whole_new(btc, 0, 0, 0, BYTES("[0]")));
+    publish(btc, "1");
+}
+
+static void publish_many(record_stream *s, int from, int to)
+{
+    for (int i = from; i <= to; i++) {
+        char data[20];
+        snprintf(data, sizeof data, "%d", i);
+        publish(s, data);
+    }
+}
+
+TEST(sub, a_late_reader_begins_with_the_whole_in_place_of_a_change)
+{
+    begin_kept();
+    sub *late = reader(SUB_BLOCK, 8, 0), *too = reader(SUB_BLOCK, 8, 0);
+    publish_many(btc, 2, 3);
+    publish(eth, "9");
+    record *r = sub_next(late);
+    CHECK_BYTES(r->data, BYTES("[2]"));
+    CHECK_UINT(r->seq, 3); /* that of the change, so the numbers go on */
+    record_unref(r);
+    r = sub_next(late);
+    CHECK_BYTES(r->data, BYTES("3"));
+    CHECK_UINT(r->seq, 4);
+    record_unref(r);
+    CHECK_TEXT(next(late), "9");
+    CHECK_TEXT(next(late), "");
+    CHECK_TEXT(next(too), "[2]");
+    CHECK_INT(made, 1); /* once for both */
+    CHECK_UINT(sub_read_account(late).offered, 3);
+    CHECK_UINT(sub_read_account(late).snapshots, 1);
+    CHECK_UINT(hub_read_account(h).subs.snapshots, 2);
+    end();
+}
+
+TEST(sub, a_whole_of_the_stream_itself_needs_no_other)
+{
+    begin_kept();
+    sub *late = reader(SUB_BLOCK, 8, 0);
+    hub_publish(h, record_whole_new(btc, 0, 0, 0, BYTES("[2]")));
+    publish(btc, "3");
+    CHECK_TEXT(next(late), "[2]");
+    CHECK_TEXT(next(late), "3");
+    CHECK_UINT(sub_read_account(late).snapshots, 0);
+    end();
+}
+
+TEST(sub, nothing_replaces_a_change_while_nobody_can_say_the_whole)
+{
+    begin_kept();
+    sub *late = reader(SUB_BLOCK, 8, 0);
+    keeps = false;
+    publish(btc, "2");
+    keeps = true;
+    publish_many(btc, 3, 4);
+    CHECK_TEXT(next(late), "2");
+    CHECK_TEXT(next(late), "[3]");
+    CHECK_TEXT(next(late), "4");
+    record_stream_keep(btc, NULL, NULL);
+    publish(btc, "5");
+    CHECK_TEXT(next(late), "5");
+    CHECK_TEXT(next(reader(SUB_BLOCK, 8, 0)), "");
+    end();
+}
+
+/* What waits behind a lost change is of no use: it is lost, too, and the whole stands where the changes go on. */
+TEST(sub, a_reader_that_lost_changes_goes_on_with_the_whole)
+{
+    begin_kept();
+    sub *s = reader(SUB_DROP_OLDEST, 4, 0);
+    publish_many(btc, 2, 3);
+    publish(eth, "90");
+    publish(btc, "4");
+    publish_many(btc, 5, 6); /* 5 finds no room: 2 goes, and 3 and 4 with it */
+    CHECK_TEXT(next(s), "gap BTC 3 \"3\"-\"5\"");
+    CHECK_TEXT(next(s), "90");
+    CHECK_TEXT(next(s), "[5]");
+    CHECK_TEXT(next(s), "6");
+    CHECK_TEXT(next(s), "");
+    sub_account a = sub_read_account(s);
+    CHECK_UINT(a.offered, 6);
+    CHECK_UINT(a.dropped[SUB_DROPPED_OLDEST], 3);
+    CHECK_UINT(a.told, 3);
+    CHECK_UINT(a.snapshots, 2);
+    end();
+}
+
+TEST(sub, what_waits_behind_a_whole_stays_when_a_change_before_it_is_lost)
+{
+    begin_kept();
+    sub *s = reader(SUB_DROP_OLDEST, 4, 0);
+    publish_many(btc, 2, 3);
+    hub_publish(h, record_whole_new(btc, 0, 0, 0, BYTES("[4]")));
+    publish_many(btc, 5, 6);
+    CHECK_TEXT(next(s), "gap BTC 2 \"3\"-\"4\"");
+    CHECK_TEXT(next(s), "[4]");
+    CHECK_TEXT(next(s), "5");
+    CHECK_TEXT(next(s), "6");
+    CHECK_UINT(sub_read_account(s).snapshots, 1); /* the [2] at the beginning */
+    end();
+}
+
+/* Others' records keep their places and their order. */
+TEST(sub, a_loss_of_one_kept_stream_leaves_the_other_alone)
+{
+    begin_kept();
+    record_stream_keep(eth, make_whole, &keeps);
+    sub *s = reader(SUB_DROP_OLDEST, 6, 0);
+    publish_many(btc, 2, 3);
+    publish_many(eth, 20, 21);
+    publish_many(btc, 4, 5);
+    publish_many(eth, 22, 23);
+    CHECK_TEXT(next(s), "gap BTC 4 \"3\"-\"6\"");
+    CHECK_TEXT(next(s), "[20]");
+    CHECK_TEXT(next(s), "21");
+    CHECK_TEXT(next(s), "22");
+    CHECK_TEXT(next(s), "23");
+    publish(btc, "6");
+    CHECK_TEXT(next(s), "[6]");
+    record_stream_keep(eth, NULL, NULL);
+    end();
+}
+
+TEST(sub, newest_per_key_of_a_kept_stream_is_always_the_whole)
+{
+    begin_kept();
+    sub *s = reader(SUB_NEWEST_PER_KEY, 4, 0);
+    publish_many(btc, 2, 5);
+    CHECK_TEXT(next(s), "[5]");
+    publish(btc, "6");
+    CHECK_TEXT(next(s), "6"); /* it keeps up: a change is enough */
+    publish_many(btc, 7, 9);
+    publish(eth, "90");
+    CHECK_TEXT(next(s), "[9]");
+    CHECK_TEXT(next(s), "90");
+    CHECK_UINT(sub_read_account(s).dropped[SUB_DROPPED_REPLACED], 5);
+    end();
+}
+
+TEST(sub, newest_per_key_finds_its_places_again_when_others_moved_up)
+{
+    begin_kept();
+    record_stream *sol = stream_of("SOL");
+    sub *s = reader(SUB_NEWEST_PER_KEY, 4, 0);
+    publish(btc, "2");
+    hub_publish_status(h, btc, RECORD_LIVE, "");
+    publish(btc, "3"); /* may not overtake the status, so it has a place of its own */
+    publish(eth, "20");
+    publish(sol, "30"); /* no room: 2 goes, and 3 with it */
+    publish(eth, "21");
+    publish(sol, "31");
+    CHECK_TEXT(next(s), "gap BTC 2 \"3\"-\"4\"");
+    CHECK_TEXT(next(s), "status live");
+    CHECK_TEXT(next(s), "21");
+    CHECK_TEXT(next(s), "31");
+    CHECK_TEXT(next(s), "");
+    record_stream_unref(sol);
+    end();
+}
+
+/* The references that a reader keeps of such streams go with it, whatever fails. */
+TEST(sub, kept_streams_survive_failing_memory)
+{
+    begin_kept();
+    FAULT_SWEEP(alloc) {
+        weir_error err = WEIR_ERROR_INIT;
+        sub_options o = {.policy = SUB_DROP_OLDEST, .max_records = 3};
+        sub *s;
+        if (hub_subscribe(&s, h, ">", &o, &err))
+            continue;
+        publish_many(btc, 2, 8);
+        adds_up();
+        hub_unsubscribe(h, s);
+    }
+    record_stream_unref(btc);
+    record_stream_unref(eth);
+    hub_free(h);
+}

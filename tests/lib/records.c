@@ -13,9 +13,11 @@
 #define SHAPES (1u << 12)
 
 record *__real_record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data);
+record *__real_record_whole_new(record_stream *s, uint64_t seq, uint64_t ts_event, uint64_t ts_recv, bytes data);
 record *__real_record_gap_new(record_stream *s, const record_gap *gap);
 record *__real_record_status_new(record_stream *s, record_state state, const char *why);
 record *__wrap_record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data);
+record *__wrap_record_whole_new(record_stream *s, uint64_t seq, uint64_t ts_event, uint64_t ts_recv, bytes data);
 record *__wrap_record_gap_new(record_stream *s, const record_gap *gap);
 record *__wrap_record_status_new(record_stream *s, record_state state, const char *why);
 
@@ -135,6 +137,11 @@ static record *keep(record *r)
 record *__wrap_record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data)
 {
     return keep(__real_record_new(s, ts_event, ts_recv, data));
+}
+
+record *__wrap_record_whole_new(record_stream *s, uint64_t seq, uint64_t ts_event, uint64_t ts_recv, bytes data)
+{
+    return keep(__real_record_whole_new(s, seq, ts_event, ts_recv, data));
 }
 
 record *__wrap_record_gap_new(record_stream *s, const record_gap *gap)
