@@ -90,6 +90,7 @@ static table_row *find_row(table *t, record_stream *stream)
         return NULL;
     }
     row->stream = record_stream_ref(stream);
+    book_init(&row->book, TABLE_LEVELS);
     row->section = table_section_of(record_stream_type(stream));
     name_row(row);
     t->rows[t->count++] = row;

@@ -10,11 +10,12 @@
 
 #include "base/json.h"
 #include "base/map.h"
-#include "sink/book.h"
+#include "book/book.h"
 #include "sink/sink.h"
 
 #define TABLE_CELL 48 /* octets of a cell's text, NUL included */
 #define TABLE_CELLS 7 /* of one row, besides symbol, timeframe, count and age */
+#define TABLE_LEVELS 1000 /* of a book's side; the worst beyond are forgotten */
 
 typedef struct table_row {
     record_stream *stream;

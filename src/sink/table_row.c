@@ -136,19 +136,40 @@ static void read_bbo(table_row *row, json data, uint64_t real_ns)
 }
 
 /* A side without levels has no best one. */
-static void show_best(table_row *row, int cell, const book_side *side)
+static void show_best(table_row *row, int cell, book_side side)
 {
-    table_set_cell(row->cells[cell], bytes_of(side->count ? side->levels[0].price : ""));
-    table_set_cell(row->cells[cell + 1], bytes_of(side->count ? side->levels[0].size : ""));
+    book_cursor at = {0};
+    const book_level *best = book_next(&row->book, side, &at);
+    table_set_cell(row->cells[cell], best ? book_price(best) : BYTES(""));
+    table_set_cell(row->cells[cell + 1], best ? book_size(best) : BYTES(""));
+}
+
+/* By its flags or its type; a record with neither is whole. */
+static bool is_whole(json data)
+{
+    json key, flag, flags = json_member(data, "flags");
+    if (flags.type != JSON_ARRAY)
+        return !json_is(json_member(data, "type"), "delta");
+    for (json_iter it = json_each(flags); json_next(&it, &key, &flag);)
+        if (json_is(flag, "snapshot"))
+            return true;
+    return false;
 }
 
 static void read_book(table_row *row, json data, uint64_t real_ns)
 {
     (void)real_ns;
-    book_apply(&row->book, data);
-    show_best(row, 0, &row->book.bids);
-    show_best(row, 2, &row->book.asks);
-    snprintf(row->cells[4], TABLE_CELL, "%zu/%zu", row->book.bids.count, row->book.asks.count);
+    json bids = json_member(data, "bids"), asks = json_member(data, "asks");
+    if (bids.type != JSON_ARRAY && asks.type != JSON_ARRAY)
+        return;
+    if (is_whole(data))
+        book_clear(&row->book);
+    book_apply(&row->book, BOOK_BIDS, bids, NULL);
+    book_apply(&row->book, BOOK_ASKS, asks, NULL);
+    book_truncate(&row->book);
+    show_best(row, 0, BOOK_BIDS);
+    show_best(row, 2, BOOK_ASKS);
+    snprintf(row->cells[4], TABLE_CELL, "%zu/%zu", book_count(&row->book, BOOK_BIDS), book_count(&row->book, BOOK_ASKS));
 }
 
 static void read_other(table_row *row, json data, uint64_t real_ns)

@@ -224,6 +224,17 @@ TEST(table, order_book_follows_its_deltas)
     end();
 }
 
+TEST(table, order_book_goes_by_flags_where_there_are_any)
+{
+    begin();
+    data("orderbook", "BTC", "", 0, "{\"flags\":[\"snapshot\",\"last\"],\"bids\":[[\"99\",\"1\"],[\"98\",\"1\"]],\"asks\":[]}");
+    data("orderbook", "BTC", "", 0, "{\"flags\":[\"last\"],\"bids\":[[\"97\",\"1\"]],\"asks\":[[\"101\",\"4\"]]}");
+    CHECK_HAS(screen(80, 23), "BTC           99     1  101     4    3/1");
+    data("orderbook", "BTC", "", 0, "{\"flags\":[\"snapshot\"],\"bids\":[],\"asks\":[[\"101\",\"4\"]]}");
+    CHECK_HAS(screen(80, 23), "0/1");
+    end();
+}
+
 TEST(table, order_book_keeps_the_best_levels_of_too_many)
 {
     begin();
