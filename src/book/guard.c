@@ -110,9 +110,9 @@ static weir_code read_mark(json value, const char *name, bool *has, uint64_t *ou
 static weir_code read_marks(guard_marks *m, json data, bytes text, weir_error *err)
 {
     json first, sequence, previous, checksum;
-    const json_field want[] = {{"first_sequence", &first}, {"sequence", &sequence}, {"previous_sequence", &previous}, {"checksum", &checksum}, {"bids", &m->bids}, {"asks", &m->asks}};
+    const json_field want[] = {{"first_sequence", &first}, {"sequence", &sequence}, {"previous_sequence", &previous}, {"checksum", &checksum}, {"bids", &m->bids}, {"asks", &m->asks}, {"flags", &m->flags}, {"type", &m->type}};
     *m = (guard_marks){0};
-    weir_code code = data.type ? json_fields(data, want, 6, err) : json_read_fields(text, want, 6, err);
+    weir_code code = data.type ? json_fields(data, want, 8, err) : json_read_fields(text, want, 8, err);
     if (!code)
         code = read_mark(first, "first_sequence", &m->has_first, &m->first, err);
     if (!code)

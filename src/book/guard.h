@@ -44,6 +44,7 @@ typedef struct guard {
 /* What a record says: its levels, and of its place. */
 typedef struct guard_marks {
     json bids, asks;
+    json flags, type; /* what kind of record it is, in its own words */
     bool has_first, has_sequence, has_previous, has_checksum;
     uint64_t first, sequence, previous; /* an absent first is the sequence itself */
     int64_t checksum;

@@ -29,6 +29,16 @@ static weir_code text_of(marker *m, json value, const char *name, bytes *out, we
     return WEIR_OK;
 }
 
+/* A JSON value as it is; null and absent are empty. */
+static bytes raw_of(marker *m, json value)
+{
+    const char *at = m->text.at + m->text.len;
+    if (value.type == JSON_NONE || value.type == JSON_NULL)
+        return (bytes){NULL, 0};
+    buf_add_bytes(&m->text, value.raw);
+    return bytes_make(at, value.raw.len);
+}
+
 static weir_code read_headers(marker *m, json headers, weir_error *err)
 {
     json key, value;
@@ -96,8 +106,8 @@ static weir_code read_heartbeat(marker *m, json heartbeat, weir_error *err)
 
 weir_code marker_read(marker *out, json object, weir_error *err)
 {
-    json id, other_id, url, headers, subprotocol, messages, context, heartbeat;
-    const json_field want[] = {{"streamID", &id}, {"streamId", &other_id}, {"websocketUrl", &url}, {"headers", &headers}, {"subprotocol", &subprotocol}, {"initialMessages", &messages}, {"streamContext", &context}, {"heartbeat", &heartbeat}};
+    json id, other_id, url, headers, subprotocol, messages, context, heartbeat, book;
+    const json_field want[] = {{"streamID", &id}, {"streamId", &other_id}, {"websocketUrl", &url}, {"headers", &headers}, {"subprotocol", &subprotocol}, {"initialMessages", &messages}, {"streamContext", &context}, {"heartbeat", &heartbeat}, {"book", &book}};
     marker_fini(out);
     marker_init(out);
     /* Decoded it is no longer than as JSON, so the buffer does not move under what points into it. */
@@ -105,7 +115,7 @@ weir_code marker_read(marker *out, json object, weir_error *err)
         return error_set(err, WEIR_LIMIT, "%zu octets; at most %u are taken", object.raw.len, MARKER_OCTETS);
     if (!buf_reserve(&out->text, object.raw.len + 1))
         return error_set(err, WEIR_NOMEM, "a stream's set-up of %zu octets: out of memory", object.raw.len);
-    weir_code code = json_fields(object, want, 8, err);
+    weir_code code = json_fields(object, want, 9, err);
     if (!code)
         code = text_of(out, id.type == JSON_NONE ? other_id : id, "streamID", &out->id, err);
     if (!code)
@@ -114,10 +124,9 @@ weir_code marker_read(marker *out, json object, weir_error *err)
         code = error_set(err, WEIR_INVALID, "\"websocketUrl\" is missing: where is the stream?");
     if (!code)
         code = text_of(out, subprotocol, "subprotocol", &out->subprotocol, err);
-    if (!code && context.type != JSON_NONE && context.type != JSON_NULL) {
-        const char *at = out->text.at + out->text.len;
-        buf_add_bytes(&out->text, context.raw);
-        out->context = bytes_make(at, context.raw.len);
+    if (!code) {
+        out->context = raw_of(out, context);
+        out->book = raw_of(out, book);
     }
     if (!code && !(code = read_headers(out, headers, err)) && !(code = read_messages(out, messages, err)))
         code = read_heartbeat(out, heartbeat, err);

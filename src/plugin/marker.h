@@ -20,6 +20,7 @@ typedef struct marker {
     bytes *messages; /* sent in order after each handshake */
     size_t message_count;
     bytes context; /* JSON, given back with every frame; empty: none */
+    bytes book;    /* JSON: how the order book is guarded, for stream/book_service.h; empty: it is none */
     bool base64;   /* frames travel as base64; else as text */
 
     /* Heartbeats it declares. */
@@ -29,7 +30,7 @@ typedef struct marker {
 } marker;
 
 /* Reads an object with streamID or streamId, websocketUrl, headers, subprotocol, initialMessages,
- * streamContext and heartbeat. WEIR_INVALID: no URL, or a member of a wrong type; the text says which.
+ * streamContext, heartbeat and book. WEIR_INVALID: no URL, or a member of a wrong type; the text says which.
  * What *out held is freed first; on failure it is empty. */
 weir_code marker_read(marker *out, json object, weir_error *err);
 void marker_init(marker *m);

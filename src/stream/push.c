@@ -12,6 +12,8 @@
  *   a sibling's callback does                     the new instance is asked for the marker again, and goes on
  *   a callback answers nonsense or a failure      that frame is dropped, and a gap says so; an event goes on
  *                                                 as if it had answered ignore
+ *   the marker declares an order book             each record goes through it (push_book.h); what it waits for, too, is
+ *                                                 a message for the plugin
  *   the plugin says reconnect or close            so it is
  *   traps again and again                         as health.h says: the plugin rests, or is given up */
 #include <stdio.h>
@@ -19,6 +21,7 @@
 
 #include "base/rand.h"
 #include "stream/inside.h"
+#include "stream/push_book.h"
 #include "stream/session.h"
 #include "stream/shared.h"
 
@@ -60,6 +63,10 @@ typedef struct push {
     buf kept; /* what `rest` and held.send point into while they wait: the instance goes on */
     bool holding;
     uint64_t recv_ns; /* of the frame it is about */
+    push_book book;   /* of a marker that declares one */
+    size_t old;       /* frames in the inbox that are of a socket before */
+    bool on_answer;   /* the message that is asked about is what the book asked for, not the inbox's */
+    bool late;        /* and its socket is gone meanwhile */
     char unknown[40]; /* action, said once */
     uint64_t refused; /* frames that a callback failed on */
 } push;
@@ -131,6 +138,9 @@ static void on_shut_down(void *arg)
 static void drop_socket(stream *s)
 {
     push *p = s->push;
+    p->old = p->in.count;
+    p->late = p->on_answer;
+    push_book_closed(&p->book);
     s->venue.open_sockets -= p->open;
     p->open = p->greeted = false;
     session_close(p->session);
@@ -148,6 +158,34 @@ static void on_opened(void *arg)
     p->trapped = 0;
     p->event_acted = false;
     pump(s);
+}
+
+/* ---- Messages ---- */
+
+/* The one that was asked about is done with. */
+static void drop_message(push *p)
+{
+    p->again = false;
+    if (p->on_answer) {
+        p->on_answer = false;
+        push_book_read(&p->book);
+        return;
+    }
+    p->old -= p->old > 0;
+    inbox_drop(&p->in);
+}
+
+/* The next one: what the order book asked for comes first. One that trapped comes once more. False: none. */
+static bool next_message(push *p, inbox_message *m)
+{
+    m->binary = false;
+    if (p->again && p->on_answer && !push_book_answer(&p->book, &m->text, &m->recv_ns))
+        p->again = false; /* it went with its socket */
+    else if (p->again && p->on_answer)
+        return true;
+    p->on_answer = !p->again && push_book_answer(&p->book, &m->text, &m->recv_ns);
+    p->late = false;
+    return p->on_answer || inbox_take(&p->in, m);
 }
 
 /* Hop 2, message to job. */
@@ -267,11 +305,45 @@ static bool greet(stream *s)
     return stream_enter(s, STREAM_LIVE, "the socket is open and subscribed") && s->state == STREAM_LIVE;
 }
 
+/* ---- The order book's wishes ---- */
+
+static weir_code book_send(void *arg, bytes message, weir_error *err)
+{
+    stream *s = arg;
+    if (!s->push->session)
+        return error_set(err, WEIR_CLOSED, "there is no socket");
+    return session_send(s->push->session, message, err);
+}
+
+static void book_dial(void *arg, const char *why)
+{
+    stream *s = arg;
+    if (!s->push->session || s->state == STREAM_STOPPING)
+        return;
+    drop_socket(s);
+    stream_lose(s, RECORD_GAP_SEQUENCE, why, true);
+}
+
+static void book_answered(void *arg)
+{
+    stream *s = arg;
+    s->last_recv = clock_real();
+    record_stream_counts(s->records)->received++;
+    pump(s);
+}
+
+static void book_refused(void *arg, const char *why)
+{
+    stream_fail(arg, why);
+}
+
+static const book_resync_ops book_ops = {.send = book_send, .dial = book_dial, .answered = book_answered, .refused = book_refused};
+
 /* ---- The wish ---- */
 
 static bool same_socket(const marker *a, const marker *b)
 {
-    if (!bytes_equal(a->url, b->url) || a->message_count != b->message_count)
+    if (!bytes_equal(a->url, b->url) || a->message_count != b->message_count || !bytes_equal(a->book, b->book))
         return false;
     for (size_t i = 0; i < a->message_count; i++)
         if (!bytes_equal(a->messages[i], b->messages[i]))
@@ -310,9 +382,16 @@ static void take_marker(stream *s, const call_result *r)
     }
     if (p->marker.id.len == 0)
         p->marker.id = bytes_of(p->id);
-    if (!same)
-        drop_socket(s); /* before what its heartbeat points into */
+    if (!same) { /* before what its heartbeat and its book point into */
+        drop_socket(s);
+        push_book_fini(&p->book);
+    }
+    weir_code code = push_book_take_marker(&p->book, s, p->marker.book, &book_ops, &err);
     marker_fini(&old);
+    if (code) {
+        stream_fail(s, err.text);
+        return;
+    }
     p->marked = true;
     if (same) { /* the successor of an instance that is gone: the socket goes on */
         if (p->greeted && (!stream_enter(s, STREAM_LIVE, "a new instance took over") || s->state != STREAM_LIVE))
@@ -372,9 +451,9 @@ static void drop_frame(stream *s, const char *why)
         log_warn("stream", "'%s': a message is dropped (%llu so far): %s", record_stream_topic(s->records).at,
                  (unsigned long long)p->refused, why);
     s->lost_total++;
-    p->again = false;
     stream_tell_gap(s, &gap);
-    inbox_drop(&p->in);
+    push_book_missed(&p->book);
+    drop_message(p);
 }
 
 static uint64_t event_time(json item, uint64_t fallback)
@@ -401,10 +480,20 @@ static bool deliver(stream *s)
             hub_wait(h, &s->room);
             return false;
         }
+        if (push_book_next(&p->book)) /* what it held comes before */
+            continue;
         if (!json_next(&p->rest, &key, &item))
             break;
+        uint64_t ts_event = event_time(item, p->held.ts_event);
+        if (p->book.on) {
+            json_iter behind = p->rest;
+            json next;
+            book_message m = {item, !json_next(&behind, &key, &next), ts_event, p->recv_ns};
+            push_book_take(&p->book, &m, p->on_answer ? p->late : p->old > 0);
+            continue;
+        }
         stream_end_gap(s);
-        hub_publish(h, record_new(s->records, event_time(item, p->held.ts_event), p->recv_ns, item.raw));
+        hub_publish(h, record_new(s->records, ts_event, p->recv_ns, item.raw));
     }
     return true;
 }
@@ -480,7 +569,8 @@ static void take_verdict(stream *s, verdict *v)
         p->rest = json_each((json){JSON_ARRAY, v->data});
     else if (v->data.len)
         p->rest = (json_iter){v->data.at, v->data.at + v->data.len, false};
-    stream_number(s, &v->number, p->recv_ns);
+    if (!p->book.on) /* whose guard looks at the numbers of each change */
+        stream_number(s, &v->number, p->recv_ns);
     if (!deliver(s)) {
         if ((p->holding = keep_rest(p)))
             return;
@@ -489,7 +579,7 @@ static void take_verdict(stream *s, verdict *v)
         obey(s, &(verdict){.action = v->action});
         return;
     }
-    inbox_drop(&p->in);
+    drop_message(p);
     obey(s, &p->held);
 }
 
@@ -508,7 +598,6 @@ static void take_frame(stream *s, const call_result *r)
     }
     switch (s->plugin->generation->read_verdict(&v, &p->marker, r, &err)) {
     case WEIR_OK:
-        p->again = false;
         take_verdict(s, &v);
         return;
     case WEIR_BUSY:
@@ -586,7 +675,7 @@ static void on_answer(void *arg, const call_result *r, bool lost)
 
 static bool has_question(const push *p)
 {
-    return p->marked ? !p->holding && (p->events || p->in.count) : p->wishes;
+    return p->marked ? !p->holding && (p->events || p->in.count || push_book_answer(&p->book, NULL, NULL)) : p->wishes;
 }
 
 /* Gets in line, if there is something to ask. */
@@ -628,7 +717,7 @@ static const char *on_turn(void *arg, buf *in, uint64_t *ms)
     }
     if (p->events)
         return ask_event(s, in);
-    if (!inbox_take(&p->in, &m))
+    if (!next_message(p, &m))
         return NULL;
     p->recv_ns = m.recv_ns;
     p->asking = ASKS_FRAME;
@@ -651,7 +740,7 @@ static void on_room(stream *s)
     if (!p->holding || !deliver(s))
         return;
     p->holding = false;
-    inbox_drop(&p->in);
+    drop_message(p);
     obey(s, &p->held);
 }
 
@@ -698,6 +787,8 @@ static void drop(stream *s)
     drop_socket(s);
     shared_leave(&p->place);
     inbox_fini(&p->in);
+    p->old = 0;
+    p->on_answer = false;
     p->holding = p->marked = p->wishes = false;
     p->asking = ASKS_NOTHING;
 }
@@ -712,6 +803,7 @@ static void fini(stream *s)
     push *p = s->push;
     if (!p)
         return;
+    push_book_fini(&p->book);
     inbox_fini(&p->in);
     buf_fini(&p->kept);
     marker_fini(&p->marker);

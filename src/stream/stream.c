@@ -78,7 +78,7 @@ bool stream_enter(stream *s, stream_state next, const char *why)
 
 void stream_begin_gap(stream *s, record_gap_cause cause)
 {
-    if (s->lost_from)
+    if (s->lost_from || (s->gapped && s->resyncs_later)) /* told; it lasts until then */
         return;
     s->lost_from = s->last_recv ? s->last_recv : clock_real();
     s->lost_cause = cause;

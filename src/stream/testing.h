@@ -30,6 +30,8 @@ static struct scene {
     server_ws *all[1000];
     int upgrades, subscribed, status;
     const char *retry_after;
+    const char *rest; /* what a GET is answered, with rest_status (0: 200), and Retry-After if that is not 200 */
+    int rest_status, gets;
     char last[300], heard[600]; /* what the plugin's side sent: the last, and all joined by '|' */
     engine *engine;
     manifest *manifest;
@@ -75,6 +77,12 @@ static inline void on_request(void *arg, server_request *r)
 {
     static const server_ws_events events = {venue_on_message, venue_on_drain, venue_on_close};
     (void)arg;
+    if (!server_wants_websocket(r)) {
+        http_header h = {BYTES("Retry-After"), bytes_of(w.retry_after ? w.retry_after : "")};
+        w.gets++;
+        server_reply(r, w.rest_status ? (uint16_t)w.rest_status : 200, &h, w.rest_status != 0, bytes_of(w.rest ? w.rest : ""));
+        return;
+    }
     if (w.status) {
         http_header h = {BYTES("Retry-After"), bytes_of(w.retry_after)};
         server_reply(r, (uint16_t)w.status, &h, 1, BYTES("not now"));
@@ -140,6 +148,9 @@ static inline void begin(const char *what)
     w.targets = targets_new();
     CHECK_OK(targets_add(w.targets, BYTES("wss://wss.woox.io/*"), &err));
     snprintf(rule, sizeof rule, "wss://wss.woox.io=ws://127.0.0.1:%u", server_port(w.server));
+    CHECK_OK(targets_override(w.targets, bytes_of(rule), &err));
+    CHECK_OK(targets_add(w.targets, BYTES("https://wss.woox.io/*"), &err));
+    snprintf(rule, sizeof rule, "https://wss.woox.io=http://127.0.0.1:%u", server_port(w.server));
     CHECK_OK(targets_override(w.targets, bytes_of(rule), &err));
     load(what);
     w.plugin = (stream_plugin){
