@@ -115,10 +115,11 @@ typedef struct weir_host_options {
     uint32_t max_instances;                  /* guests alive at once, of all hosts in the process; 0: 1,000. The first host decides. */
     uint64_t backoff_min_ms, backoff_max_ms; /* between tries of a stream; 0: 1 s and 60 s */
     uint32_t silence_ms;                     /* a venue that sends nothing at all for so long is gone; 0: 60,000 */
+    uint32_t connect_ms;                     /* until a connection is open: name, TCP, TLS and upgrade together; 0: 10,000 */
 } weir_host_options;
 
 /* clang-format off */
-#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0, 0}
+#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0, 0, 0}
 /* clang-format on */
 
 /* `options` may be NULL. WEIR_SYSTEM: no descriptors, threads or address space; WEIR_INVALID: an override. */

@@ -66,6 +66,7 @@ typedef struct cli_common {
     int verbose;
     bool json;
     uint32_t call_ms, silence_ms, retry_ms, rate_wait_ms; /* 0: the default */
+    uint32_t connect_ms;
     bool own_instances;
     weir_on_trap on_trap;
 } cli_common;

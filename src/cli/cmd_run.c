@@ -25,6 +25,7 @@ static void help(void)
           "                         newest_per_key, disconnect; block\n"
           "      --silence TIME     a venue that sends nothing for so long is gone; 60s\n"
           "      --retry TIME       at most so long between tries; 60s\n"
+          "      --connect-timeout TIME  a connection that is not open by then is given up; 10s\n"
           "      --on-trap WHAT     when it traps again and again: quarantine (it rests, then it is tried again),\n"
           "                         restart (for ever), fail; quarantine\n"
           "      --own-instances    of a push plugin: an instance for each stream, not one for all\n"
@@ -230,6 +231,15 @@ static bool parse_span(const char *text, uint32_t *ms)
     return true;
 }
 
+/* Where the time of one of these options goes, and its name. */
+static uint32_t *span_of(run *r, int option, const char **name)
+{
+    *name = option == 'S' ? "silence" : option == 'R' ? "retry"
+                                                      : "connect-timeout";
+    return option == 'S' ? &r->common.silence_ms : option == 'R' ? &r->common.retry_ms
+                                                                 : &r->common.connect_ms;
+}
+
 /* "drop_oldest:1000" */
 static bool parse_reader(const char *text, weir_reader_options *out)
 {
@@ -273,7 +283,8 @@ static int complete(run *r, int argc, char **argv)
 static int parse(run *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"on-trap", required_argument, 0, 'T'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"connect-timeout", required_argument, 0, 'C'}, {"on-trap", required_argument, 0, 'T'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+    const char *name;
     char *end;
     int option;
     while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
@@ -296,8 +307,9 @@ static int parse(run *r, int argc, char **argv)
             break;
         case 'S':
         case 'R':
-            if (!parse_span(optarg, option == 'S' ? &r->common.silence_ms : &r->common.retry_ms))
-                return cli_usage("run", "--%s '%s': expected a time such as 500ms, 30s or 5m", option == 'S' ? "silence" : "retry", optarg);
+        case 'C':
+            if (!parse_span(optarg, span_of(r, option, &name)))
+                return cli_usage("run", "--%s '%s': expected a time such as 500ms, 30s or 5m", name, optarg);
             break;
         case 'W':
             if (!parse_reader(optarg, &r->reader))

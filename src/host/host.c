@@ -116,7 +116,7 @@ weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_
     h->backoff_min_ns = o.backoff_min_ms * NS_PER_MS;
     h->backoff_max_ns = o.backoff_max_ms * NS_PER_MS;
     h->silence_ms = o.silence_ms;
-    dialer_options dial = {.ca_file = o.ca_file ? o.ca_file : getenv("WEIR_CA_FILE")};
+    dialer_options dial = {.ca_file = o.ca_file ? o.ca_file : getenv("WEIR_CA_FILE"), .connect_ms = o.connect_ms};
     if (cache_folder(h, o.cache_dir, err) ||
         (o.overrides ? take_overrides(h, o.overrides, err) : take_environment(h, err)) ||
         loop_new(&h->loop, err) ||

@@ -23,6 +23,7 @@ struct dialer {
     timer timeout;
     timer blind; /* drives sockets that could not be watched for lack of memory */
     list watches;
+    bans bans;
     char *ca_file;
     char *user_agent;
     bool no_proxy;
@@ -213,6 +214,7 @@ weir_code dialer_new(dialer **out, loop *l, const dialer_options *options, weir_
     dialer_options o = options ? *options : (dialer_options){0};
     d->loop = l;
     list_init(&d->watches);
+    bans_init(&d->bans);
     timer_init(&d->timeout, l, on_timeout, d);
     timer_init(&d->blind, l, on_blind, d);
     d->no_proxy = o.no_proxy;
@@ -245,6 +247,7 @@ void dialer_free(dialer *d)
         watch_free(LIST_OWNER(d->watches.head.next, watch, node));
     timer_stop(&d->timeout);
     timer_stop(&d->blind);
+    bans_fini(&d->bans);
     SSL_CTX_free(d->tls);
     free(d->ca_file);
     free(d->user_agent);
@@ -263,6 +266,11 @@ SSL_CTX *dial_tls(dialer *d)
     if (!d->trusts)
         d->trusts = SSL_CTX_set_default_verify_paths(d->tls) == 1;
     return d->tls;
+}
+
+bans *dial_bans(dialer *d)
+{
+    return &d->bans;
 }
 
 uint32_t dial_connect_ms(const dialer *d)

@@ -5,6 +5,7 @@
 #include <curl/curl.h>
 #include <openssl/ssl.h>
 
+#include "net/ban.h"
 #include "net/http_client.h"
 #include "net/target_url.h"
 
@@ -31,6 +32,7 @@ typedef struct dial_transfer {
 
 loop *dial_loop(dialer *d);
 SSL_CTX *dial_tls(dialer *d); /* for clients: trust, TLS 1.2 and later, small idle buffers */
+bans *dial_bans(dialer *d); /* what origins said of coming back */
 uint32_t dial_connect_ms(const dialer *d);
 const char *dial_user_agent(const dialer *d);
 

@@ -164,6 +164,8 @@ static weir_code start_hop(http_call *c, weir_error *err)
                                   : WEIR_OK;
     if (code)
         return code;
+    if (bans_left(dial_bans(c->dialer), where, loop_now(dial_loop(c->dialer)), err))
+        return err ? err->code : WEIR_LIMIT;
     dial_stop(&c->hop);
     curl_slist_free_all(c->lines);
     c->lines = NULL;
@@ -319,6 +321,7 @@ static void on_hop_done(void *arg, CURLcode result)
         return;
     }
     curl_easy_getinfo(c->hop.easy, CURLINFO_RESPONSE_CODE, &status);
+    bans_note(dial_bans(c->dialer), buf_bytes(&c->url), (uint16_t)status, retry_after_read(headers_find(&c->response, "Retry-After")), loop_now(dial_loop(c->dialer)));
     bytes location = headers_find(&c->response, "Location");
     bool redirect = (status >= 301 && status <= 303) || status == 307 || status == 308;
     if (!redirect || !location.len)

@@ -25,7 +25,7 @@ static struct world {
     buf body, headers;
     char url[256];
     bytes reply_body;
-    const char *reply_encoding;
+    const char *reply_encoding, *retry_after;
     http_call *call;
 } w;
 
@@ -73,6 +73,9 @@ static void on_request(void *arg, server_request *r)
         server_reply(r, 200, &h, w.reply_encoding ? 1 : 0, w.reply_body);
     } else if (bytes_is(server_path(r), "/drop")) {
         server_drop(r);
+    } else if (bytes_is(server_path(r), "/418")) {
+        http_header h = {BYTES("Retry-After"), bytes_of(w.retry_after)};
+        server_reply(r, 418, &h, w.retry_after ? 1 : 0, BYTES("banned"));
     } else if (bytes_is(server_path(r), "/404")) {
         server_reply(r, 404, NULL, 0, BYTES("no such page"));
     } else if (bytes_starts(server_path(r), BYTES("/echo"))) {
@@ -590,6 +593,29 @@ TEST(http_client, a_ca_file_without_certificates_is_refused)
     CHECK_INT(dialer_new(&d, l, &o, &e), WEIR_INVALID);
     CHECK_HAS(e.text, "CA file '/dev/null'");
     loop_free(l);
+}
+
+/* After a ban no request goes there, by a redirect neither; each is told at once until when. */
+TEST(http_client, an_origin_that_banned_us_is_asked_nothing_until_the_ban_is_over)
+{
+    char elsewhere[200];
+    begin();
+    w.retry_after = "Fri, 31 Dec 2100 23:59:59 GMT";
+    fetch((http_request){.url = at_path("/418")});
+    CHECK_INT(w.status, 418); /* that one is an answer */
+    CHECK_INT(w.served, 1);
+    http_request q = {.url = at_path("/echo"), .targets = w.targets};
+    CHECK_INT(http_start(&w.call, w.dialer, &q, on_done, NULL, &err), WEIR_LIMIT);
+    CHECK_HAS(err.text, "banned by http://127.0.0.1:");
+    CHECK_HAS(err.text, "(HTTP status 418)");
+    snprintf(elsewhere, sizeof elsewhere, "http://localhost:%u/*", server_port(w.server));
+    CHECK_OK(targets_add(w.targets, bytes_of(elsewhere), &err));
+    snprintf(elsewhere, sizeof elsewhere, "http://localhost:%u/to?status=307&where=%s", server_port(w.server), at_path("/echo").at);
+    fetch((http_request){.url = bytes_of(elsewhere)});
+    CHECK_INT(w.error.code, WEIR_LIMIT);
+    CHECK_HAS(w.error.text, "banned by http://127.0.0.1:");
+    CHECK_INT(w.served, 2);
+    end();
 }
 
 TEST(http_client, starting_survives_any_failed_allocation)

@@ -42,6 +42,7 @@ static const char *const doing[] = {"connecting", "the TLS handshake", "the WebS
 typedef struct opening {
     dial_transfer dial;
     upgrade upgrade;
+    char *url; /* as asked for: whose ban it is */
 } opening;
 
 struct ws_client {
@@ -82,6 +83,7 @@ static void opening_free(ws_client *c)
         return;
     dial_stop(&c->opening->dial);
     upgrade_fini(&c->opening->upgrade);
+    free(c->opening->url);
     free(c->opening);
     c->opening = NULL;
 }
@@ -332,6 +334,32 @@ static void open_codec(ws_client *c, bytes rest)
         after_codec(c, ws_feed(c->codec, rest));
 }
 
+/* A refusal that asks for a pause holds for the whole origin: `err` says until when. */
+static void note_refusal(ws_client *c, weir_error *err)
+{
+    weir_error said = *err, until = WEIR_ERROR_INIT;
+    bytes url = bytes_of(c->opening->url);
+    bans_note(dial_bans(c->dialer), url, c->http_status, c->retry_after_s, loop_now(c->loop));
+    uint64_t left = bans_left(dial_bans(c->dialer), url, loop_now(c->loop), &until);
+    if (!left)
+        return;
+    c->retry_after_s = (uint32_t)((left + NS_PER_S - 1) / NS_PER_S);
+    error_set(err, said.code, "%s; %s", said.text, until.text);
+}
+
+/* The origin asked for a pause, here or elsewhere: it is not dialled, and the end comes from the loop as if it
+ * had been. */
+static bool is_banned(ws_client *c)
+{
+    uint64_t left = bans_left(dial_bans(c->dialer), bytes_of(c->opening->url), loop_now(c->loop), &c->why);
+    if (!left)
+        return false;
+    c->retry_after_s = (uint32_t)((left + NS_PER_S - 1) / NS_PER_S);
+    free(c->name); /* the text names the origin */
+    c->name = NULL;
+    return true;
+}
+
 static void run_upgrade(ws_client *c)
 {
     upgrade *u = &c->opening->upgrade;
@@ -353,6 +381,7 @@ static void run_upgrade(ws_client *c)
         c->http_status = u->status;
         c->retry_after_s = u->retry_after_s;
         if (code) {
+            note_refusal(c, &err);
             end(c, c->close_code, &err);
             return;
         }
@@ -478,9 +507,12 @@ static weir_code begin(ws_client *c, const ws_client_options *o, weir_error *err
     char plain[320];
     snprintf(plain, sizeof plain, "http://%s:%u/", to->host, to->port);
     c->name = strdup(plain + 7);
-    if (!c->name)
+    c->opening->url = bytes_dup(o->url);
+    if (!c->name || !c->opening->url)
         return error_set(err, WEIR_NOMEM, "WebSocket: out of memory");
     c->name[strlen(c->name) - 1] = 0;
+    if (is_banned(c))
+        return WEIR_OK;
     int failed = curl_easy_setopt(dial->easy, CURLOPT_URL, plain);
     failed |= curl_easy_setopt(dial->easy, CURLOPT_CONNECT_ONLY, 1L);
     failed |= curl_easy_setopt(dial->easy, CURLOPT_FRESH_CONNECT, 1L);
@@ -520,7 +552,7 @@ weir_code ws_open(ws_client **out, dialer *d, const ws_client_options *options,
         ws_client_free(c);
         return code;
     }
-    timer_after(&c->deadline, c->connect_ms * NS_PER_MS);
+    timer_after(&c->deadline, c->why.code ? 0 : c->connect_ms * NS_PER_MS);
     *out = c;
     return WEIR_OK;
 }

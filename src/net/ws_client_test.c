@@ -257,6 +257,15 @@ TEST(ws_client, a_name_that_leads_home_is_refused_when_its_address_is_known)
     end();
 }
 
+static uint64_t jump;
+
+static uint64_t jumped(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec + jump;
+}
+
 TEST(ws_client, a_refusal_by_http_tells_status_and_when_to_come_back)
 {
     begin();
@@ -265,7 +274,34 @@ TEST(ws_client, a_refusal_by_http_tells_status_and_when_to_come_back)
     CHECK_INT(w.opens, 0);
     CHECK_INT(w.status, 429);
     CHECK_INT(w.retry_after, 7);
-    CHECK_HAS(w.why.text, "HTTP status 429");
+    CHECK_HAS(w.why.text, "HTTP status 429 (too many requests); told to wait by ws://127.0.0.1:");
+    end();
+}
+
+/* The pause holds for the origin, not for the path or the socket; nothing leaves the house before it is over. */
+TEST(ws_client, an_origin_that_asked_for_a_pause_is_not_dialled_before_it_is_over)
+{
+    begin();
+    clock_replace(NULL, jumped);
+    open_with((ws_client_options){.url = at_port("ws", server_port(w.server), "/429")});
+    UNTIL(w.closes);
+    ws_client_free(w.client);
+    w.head[0] = '\0';
+    w.closes = 0;
+    open_with((ws_client_options){.url = at_port("ws", server_port(w.server), "/ws")});
+    UNTIL(w.closes);
+    CHECK_INT(w.opens, 0);
+    CHECK_INT(w.why.code, WEIR_LIMIT);
+    CHECK_INT(w.retry_after, 7);
+    CHECK(strncmp(w.why.text, "told to wait by ws://127.0.0.1:", 31) == 0);
+    CHECK_TEXT(w.head, ""); /* the server saw nothing */
+    ws_client_free(w.client);
+    jump += 7 * NS_PER_S;
+    w.closes = 0;
+    w.why = (weir_error)WEIR_ERROR_INIT;
+    open_plain();
+    CHECK_INT(w.opens, 1);
+    clock_replace(NULL, NULL);
     end();
 }
 
@@ -280,15 +316,6 @@ TEST(ws_client, a_port_where_nobody_listens_is_an_error)
     CHECK_INT(w.why.code, WEIR_NETWORK);
     CHECK_HAS(w.why.text, "127.0.0.1:");
     end();
-}
-
-static uint64_t jump;
-
-static uint64_t jumped(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec + jump;
 }
 
 TEST(ws_client, silence_at_the_upgrade_runs_into_the_deadline)

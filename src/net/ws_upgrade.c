@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "net/dial_inside.h"
 
@@ -162,23 +161,6 @@ static bool has_token(const headers *h, const char *name, const char *token)
     return false;
 }
 
-/* Seconds that Retry-After asks for: a number or a date. */
-static uint32_t retry_after(bytes value)
-{
-    char text[64];
-    if (value.len == 0 || value.len >= sizeof text)
-        return 0;
-    memcpy(text, value.at, value.len);
-    text[value.len] = 0;
-    if (strspn(text, "0123456789") == value.len) {
-        unsigned long long s = strtoull(text, NULL, 10);
-        return s > 86400 ? 86400 : (uint32_t)s;
-    }
-    time_t then = curl_getdate(text, NULL), now = (time_t)(clock_real() / NS_PER_S);
-    return then <= now ? 0 : then - now > 86400 ? 86400
-                                                : (uint32_t)(then - now);
-}
-
 /* Was it among those asked for ("a, b")? */
 static bool asked_for(const upgrade *u, bytes chosen)
 {
@@ -214,7 +196,7 @@ static weir_code check(upgrade *u, weir_error *err)
 {
     char accept[WS_ACCEPT_SIZE];
     if (u->status != 101) {
-        u->retry_after_s = retry_after(headers_find(&u->answer, "Retry-After"));
+        u->retry_after_s = retry_after_read(headers_find(&u->answer, "Retry-After"));
         return error_set(err, WEIR_NETWORK, "the server answers the WebSocket upgrade with HTTP status %u%s", u->status,
                          u->status == 429 ? " (too many requests)" : "");
     }

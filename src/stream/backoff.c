@@ -16,6 +16,12 @@ uint64_t backoff_next(backoff *b)
     return full / 2 + (uint64_t)(rand_unit(&b->chance) * (double)(full / 2));
 }
 
+uint64_t backoff_spread(backoff *b)
+{
+    uint64_t most = b->min_ns < b->max_ns ? b->min_ns : b->max_ns;
+    return (uint64_t)(rand_unit(&b->chance) * (double)most);
+}
+
 void backoff_reset(backoff *b)
 {
     b->tries = 0;

@@ -14,6 +14,8 @@ typedef struct backoff {
 void backoff_init(backoff *b, uint64_t min_ns, uint64_t max_ns, uint64_t seed);
 /* Between half and all of min * 2^tries, at most max. Counts a try. */
 uint64_t backoff_next(backoff *b);
+/* Up to `min`, evenly: what is added to a wait that somebody else fixed for many at once. */
+uint64_t backoff_spread(backoff *b);
 void backoff_reset(backoff *b);
 
 #endif

@@ -14,6 +14,20 @@ TEST(backoff, doubles_with_jitter_to_its_ceiling)
     CHECK(backoff_next(&b) <= 1000);
 }
 
+TEST(backoff, spreads_many_over_its_first_wait)
+{
+    backoff b;
+    uint64_t least = UINT64_MAX, most = 0;
+    backoff_init(&b, 1000, 600, 7);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t wait = backoff_spread(&b);
+        least = wait < least ? wait : least;
+        most = wait > most ? wait : most;
+    }
+    CHECK(least < 60 && most > 540 && most < 600);
+    CHECK_UINT(b.tries, 0);
+}
+
 TEST(backoff, differs_between_seeds)
 {
     backoff a, b;

@@ -319,6 +319,33 @@ TEST(push_1, reconnects_once_when_the_plugin_says_so_twice)
     end();
 }
 
+/* The same of generation 3, whatever ends the socket: error and disconnected, or disconnected alone. */
+TEST(push, acts_once_on_what_the_plugin_answers_to_a_lost_socket)
+{
+    for (int closes = 0; closes < 2; closes++) {
+        begin_live("{\"event\":\"reconnect\"}");
+        later(5000);
+        if (closes)
+            server_ws_close(w.ws, 1001, BYTES("bye"));
+        else
+            server_ws_abort(w.ws);
+        UNTIL(w.upgrades == 2 && is(STREAM_LIVE)); /* at once, not after the back-off */
+        UNTIL(w.subscribed == 4);
+        settle();
+        CHECK_INT(w.upgrades, 2);
+        CHECK_TEXT(w.heard, "first|second|first|second");
+        CHECK_TEXT(w.states, "clwcl");
+        end();
+    }
+    begin_live("{\"event\":\"close\"}");
+    server_ws_abort(w.ws);
+    UNTIL(is(STREAM_CLOSED));
+    CHECK_TEXT(stream_why(w.stream), "the plugin ended it");
+    later(100000);
+    CHECK_INT(w.upgrades, 1);
+    end();
+}
+
 /* The venue asked for a pause; a trap meanwhile makes a new instance and does not shorten it. */
 TEST(push, a_new_instance_does_not_shorten_the_venues_pause)
 {

@@ -12,7 +12,7 @@
 #include "stream/inside.h"
 
 #define STOP_NS (2 * NS_PER_S)
-#define RETRY_AFTER_MAX_S 3600 /* what a venue may ask for at most */
+#define UNAVAILABLE_MAX_S 3600 /* what a 503 may ask for at most */
 
 #define BIT(s) (1u << (s))
 
@@ -167,8 +167,8 @@ void stream_lose(stream *s, record_gap_cause cause, const char *why, bool at_onc
     s->route->lost(s);
     record_stream_counts(s->records)->restarts++;
     wait = at_once ? 0 : backoff_next(&s->backoff);
-    if (s->retry_after_s * NS_PER_S > wait)
-        wait = s->retry_after_s * NS_PER_S;
+    if (s->retry_after_s && s->retry_after_s * NS_PER_S > wait)
+        wait = s->retry_after_s * NS_PER_S + backoff_spread(&s->backoff);
     s->retry_after_s = 0;
     s->not_before = loop_now(s->plugin->loop) + wait;
     timer_at(&s->next_try, s->not_before);
@@ -179,8 +179,7 @@ void stream_lose(stream *s, record_gap_cause cause, const char *why, bool at_onc
 void stream_note_down(stream *s, const weir_error *why, uint16_t http_status, uint32_t retry_after_s)
 {
     error_keep(&s->down, why);
-    if (http_status == 429 || http_status == 418 || http_status == 503)
-        s->retry_after_s = retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s : RETRY_AFTER_MAX_S;
+    s->retry_after_s = http_status == 503 && retry_after_s > UNAVAILABLE_MAX_S ? UNAVAILABLE_MAX_S : retry_after_s; /* net/ban.h bounds the others */
     if (s->state == STREAM_LIVE)
         stream_begin_gap(s, RECORD_GAP_DISCONNECTED);
 }

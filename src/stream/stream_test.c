@@ -1,4 +1,8 @@
 /* Streams of pull plugins: streams.wasm goes wrong as its parameter "behaviour" says. */
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "stream/testing.h"
 
 TEST(stream, lives_from_dial_to_a_stop_in_good_order)
@@ -234,16 +238,89 @@ TEST(stream, that_loses_its_socket_before_it_was_live_tries_again)
 
 TEST(stream, waits_as_long_as_the_venue_asks_within_reason)
 {
-    static const char *const cases[][2] = {{"7", "next try in 7.0 s"}, {"4000000000", "next try in 3600.0 s"}, {"0", "next try in "}};
+    static const char *const cases[][2] = {{"7", "next try in 7."}, {"4000000000", "next try in 3600."}, {"0", "next try in "}, {"Tue, 14 Nov 2023 22:14:20 GMT", "next try in 60."}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        real = 1700000000 * NS_PER_S;
         begin("streams.wasm");
         w.status = 429;
+        w.plugin.backoff_min_ns = 100 * NS_PER_MS;
         w.retry_after = cases[i][0];
         open_stream("", 0);
         UNTIL(strchr(w.states, 'w'));
         CHECK_HAS(stream_why(w.stream), cases[i][1]);
+        CHECK_HAS(stream_why(w.stream), "told to wait by wss://wss.woox.io until 2023-11-14T");
         end();
     }
+}
+
+/* A ban that one stream is told holds for the others of that origin: they say so, and dial when it is over. */
+static void waits_out_a_ban(const char *guest)
+{
+    stream *other;
+    stream_options options = {.type = BYTES("raw"), .identifier = BYTES("y")};
+    real = 1700000000 * NS_PER_S;
+    begin(guest);
+    w.plugin.config = "{}";
+    w.status = 418;
+    w.retry_after = "300";
+    open_stream("", 0);
+    UNTIL(strchr(w.states, 'w'));
+    CHECK_HAS(stream_why(w.stream), "banned by wss://wss.woox.io until 2023-11-14T22:18:20Z (HTTP status 418); next try in 30");
+    w.status = 0;
+    CHECK_OK(stream_open(&other, &w.plugin, &options, &err));
+    UNTIL(strstr(stream_why(other), "next try in"));
+    CHECK_INT(stream_get_state(other), STREAM_WAITING);
+    CHECK(strncmp(stream_why(other), "banned by wss://wss.woox.io until 2023-11-14T22:18:20Z", 54) == 0);
+    later(290000);
+    CHECK_INT(w.upgrades, 0);
+    later(11000);
+    UNTIL(is(STREAM_LIVE) && stream_get_state(other) == STREAM_LIVE);
+    CHECK_INT(w.upgrades, 2);
+    stream_free(other);
+    end();
+}
+
+TEST(stream, waits_out_a_ban_that_another_was_told)
+{
+    waits_out_a_ban("streams.wasm");
+}
+
+TEST(stream, of_a_push_plugin_waits_out_a_ban_that_another_was_told)
+{
+    waits_out_a_ban("push.wasm");
+}
+
+/* Somebody accepts the connection and never answers. */
+TEST(stream, is_not_held_up_by_a_venue_that_accepts_and_never_answers)
+{
+    static const char *const guests[] = {"streams.wasm", "push.wasm"};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    char rule[100];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    CHECK(bind(fd, (struct sockaddr *)&at, len) == 0 && listen(fd, 10) == 0 && getsockname(fd, (struct sockaddr *)&at, &len) == 0);
+    for (size_t i = 0; i < 4; i++) {
+        bool tls = i % 2;
+        begin(guests[i / 2]);
+        w.plugin.config = "{}";
+        snprintf(rule, sizeof rule, "wss://wss.woox.io=%s://127.0.0.1:%u", tls ? "wss" : "ws", ntohs(at.sin_port));
+        targets_free(w.targets);
+        w.plugin.targets = w.targets = targets_new();
+        CHECK_OK(targets_add(w.targets, BYTES("wss://wss.woox.io/*"), &err));
+        CHECK_OK(targets_override(w.targets, bytes_of(rule), &err));
+        open_stream("", 0);
+        int peer;
+        UNTIL((peer = accept(fd, NULL, NULL)) >= 0);
+        settle();
+        later(9000);
+        CHECK(is(STREAM_CONNECTING));
+        later(1001);
+        UNTIL(is(STREAM_WAITING));
+        CHECK_HAS(stream_why(w.stream), tls ? "not open within 10000 ms; the time went by in the TLS handshake" : "not open within 10000 ms; the time went by in the WebSocket upgrade");
+        close(peer);
+        end();
+    }
+    close(fd);
 }
 
 TEST(stream, that_traps_again_and_again_is_given_up)

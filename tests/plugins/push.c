@@ -11,7 +11,7 @@
  *
  * The stream's parameter "marker" says how the wish is answered: refuse, no_id, no_url, elsewhere (an address
  * that meta does not list), bare (the older library: text frames, no responseType), else a StreamMarker. Its
- * parameter "event" is the action with which disconnected is answered. */
+ * parameter "event" is the action with which error and disconnected are answered. */
 #include "weir_pdk.h"
 
 static uint64_t frames;
@@ -25,6 +25,7 @@ WEIR_EXPORT(meta)
 }
 
 static bool ready, doomed;
+static char event_action[16] = "ignore";
 
 WEIR_EXPORT(init)
 {
@@ -52,6 +53,9 @@ WEIR_EXPORT(handle_command)
     weir_str name = weir_json_raw(weir_json_member(in, "name")), how = weir_json_raw(weir_json_member(params, "marker"));
     if (!ready)
         __builtin_trap();
+    weir_str action = weir_json_raw(weir_json_member(params, "event"));
+    for (uint32_t i = 0; action.len && action.len < sizeof event_action && i <= action.len; i++)
+        event_action[i] = i < action.len ? action.at[i] : '\0';
     if (weir_is(name, "getMarkets"))
         return answer("{\"result\":true,\"data\":[{\"symbol\":\"X\"}],\"cacheForSeconds\":60}", 0);
     if (weir_is(name, "getTime")) { /* another answer each time, that may be kept */
@@ -148,6 +152,8 @@ WEIR_EXPORT(handle_connection_event)
     weir_str in = weir_input(), event = weir_json_raw(weir_json_member(in, "eventType"));
     weir_buf b = weir_buf_over(room, sizeof room);
     weir_log_info(event);
-    weir_put_text(&b, "{\"success\":true,\"action\":\"ignore\"}");
+    weir_put_text(&b, "{\"success\":true,\"action\":\"");
+    weir_put_text(&b, weir_is(event, "connected") ? "ignore" : event_action);
+    weir_put_text(&b, "\"}");
     return weir_reply(&b);
 }
