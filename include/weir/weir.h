@@ -216,6 +216,13 @@ WEIR_API void weir_plugin_free(weir_plugin *plugin);
 
 WEIR_API const char *weir_plugin_id(const weir_plugin *plugin);   /* meta's pluginId, or the file's name */
 WEIR_API const char *weir_plugin_meta(const weir_plugin *plugin); /* JSON as the plugin gave it; "" without meta */
+/* The form of its configuration as the plugin declares it, a JSON list of {"name","label","type","required","mask",
+ * "default","options"}; "[]" if it declares none. */
+WEIR_API const char *weir_plugin_fields(const weir_plugin *plugin);
+/* Another configuration in place of config_json. Turns the loop; not from a callback. What is wrong with it is the
+ * result, and fails what needs it until it is right: WEIR_INVALID, a value is not what the plugin's form wants;
+ * WEIR_NOT_FOUND, required ones are missing, and the text names them. WEIR_BUSY: it has streams or calls. */
+WEIR_API weir_code weir_plugin_configure(weir_plugin *plugin, const char *config_json, weir_error *err);
 WEIR_API bool weir_plugin_exports(const weir_plugin *plugin, const char *export_name);
 
 /* What a call came to. Everything is lent to the callback. */

@@ -55,10 +55,6 @@ typedef struct cli_list {
 } cli_list;
 bool cli_add(cli_list *l, const char *text);
 
-/* The configuration as JSON from k=v pairs and a file (JSON object, or lines k=v); "" when none was
- * given; NULL after an error that it has reported. free(). */
-char *cli_config(const cli_list *pairs, const char *file);
-
 /* What every command that loads a plugin understands. */
 typedef struct cli_common {
     cli_list config, allow, overrides;
@@ -68,6 +64,7 @@ typedef struct cli_common {
     uint32_t call_ms, silence_ms, retry_ms, rate_wait_ms; /* 0: the default */
     uint32_t connect_ms;
     bool own_instances;
+    bool unconfigured; /* what is asked of the plugin needs no configuration */
     weir_on_trap on_trap;
 } cli_common;
 
@@ -79,15 +76,15 @@ typedef struct cli_common {
     {                                                                                    \
         "help", no_argument, 0, 'h'                                                      \
     }
-#define CLI_COMMON_HELP                                                                      \
-    "  --config KEY=VALUE     a value of the plugin's configuration; repeat\n"               \
-    "  --config-file FILE     the same from a JSON object or lines KEY=VALUE\n"              \
-    "  --allow PATTERN        grant only this target, e.g. 'wss://wss.woox.io/*'; repeat\n"  \
-    "  --override ORIGIN=ORIGIN  where an origin really is, for a simulated venue; repeat\n" \
-    "  --ca FILE              authorities to trust (PEM) instead of the system's\n"          \
-    "  --cache-dir DIR        compiled modules and kept answers; '' keeps none\n"            \
-    "  -v, --verbose          more of the log; twice: all of it\n"                           \
-    "  -j, --json             for machines\n"                                                \
+#define CLI_COMMON_HELP                                                                                               \
+    "  --config KEY=VALUE     a value of the plugin's configuration; repeat. Or WEIR_CONFIG_KEY in the environment\n" \
+    "  --config @FILE         the same from a JSON object, lines KEY=VALUE, or FILE.toml (also --config-file FILE)\n" \
+    "  --allow PATTERN        grant only this target, e.g. 'wss://wss.woox.io/*'; repeat\n"                           \
+    "  --override ORIGIN=ORIGIN  where an origin really is, for a simulated venue; repeat\n"                          \
+    "  --ca FILE              authorities to trust (PEM) instead of the system's\n"                                   \
+    "  --cache-dir DIR        compiled modules and kept answers; '' keeps none\n"                                     \
+    "  -v, --verbose          more of the log; twice: all of it\n"                                                    \
+    "  -j, --json             for machines\n"                                                                         \
     "  -h, --help             this\n"
 bool cli_common_option(cli_common *c, int option, const char *value);
 /* The host that the options describe, with room for so many instances (a small pool starts faster); NULL after an error that it has reported (*code is the exit code). */

@@ -61,6 +61,16 @@ static void print_json(const weir_result *r)
     puts("}");
 }
 
+/* Whether the export says what the plugin is, which needs no configuration. */
+static bool describes(const char *export_name)
+{
+    static const char *const all[] = {"meta", "get_name", "plugin_info", "get_credential_fields", "get_configuration_fields", "get_rate_limits"};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!strcmp(export_name, all[i]))
+            return true;
+    return false;
+}
+
 /* The call itself, `repeat` times; the last result is shown. */
 static int call(const cli_common *common, const char *path, const char *export_name, const char *input, size_t len, unsigned long repeat)
 {
@@ -124,6 +134,7 @@ int cmd_call(int argc, char **argv)
         }
     if (argc - optind != 2)
         return cli_usage("call", "a plugin and an export are needed");
+    common.unconfigured = describes(argv[optind + 1]);
     len = strlen(text);
     if (file && !(read = read_input(file, &len)))
         return EXIT_USAGE;

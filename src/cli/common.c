@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/config.h"
 
 static void say(const char *format, va_list args)
 {
@@ -91,14 +91,6 @@ bool cli_duration(const char *text, double *seconds)
     return end != text && *seconds > 0 && *seconds < 1e9;
 }
 
-/* ---- Configuration ---- */
-
-typedef struct text {
-    char *at;
-    size_t len;
-    FILE *out;
-} text;
-
 void cli_put_json(FILE *out, const char *s, size_t len)
 {
     fputc('"', out);
@@ -112,107 +104,6 @@ void cli_put_json(FILE *out, const char *s, size_t len)
             fputc(c, out);
     }
     fputc('"', out);
-}
-
-static bool put_pair(FILE *out, const char *pair, size_t len, bool *first)
-{
-    const char *equals = memchr(pair, '=', len);
-    if (!equals || equals == pair)
-        return false;
-    fputs(*first ? "" : ",", out);
-    *first = false;
-    cli_put_json(out, pair, (size_t)(equals - pair));
-    fputc(':', out);
-    cli_put_json(out, equals + 1, len - (size_t)(equals + 1 - pair));
-    return true;
-}
-
-/* Lines KEY=VALUE; blank ones and those behind '#' do not count. */
-static bool put_lines(FILE *out, FILE *in, const char *file, bool *first)
-{
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t n;
-    for (int number = 1; (n = getline(&line, &room, in)) >= 0; number++) {
-        while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-            n--;
-        if (n == 0 || line[0] == '#')
-            continue;
-        if (!put_pair(out, line, (size_t)n, first)) {
-            cli_fail(EXIT_USAGE, "'%s' line %d: expected KEY=VALUE", file, number);
-            free(line);
-            return false;
-        }
-    }
-    free(line);
-    return true;
-}
-
-static bool put_file(FILE *out, const char *file, bool *first)
-{
-    FILE *in = fopen(file, "r");
-    int c;
-    if (!in) {
-        cli_fail(EXIT_USAGE, "configuration '%s': %s", file, strerror(errno));
-        return false;
-    }
-    while ((c = fgetc(in)) == ' ' || c == '\n' || c == '\t' || c == '\r')
-        ;
-    if (c != '{') {
-        rewind(in);
-        bool ok = put_lines(out, in, file, first);
-        fclose(in);
-        return ok;
-    }
-    /* A JSON object: its members go in as they are; the host checks them. */
-    long last = -1, at = 0;
-    char *body = NULL;
-    size_t size = 0;
-    FILE *copy = open_memstream(&body, &size);
-    while (copy && (c = fgetc(in)) != EOF) {
-        if (c == '}')
-            last = at;
-        fputc(c, copy);
-        at++;
-    }
-    fclose(in);
-    if (!copy || fclose(copy) || last < 0) {
-        free(body);
-        cli_fail(EXIT_USAGE, "configuration '%s': the JSON object does not end", file);
-        return false;
-    }
-    bool empty = strspn(body, " \t\r\n") >= (size_t)last;
-    if (!empty) {
-        fputs(*first ? "" : ",", out);
-        *first = false;
-        fwrite(body, 1, (size_t)last, out);
-    }
-    free(body);
-    return true;
-}
-
-char *cli_config(const cli_list *pairs, const char *file)
-{
-    text t = {0};
-    bool first = true, ok = true;
-    if (!pairs->count && !file)
-        return strdup("");
-    if (!(t.out = open_memstream(&t.at, &t.len)))
-        return NULL;
-    fputc('{', t.out);
-    if (file)
-        ok = put_file(t.out, file, &first);
-    for (size_t i = 0; ok && i < pairs->count; i++)
-        if (!put_pair(t.out, pairs->at[i], strlen(pairs->at[i]), &first)) {
-            cli_fail(EXIT_USAGE, "--config '%s': expected KEY=VALUE", pairs->at[i]);
-            ok = false;
-        }
-    fputc('}', t.out);
-    if (fclose(t.out) || !ok) {
-        free(t.at);
-        return NULL;
-    }
-    return t.at;
 }
 
 /* ---- Options ---- */
@@ -293,6 +184,10 @@ weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, 
     options.on_trap = c->on_trap;
     if (weir_plugin_load(&plugin, host, path, &options, &err))
         *code = cli_fail(err.code == WEIR_REFUSED ? EXIT_REFUSED : EXIT_PLUGIN, "%s", err.text);
+    if (plugin && !c->unconfigured && !cli_configure(plugin, config)) {
+        *code = EXIT_USAGE;
+        plugin = NULL; /* its host frees it */
+    }
     free(config);
     return plugin;
 }

@@ -42,7 +42,7 @@ static const char *asked(weir_plugin *p, const char *name, const char *params, u
 TEST(command, answers_in_one_form_whatever_the_generation)
 {
     weir_host *h = host_new("");
-    weir_plugin *one = load(h, "push_1.wasm", NULL), *three = load(h, "push.wasm", NULL);
+    weir_plugin *one = load(h, "push_1.wasm", "{\"api_key\":\"k\"}"), *three = load(h, "push.wasm", NULL);
     CHECK_TEXT(asked(one, "getMarkets", NULL, 0), "[]"); /* it says null */
     CHECK_TEXT(asked(one, "getMarkets", NULL, WEIR_COMMAND_RAW), "null");
     CHECK_TEXT(asked(three, "getMarkets", "{}", 0), "[{\"symbol\":\"X\"}]");
@@ -56,7 +56,7 @@ TEST(command, answers_in_one_form_whatever_the_generation)
 TEST(command, that_fails_says_why_in_the_plugins_words)
 {
     weir_host *h = host_new("");
-    weir_plugin *one = load(h, "push_1.wasm", NULL), *three = load(h, "push.wasm", NULL), *none = load(h, "echo.wasm", NULL);
+    weir_plugin *one = load(h, "push_1.wasm", "{\"api_key\":\"k\"}"), *three = load(h, "push.wasm", NULL), *none = load(h, "echo.wasm", NULL);
     CHECK_HAS(asked(one, "getOHLCV", "{\"symbol\":\"no\"}", 0), "no such market");
     CHECK_UINT(err.code, WEIR_FAILED);
     CHECK_HAS(asked(one, "getAccount", NULL, 0), "knows getMarkets, getTimeframes and getOHLCV");
@@ -193,5 +193,43 @@ TEST(command, whose_plugin_is_freed_while_it_waits_says_so)
     CHECK_HAS(asked(p, "x", NULL, 0), "the plugin was freed");
     CHECK_UINT(err.code, WEIR_CANCELLED);
     clock_replace(NULL, NULL);
+    weir_host_free(h);
+}
+
+TEST(command, of_a_plugin_with_a_form_wants_it_filled_in)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = load(h, "form.wasm", NULL), *one = load(h, "push_1.wasm", NULL), *none = load(h, "echo.wasm", NULL);
+    const weir_result *r = NULL;
+    CHECK_HAS(weir_plugin_fields(p), "\"Depth of the book\"");
+    CHECK_HAS(weir_plugin_fields(one), "api_key");
+    CHECK_TEXT(weir_plugin_fields(none), "[]");
+    CHECK_HAS(asked(p, "getConfig", NULL, 0), "'api_key' (API key), 'depth' (Depth of the book), 'pass', 'side' are required");
+    CHECK_UINT(err.code, WEIR_NOT_FOUND);
+    CHECK_UINT(weir_plugin_configure(p, "{\"api_key\":\"k\",\"depth\":0}", &err), WEIR_INVALID);
+    CHECK_HAS(asked(p, "getConfig", NULL, 0), "too small");
+    CHECK_UINT(weir_plugin_configure(p, "{\"api_key\":\"k\",\"depth\":\"x\"", &err), WEIR_INVALID);
+    CHECK_OK(weir_plugin_configure(p, "{\"api_key\":\"k\",\"depth\":\"5\",\"pass\":\"p\",\"side\":\"buy\"}", &err));
+    CHECK_TEXT(asked(p, "getConfig", NULL, 0), "{\"api_key\":\"k\",\"apiKey\":\"k\",\"depth\":5,\"pass\":\"p\",\"side\":\"buy\",\"paper\":true}");
+    CHECK_OK(weir_plugin_configure(p, "{\"apiKey\":\"l\",\"depth\":6,\"pass\":\"p\",\"side\":\"sell\",\"paper\":\"no\"}", &err));
+    CHECK_TEXT(asked(p, "getConfig", NULL, 0), "{\"api_key\":\"l\",\"depth\":6,\"pass\":\"p\",\"side\":\"sell\",\"paper\":false,\"apiKey\":\"l\"}");
+    CHECK_HAS(asked(one, "getMarkets", NULL, 0), "'api_key' is required; --config api_key=VALUE");
+    CHECK_UINT(weir_plugin_call_wait(one, "list_markets", NULL, 0, &r, &err), WEIR_NOT_FOUND);
+    CHECK_OK(weir_plugin_call_wait(one, "meta", NULL, 0, &r, &err));
+    CHECK_OK(weir_plugin_configure(one, "{\"apiKey\":\"k\"}", &err));
+    CHECK_TEXT(asked(one, "getMarkets", NULL, 0), "[]");
+    CHECK_OK(weir_plugin_configure(none, NULL, &err));
+    weir_host_free(h);
+}
+
+TEST(command, configuration_cannot_change_under_a_stream)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = load(h, "push.wasm", NULL);
+    weir_stream *s;
+    CHECK_OK(weir_stream_open(&s, p, "raw", "x", NULL, &err));
+    CHECK_UINT(weir_plugin_configure(p, "{\"a\":\"b\"}", &err), WEIR_BUSY);
+    weir_stream_free(s);
+    CHECK_OK(weir_plugin_configure(p, "{\"a\":\"b\"}", &err));
     weir_host_free(h);
 }

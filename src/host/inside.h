@@ -60,8 +60,10 @@ struct weir_plugin {
     targets *targets;
     const generation *generation;
     char digest[65];         /* of its octets, for generations whose answers may be kept */
-    char *config;            /* all values as text, twins included; NULL: none */
-    char *config_typed;      /* for generations with typed values: as its fields declare */
+    char *fields;            /* the form of its configuration, as it declares it: a JSON list; NULL: none */
+    char *config_given;      /* what the user gave: a JSON object; NULL: nothing */
+    char *config;            /* all values as text, defaults and twins included; NULL: none */
+    char *config_typed;      /* the same for generations with typed values: as its fields declare */
     kept_error config_wrong; /* what its fields say against it; nothing streams or answers until it is right */
     policy_limits limits;
     struct limits rate_limits; /* of its commands, as it declares them */
@@ -107,11 +109,11 @@ void readers_free(weir_host *host); /* closes every sink and subscriber */
 
 /* ---- config.c ---- */
 
-/* Takes the user's values: into the manifest for Extism's config_get, into p->config for
- * plugin_configure. WEIR_INVALID: no JSON object of plain values. */
+/* Takes the user's values instead of earlier ones: into the manifest for Extism's config_get, and into what its
+ * configuring export gets (config_build). NULL or "": none. WEIR_INVALID: no JSON object of plain values. */
 weir_code config_take(weir_plugin *p, const char *config_json, weir_error *err);
-/* Checks it against the plugin's own list of fields and gives each value its type. What is wrong stays in
+/* Checks what was given against p->fields and makes p->config and p->config_typed of it. What is wrong stays in
  * p->config_wrong: only what needs the configuration fails for it. */
-weir_code config_check(weir_plugin *p, bytes fields, weir_error *err);
+weir_code config_build(weir_plugin *p, weir_error *err);
 
 #endif

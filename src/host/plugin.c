@@ -121,12 +121,24 @@ static weir_code missing_export(const weir_plugin *p, const char *name, weir_err
     return WEIR_NOT_FOUND;
 }
 
+/* Exports that say what the plugin is; they need no configuration. */
+static bool asks_nothing(const weir_plugin *p, const char *name)
+{
+    const generation *g = p->generation;
+    return !strcmp(name, "meta") || !strcmp(name, "get_name") || !strcmp(name, "plugin_info") || (g->fields && !strcmp(name, g->fields)) ||
+           (g->limits && !strcmp(name, g->limits));
+}
+
 static weir_code call_start(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, bool configure,
                             void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err)
 {
     plugin_call *c = NULL;
     if (!weir_plugin_exports(p, export_name))
         return missing_export(p, export_name, err);
+    if (configure && p->config_wrong.code && !asks_nothing(p, export_name)) {
+        error_recall(&p->config_wrong, err);
+        return error_wrap(err, "plugin '%s'", p->name);
+    }
     if (call_new(&c, p, err))
         return err ? err->code : WEIR_INVALID;
     c->on_done = on_done;
@@ -221,18 +233,23 @@ static weir_code read_meta(weir_plugin *p, weir_error *err)
     return WEIR_OK;
 }
 
-/* Generations with typed values say which: their list of fields is read and the configuration brought to it. */
+/* The form of its configuration. One of an older generation that cannot say it works without. */
 static weir_code read_fields(weir_plugin *p, weir_error *err)
 {
+    weir_error why = WEIR_ERROR_INIT;
     const weir_result *r;
     const generation *g = p->generation;
-    if (!g->typed || !weir_plugin_exports(p, g->configure))
-        return WEIR_OK;
     if (!g->fields || !weir_plugin_exports(p, g->fields))
-        return config_check(p, BYTES("null"), err);
-    if (call_wait(p, g->fields, BYTES(""), META_MS, false, &r, err))
-        return err ? err->code : WEIR_FAILED;
-    return config_check(p, r->output_len ? bytes_make(r->output, r->output_len) : BYTES("null"), err);
+        return WEIR_OK;
+    if (call_wait(p, g->fields, BYTES(""), META_MS, false, &r, &why)) {
+        if (g->typed || why.code == WEIR_NOMEM)
+            return error_set(err, why.code, "%s", why.text);
+        log_warn("plugin", "'%s': its configuration is not checked: %s", p->name, why.text);
+        return WEIR_OK;
+    }
+    if (r->output_len && !(p->fields = bytes_dup(bytes_make(r->output, r->output_len))))
+        return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", p->name);
+    return config_build(p, err);
 }
 
 /* How often it may be asked. That it cannot say so is no reason not to ask at all. */
@@ -314,7 +331,9 @@ static const char *config_for(const weir_plugin *p)
     const generation *g = p->generation;
     if (!g->configure || !weir_plugin_exports(p, g->configure))
         return NULL;
-    return g->typed ? p->config_typed : p->config;
+    if (g->typed) /* its init wants to be called, with whatever */
+        return p->config_typed ? p->config_typed : "{}";
+    return p->config;
 }
 
 static void share(weir_plugin *p)
@@ -342,6 +361,38 @@ static void share(weir_plugin *p)
         .own_instances = p->own_instances,
         .health = p->health,
     };
+}
+
+weir_code weir_plugin_configure(weir_plugin *p, const char *config_json, weir_error *err)
+{
+    bool streams = false;
+    for (const list_node *n = p->host->streams.head.next; n != &p->host->streams.head; n = n->next)
+        streams |= LIST_OWNER(n, const weir_stream, node)->plugin == p;
+    if (streams || p->waiting || !list_empty(&p->calls))
+        return error_set(err, WEIR_BUSY, "plugin '%s': it cannot be configured while it has streams or calls", p->name);
+    char *before = p->config_given;
+    p->config_given = before ? strdup(before) : NULL; /* config_take frees its own */
+    if (before && !p->config_given) {
+        p->config_given = before;
+        return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", p->name);
+    }
+    weir_code code = config_take(p, config_json, err);
+    bool same = !code && !before == !p->config_given && (!before || !strcmp(before, p->config_given));
+    free(before);
+    if (code)
+        return error_wrap(err, "plugin '%s'", p->name);
+    if (!same) {
+        if (p->idle)
+            call_free(p->idle);
+        p->idle = NULL;
+        limits_fini(&p->rate_limits);
+        read_limits(p);
+    }
+    share(p);
+    if (!p->config_wrong.code)
+        return WEIR_OK;
+    error_recall(&p->config_wrong, err);
+    return error_wrap(err, "plugin '%s'", p->name);
 }
 
 /* Everything behind reading the manifest. Frees the manifest if it fails. */
@@ -449,6 +500,8 @@ void weir_plugin_free(weir_plugin *p)
     list_remove(&p->node);
     free(p->config);
     free(p->config_typed);
+    free(p->config_given);
+    free(p->fields);
     limits_fini(&p->rate_limits);
     error_keep(&p->config_wrong, NULL);
     free(p->name);

@@ -1,5 +1,6 @@
 #include "plugin/fields.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 #include "plugin/normal.h"
@@ -7,6 +8,37 @@
 typedef struct field {
     json name, label, type, required, preset, options;
 } field;
+
+/* The fields that are required and missing: their names for the sentence, and how to give them. */
+typedef struct missing {
+    size_t count;
+    buf names, cure;
+} missing;
+
+bool fields_twin(buf *out, const char *name)
+{
+    bool twin = false;
+    buf_clear(out);
+    for (const char *c = name; *c; c++)
+        if (*c == '_' && c[1] && c != name) {
+            buf_add_char(out, (char)toupper((unsigned char)*++c));
+            twin = true;
+        } else {
+            buf_add_char(out, *c);
+        }
+    return twin;
+}
+
+static void add_missing(missing *m, const field *f)
+{
+    bytes name = {0}, label = {0};
+    json_string_slice(f->name, &name);
+    json_string_slice(f->label, &label);
+    buf_add_fmt(&m->names, "%s'" BYTES_FMT "'", m->count++ ? ", " : "", BYTES_ARG(name));
+    if (label.len && !bytes_equal(label, name))
+        buf_add_fmt(&m->names, " (" BYTES_FMT ")", BYTES_ARG(label));
+    buf_add_fmt(&m->cure, " --config " BYTES_FMT "=VALUE", BYTES_ARG(name));
+}
 
 static weir_code wrong(const field *f, const char *what, weir_error *err)
 {
@@ -66,13 +98,13 @@ static bool chosen(const field *f, bytes text)
     return found;
 }
 
-static weir_code put_field(buf *out, const field *f, json value, buf *text, weir_error *err)
+static weir_code put_field(buf *out, const field *f, json value, buf *text, missing *m, weir_error *err)
 {
     bool required = false;
     json_bool(f->required, &required);
     if (!text_of(value, text) && !text_of(f->preset, text)) {
         if (required)
-            return wrong(f, "is required", err);
+            add_missing(m, f);
         return WEIR_OK;
     }
     buf_add_text(out, out->len > 1 ? "," : "");
@@ -99,24 +131,49 @@ static bool declared(json list, json name)
     return found;
 }
 
+/* What the user gave for a field, under its name or its twin. */
+static json given(json config, const char *name, buf *twin)
+{
+    json value = json_member(config, name);
+    if (value.type != JSON_NONE || !fields_twin(twin, name))
+        return value;
+    buf_add_char(twin, '\0');
+    return twin->failed ? value : json_member(config, twin->at);
+}
+
+static weir_code put_declared(buf *out, json list, json config, missing *m, weir_error *err)
+{
+    json key, item;
+    buf text;
+    weir_code code = WEIR_OK;
+    buf_init(&text, 1 << 20);
+    for (json_iter it = json_each(list); !code && json_next(&it, &key, &item);) {
+        field f = {json_member(item, "name"), json_member(item, "label"), json_member(item, "type"), json_member(item, "required"), json_member(item, "default"), json_member(item, "options")};
+        char *name = json_string_dup(f.name);
+        if (name && *name)
+            code = put_field(out, &f, given(config, name, &text), &text, m, err);
+        free(name);
+    }
+    if (!code && (text.failed || m->names.failed || m->cure.failed))
+        code = error_set(err, WEIR_NOMEM, "configuration: out of memory");
+    buf_fini(&text);
+    return code;
+}
+
 weir_code fields_apply(buf *out, bytes fields, json config, weir_error *err)
 {
-    json list, key, item, value;
-    buf text;
+    json list, key, value;
+    missing m = {0};
     weir_code code = WEIR_OK;
     if (json_read(&list, fields, err))
         return error_wrap(err, "the plugin's configuration fields");
     if (list.type != JSON_ARRAY && list.type != JSON_NULL)
         return error_set(err, WEIR_INVALID, "the plugin's configuration fields are no list");
-    buf_init(&text, 1 << 20);
+    buf_init(&m.names, 1 << 20);
+    buf_init(&m.cure, 1 << 20);
     buf_add_char(out, '{');
-    for (json_iter it = json_each(list); !code && list.type == JSON_ARRAY && json_next(&it, &key, &item);) {
-        field f = {json_member(item, "name"), json_member(item, "label"), json_member(item, "type"), json_member(item, "required"), json_member(item, "default"), json_member(item, "options")};
-        char *name = json_string_dup(f.name);
-        if (name && *name)
-            code = put_field(out, &f, json_member(config, name), &text, err);
-        free(name);
-    }
+    if (list.type == JSON_ARRAY)
+        code = put_declared(out, list, config, &m, err);
     for (json_iter it = json_each(config); !code && config.type == JSON_OBJECT && json_next(&it, &key, &value);)
         if (list.type != JSON_ARRAY || !declared(list, key)) {
             buf_add_text(out, out->len > 1 ? "," : "");
@@ -125,8 +182,11 @@ weir_code fields_apply(buf *out, bytes fields, json config, weir_error *err)
             buf_add_bytes(out, value.raw);
         }
     buf_add_char(out, '}');
-    if (!code && (out->failed || text.failed))
+    if (!code && out->failed)
         code = error_set(err, WEIR_NOMEM, "configuration: out of memory");
-    buf_fini(&text);
+    if (!code && m.count)
+        code = error_set(err, WEIR_NOT_FOUND, "configuration: %.*s %s required;%.*s", (int)m.names.len, m.names.at, m.count > 1 ? "are" : "is", (int)m.cure.len, m.cure.at);
+    buf_fini(&m.names);
+    buf_fini(&m.cure);
     return code;
 }

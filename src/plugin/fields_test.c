@@ -34,6 +34,23 @@ TEST(fields, have_defaults_and_may_be_left_out_unless_required)
     CHECK_TEXT(applied(list, "{\"k\":\"s\"}"), "{\"n\":7,\"k\":\"s\"}");
     CHECK_TEXT(applied(list, "{}"), "configuration: 'k' (Key) is required; --config k=VALUE");
     CHECK_TEXT(applied(list, "{\"k\":\"\"}"), "configuration: 'k' (Key) is required; --config k=VALUE");
+    CHECK_UINT(err.code, WEIR_NOT_FOUND);
+}
+
+TEST(fields, that_are_missing_are_named_all_at_once_behind_what_is_wrong)
+{
+    static const char list[] = "[{\"name\":\"k\",\"label\":\"Key\",\"required\":true},{\"name\":\"n\",\"type\":\"number\"},{\"name\":\"s\",\"label\":\"s\",\"required\":true}]";
+    CHECK_TEXT(applied(list, "{\"n\":1}"), "configuration: 'k' (Key), 's' are required; --config k=VALUE --config s=VALUE");
+    CHECK_UINT(err.code, WEIR_NOT_FOUND);
+    CHECK_HAS(applied(list, "{\"n\":\"x\"}"), "'n' is a number");
+    CHECK_UINT(err.code, WEIR_INVALID);
+}
+
+TEST(fields, may_be_given_under_their_twins_name)
+{
+    static const char list[] = "[{\"name\":\"api_key\",\"required\":true},{\"name\":\"max_n\",\"type\":\"number\",\"default\":1}]";
+    CHECK_TEXT(applied(list, "{\"apiKey\":\"s\",\"maxN\":\"5\"}"), "{\"api_key\":\"s\",\"max_n\":5,\"apiKey\":\"s\",\"maxN\":\"5\"}");
+    CHECK_TEXT(applied(list, "{\"api_key\":\"a\",\"apiKey\":\"b\"}"), "{\"api_key\":\"a\",\"max_n\":1,\"apiKey\":\"b\"}");
 }
 
 TEST(fields, refuse_what_is_not_of_their_type_without_showing_it)

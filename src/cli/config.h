@@ -1,0 +1,15 @@
+/* config.h: a plugin's configuration from the command line, files, the environment and the terminal. */
+#ifndef CLI_CONFIG_H
+#define CLI_CONFIG_H
+
+#include "cli/cli.h"
+
+/* What --config and --config-file give, as a JSON object; "" when that is nothing, NULL after an error that it has
+ * reported. free(). */
+char *cli_config(const cli_list *options, const char *file);
+
+/* Configures the plugin: with what cli_config gave, then WEIR_CONFIG_NAME from the environment, then, on a terminal,
+ * what the user answers for what is required. False after an error that it has reported. */
+bool cli_configure(weir_plugin *plugin, const char *given);
+
+#endif
