@@ -328,24 +328,21 @@ static ssize_t read_answer(char **line, size_t *room, const char *question, bool
     struct sigaction old[sizeof signals / sizeof *signals];
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     struct termios shown;
-    sigset_t held, before;
     ssize_t n;
     do {
         caught = 0;
-        sigemptyset(&held);
         bool changed = hidden && tcgetattr(STDIN_FILENO, &shown) == 0;
-        for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
-            sigaddset(&held, signals[i]);
+        for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
             sigaction(signals[i], &(struct sigaction){.sa_handler = on_signal}, &old[i]);
-        }
-        sigprocmask(SIG_BLOCK, &held, &before); /* they come while it waits, and at no other moment */
         if (changed) {
             struct termios silent = shown;
             silent.c_lflag &= (tcflag_t) ~(ECHO | ECHOE | ECHOK | ECHONL);
             tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
         }
         fprintf(stderr, "%s: ", question);
-        n = ppoll(&in, 1, NULL, &before) < 0 ? -1 : getline(line, room, stdin);
+        while (!caught && poll(&in, 1, 50) <= 0) /* any thread may get the signal, so waiting is not always cut short */
+            ;
+        n = caught ? -1 : getline(line, room, stdin);
         if (changed) {
             tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
             fputc('\n', stderr);
@@ -353,7 +350,6 @@ static ssize_t read_answer(char **line, size_t *room, const char *question, bool
         for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
             sigaction(signals[i], &old[i], NULL);
         clearerr(stdin);
-        sigprocmask(SIG_SETMASK, &before, NULL);
         if (caught)
             raise(caught); /* it was stopped and goes on: the question comes again */
     } while (caught);
