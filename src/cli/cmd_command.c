@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "cli/cli.h"
+#include "cli/chart.h"
+#include "cli/history.h"
 
 #define COLUMNS 32
 
@@ -19,6 +20,10 @@ static void help(void)
           "for each row.\n\n"
           "options\n"
           "  -t, --timeout MS       of the call; 30,000\n"
+          "  --from TIME, --to TIME  of getOHLCV, in as many calls as it takes: 2024-05-01, 2024-05-01T12:00:00Z, 7d (so long\n"
+          "                         ago), now\n"
+          "  --limit N              of getOHLCV: the newest N candles, in as many calls as it takes\n"
+          "  --chart                candles as a chart as large as the terminal\n"
           "  --csv                  rows as comma-separated values, with a head\n"
           "  --raw                  the plugin's own answer, as it came\n"
           "  --fresh                ask the plugin, even if an answer of it is kept\n"
@@ -26,6 +31,7 @@ static void help(void)
           "\nexamples\n"
           "  weir command woox.wasm getMarkets\n"
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m limit=5\n"
+          "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1D --from 2024-01-01 --chart\n"
           "  weir command woox.wasm getOHLCV '{\"symbol\":\"SPOT_BTC_USDT\",\"timeframe\":\"1h\"}' --csv > btc.csv\n\n"
           "exit codes: 0 it answered; 5 it failed or trapped; others as in 'weir --help'\n",
           stdout);
@@ -145,14 +151,14 @@ static void print_lines(json list)
 }
 
 typedef struct form {
-    bool csv, json;
+    bool csv, json, chart;
+    history_wish span;
     unsigned flags; /* WEIR_COMMAND_ */
 } form;
 
-static void print(const weir_result *r, const form *f)
+static void print(bytes text, const form *f)
 {
     json all, columns[COLUMNS];
-    bytes text = bytes_make(r->output, r->output_len);
     if (f->flags & WEIR_COMMAND_RAW || json_read(&all, text, NULL) || all.type != JSON_ARRAY) {
         printf("%.*s\n", (int)text.len, text.at);
         return;
@@ -204,23 +210,91 @@ static void on_wait(void *arg, weir_plugin *plugin, uint64_t wait_ms, const char
     fprintf(stderr, "weir: waits %.*f s for the plugin's rate limit (%s)\n", seconds < 10 ? 1 : 0, seconds, limit);
 }
 
-static int ask(const cli_common *common, const char *path, const char *name, const char *params, const form *f)
+/* Above the chart: what is asked for. */
+static void put_title(buf *out, json params)
+{
+    static const char *const names[] = {"symbol", "timeframe", "interval"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        json value = json_member(params, names[i]);
+        if (i == 0 && value.type == JSON_NONE)
+            value = json_member(json_member(params, "market"), "symbol");
+        if (value.type == JSON_STRING && out->len)
+            buf_add_text(out, "  ");
+        json_string_add(value, out);
+    }
+    for (size_t i = 0; i < out->len; i++)
+        if ((unsigned char)out->at[i] < ' ' || out->at[i] == 0x7F)
+            out->at[i] = '?';
+    buf_add_char(out, '\0');
+}
+
+static int show(bytes answer, json params, const form *f)
+{
+    json all;
+    buf title;
+    if (!f->chart) {
+        print(answer, f);
+        return EXIT_FINE;
+    }
+    chart_size size = chart_size_now();
+    buf_init(&title, 1 << 16);
+    put_title(&title, params);
+    bool drawn = json_read(&all, answer, NULL) == WEIR_OK && chart_draw(stdout, all, title.at ? title.at : "", &size);
+    buf_fini(&title);
+    if (drawn)
+        return EXIT_FINE;
+    bool none = bytes_is(answer, "[]");
+    return cli_fail(EXIT_FAILED, none ? "there are no candles to draw" : "the terminal is too small for a chart: %d by %d; 30 by 10 is the least", size.columns, size.lines);
+}
+
+/* One call, or as many as the span needs. */
+static int ask_plugin(weir_plugin *plugin, const char *name, const char *params, const form *f)
 {
     weir_error err = WEIR_ERROR_INIT;
     const weir_result *result = NULL;
+    json given = {0};
+    buf candles;
+    int code = EXIT_FINE;
+    if (*params)
+        json_read(&given, bytes_of(params), NULL);
+    if (history_wanted(&f->span)) {
+        buf_init(&candles, SIZE_MAX);
+        if (history_ask(&candles, plugin, given, &f->span, f->flags, &code))
+            code = show(buf_bytes(&candles), given, f);
+        buf_fini(&candles);
+        return code;
+    }
+    if (!weir_command_wait(plugin, name, params, f->flags, &result, &err))
+        return show(bytes_make(result->output, result->output_len), given, f);
+    code = cli_fail(cli_exit_code(err.code), "%s%s", err.text, cli_cure(err.text));
+    if (result && *result->trace)
+        fprintf(stderr, "guest back-trace, innermost first:\n%s\n", result->trace);
+    return code;
+}
+
+static int ask(const cli_common *common, const char *path, const char *name, const char *params, const form *f)
+{
     int code = EXIT_FINE;
     weir_host *host = cli_host(common, 8, &code);
     weir_plugin *plugin = host ? cli_plugin(host, common, path, &code) : NULL;
-    if (plugin)
+    if (plugin) {
         weir_plugin_on_wait(plugin, on_wait, NULL);
-    if (plugin && weir_command_wait(plugin, name, params, f->flags, &result, &err))
-        code = cli_fail(cli_exit_code(err.code), "%s%s", err.text, cli_cure(err.text));
-    else if (plugin)
-        print(result, f);
-    if (err.code && result && *result->trace)
-        fprintf(stderr, "guest back-trace, innermost first:\n%s\n", result->trace);
+        code = ask_plugin(plugin, name, params, f);
+    }
     weir_host_free(host);
     return code;
+}
+
+/* What does not go together. */
+static int check(const form *f, const char *name)
+{
+    if ((history_wanted(&f->span) || f->chart) && strcmp(name, "getOHLCV"))
+        return cli_usage("command", "--from, --to, --limit and --chart are for getOHLCV, not '%s'", name);
+    if ((history_wanted(&f->span) || f->chart) && f->flags & WEIR_COMMAND_RAW)
+        return cli_usage("command", "--raw is one answer as it came: no --from, --to, --limit or --chart with it");
+    if (f->chart && (f->csv || f->json))
+        return cli_usage("command", "--chart is for people: no --csv or --json with it");
+    return EXIT_FINE;
 }
 
 /* 0 is next to nothing: the option's own 0 is its default. */
@@ -237,48 +311,82 @@ static bool parse_wait(const char *text, uint32_t *ms)
     return true;
 }
 
+enum { OPT_CSV = 1100,
+       OPT_RAW,
+       OPT_FRESH,
+       OPT_MAX_WAIT,
+       OPT_FROM,
+       OPT_TO,
+       OPT_LIMIT,
+       OPT_CHART };
+
+/* One option of this command's own. False: it is none of them, or *code says that its value is wrong. */
+static bool own_option(form *f, cli_common *common, int option, int *code)
+{
+    switch (option) {
+    case 't':
+        common->call_ms = (uint32_t)strtoul(optarg, NULL, 10);
+        if (!common->call_ms || common->call_ms > 86400000)
+            *code = cli_usage("command", "--timeout '%s': milliseconds, from 1 to 86400000", optarg);
+        break;
+    case OPT_CSV:
+        f->csv = true;
+        break;
+    case OPT_RAW:
+        f->flags |= WEIR_COMMAND_RAW;
+        break;
+    case OPT_FRESH:
+        f->flags |= WEIR_COMMAND_FRESH;
+        break;
+    case OPT_FROM:
+        f->span.from = optarg;
+        break;
+    case OPT_TO:
+        f->span.to = optarg;
+        break;
+    case OPT_LIMIT:
+        f->span.limit = strtoull(optarg, NULL, 10);
+        if (!f->span.limit || *optarg < '0' || *optarg > '9')
+            *code = cli_usage("command", "--limit '%s': a number from 1", optarg);
+        break;
+    case OPT_CHART:
+        f->chart = true;
+        break;
+    case OPT_MAX_WAIT:
+        if (!parse_wait(optarg, &common->rate_wait_ms))
+            *code = cli_usage("command", "--max-wait '%s': expected a time such as 500ms, 30s or 5m, or 0", optarg);
+        break;
+    default:
+        return false;
+    }
+    return *code == EXIT_FINE;
+}
+
 int cmd_command(int argc, char **argv)
 {
-    enum { OPT_CSV = 1100,
-           OPT_RAW,
-           OPT_FRESH,
-           OPT_MAX_WAIT };
     static const struct option options[] = {
-        {"timeout", required_argument, 0, 't'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, {"fresh", no_argument, 0, OPT_FRESH}, {"max-wait", required_argument, 0, OPT_MAX_WAIT}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"timeout", required_argument, 0, 't'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, {"fresh", no_argument, 0, OPT_FRESH}, {"max-wait", required_argument, 0, OPT_MAX_WAIT}, {"from", required_argument, 0, OPT_FROM}, {"to", required_argument, 0, OPT_TO}, {"limit", required_argument, 0, OPT_LIMIT}, {"chart", no_argument, 0, OPT_CHART}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     static cli_common common; /* its lists live as long as the process */
     form f = {0};
     buf params;
-    int option, code;
-    while ((option = getopt_long(argc, argv, "t:vjh", options, NULL)) != -1)
-        switch (option) {
-        case 't':
-            common.call_ms = (uint32_t)strtoul(optarg, NULL, 10);
-            if (!common.call_ms || common.call_ms > 86400000)
-                return cli_usage("command", "--timeout '%s': milliseconds, from 1 to 86400000", optarg);
-            break;
-        case OPT_CSV:
-            f.csv = true;
-            break;
-        case OPT_RAW:
-            f.flags |= WEIR_COMMAND_RAW;
-            break;
-        case OPT_FRESH:
-            f.flags |= WEIR_COMMAND_FRESH;
-            break;
-        case OPT_MAX_WAIT:
-            if (!parse_wait(optarg, &common.rate_wait_ms))
-                return cli_usage("command", "--max-wait '%s': expected a time such as 500ms, 30s or 5m, or 0", optarg);
-            break;
-        case 'h':
+    int option, code = EXIT_FINE;
+    while ((option = getopt_long(argc, argv, "t:vjh", options, NULL)) != -1) {
+        if (option == 'h') {
             help();
             return EXIT_FINE;
-        default:
-            if (!cli_common_option(&common, option, optarg))
-                return cli_wrong_option("command", argv);
         }
+        if (own_option(&f, &common, option, &code))
+            continue;
+        if (code)
+            return code;
+        if (!cli_common_option(&common, option, optarg))
+            return cli_wrong_option("command", argv);
+    }
     if (argc - optind < 2)
         return cli_usage("command", "a plugin and a command's name are needed, e.g. 'getMarkets'");
     f.json = common.json;
+    if ((code = check(&f, argv[optind + 1])))
+        return code;
     buf_init(&params, 1 << 20);
     code = read_params(&params, argc - optind - 2, argv + optind + 2) ? ask(&common, argv[optind], argv[optind + 1], params.at, &f) : EXIT_USAGE;
     buf_fini(&params);

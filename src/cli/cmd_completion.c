@@ -9,7 +9,7 @@ static const struct {
     const char *command, *words;
 } words[] = {
     {"run", "--stream --sink --duration --count --silence --retry --connect-timeout --on-trap --slow-reader --own-instances --quiet"},
-    {"command", "--timeout --csv --raw --fresh --max-wait"},
+    {"command", "--timeout --csv --raw --fresh --max-wait --from --to --limit --chart"},
     {"call", "--input --input-file --timeout --repeat"},
     {"inspect", ""},
     {"sim", "--port --address --plain --certs --speed --deflate --duration --quiet --seed --start --rate --frames --symbols --history --truth --fault --no-limits --ping --silence --life --key --secret --legacy-kline --wrapped-kline --http --hold --loop"},

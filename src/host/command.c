@@ -18,10 +18,11 @@ static weir_code show(weir_plugin *p, bytes name, json data, unsigned flags, wei
         buf_add_bytes(&out, data.type == JSON_NONE ? BYTES("null") : data.raw);
     else
         code = normal_write(&out, name, data, &notes, err);
-    if (!code && notes.refused)
-        log_warn("plugin", "'%s': " BYTES_FMT ": %zu rows make no sense and are left out; %s", p->name, BYTES_ARG(name), notes.refused, notes.why);
-    if (!code && notes.doubles)
-        log_info("plugin", "'%s': " BYTES_FMT ": %zu rows came twice", p->name, BYTES_ARG(name), notes.doubles);
+    buf said;
+    buf_init(&said, 1 << 10);
+    if (!code && normal_say(&said, &notes))
+        log_warn("plugin", "'%s': " BYTES_FMT ": %.*s", p->name, BYTES_ARG(name), (int)said.len, said.at);
+    buf_fini(&said);
     buf_clear(&p->wait_output);
     buf_add_bytes(&p->wait_output, buf_bytes(&out));
     buf_add_char(&p->wait_output, '\0');

@@ -3,6 +3,7 @@
  * marker_read and verdict_read_reply take both. Failures: error_set, or success false with code 0. */
 #include "base/clock.h"
 #include "plugin/generation.h"
+#include "plugin/timeframe.h"
 
 static bool fits(const module *code)
 {
@@ -51,7 +52,10 @@ const char *generation_1_command(buf *in, bytes name, json params, weir_error *e
     if (bytes_is(name, "getTimeframes"))
         return "get_timeframes";
     if (bytes_is(name, "getOHLCV")) {
-        put_history(in, params);
+        buf room;
+        buf_init(&room, 1 << 20);
+        put_history(in, timeframe_params(params, TIMEFRAME_VENUE, &room));
+        buf_fini(&room);
         return "get_ohlcv";
     }
     error_set(err, WEIR_UNSUPPORTED, "this generation of plugins knows getMarkets, getTimeframes and getOHLCV, not '" BYTES_FMT "'", BYTES_ARG(name));
@@ -69,10 +73,9 @@ weir_code generation_1_answer(answer *out, const call_result *r, weir_error *err
 }
 
 /* {"streamId","streamType","parameters":{"symbol","interval",...}} */
-static const char *ask_stream(buf *in, const stream_wish *wish, weir_error *err)
+static void put_stream(buf *in, const stream_wish *wish)
 {
     json key, value;
-    (void)err;
     buf_add_text(in, "{\"streamId\":");
     json_put_string(in, wish->id);
     buf_add_text(in, ",\"streamType\":");
@@ -102,6 +105,17 @@ static const char *ask_stream(buf *in, const stream_wish *wish, weir_error *err)
         buf_add_bytes(in, value.raw);
     }
     buf_add_char(in, '}');
+}
+
+static const char *ask_stream(buf *in, const stream_wish *wish, weir_error *err)
+{
+    stream_wish spelt = *wish;
+    buf room;
+    (void)err;
+    buf_init(&room, 1 << 20);
+    spelt.parameters = timeframe_params(wish->parameters, TIMEFRAME_VENUE, &room);
+    put_stream(in, &spelt);
+    buf_fini(&room);
     return "prepare_stream";
 }
 

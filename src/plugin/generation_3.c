@@ -5,6 +5,7 @@
  * again as base64, once. Failures exist only in outputs and return codes. */
 #include "base/base64.h"
 #include "plugin/generation.h"
+#include "plugin/timeframe.h"
 
 static bool fits(const module *code)
 {
@@ -49,12 +50,17 @@ static void put_params(buf *in, json params)
 
 static const char *ask_command(buf *in, bytes name, json params, weir_error *err)
 {
+    buf room;
     (void)err;
+    buf_init(&room, 1 << 24);
+    if (bytes_is(name, "getOHLCV") || bytes_is(name, "getRecentOHLCV")) /* it goes to the exchange as it is */
+        params = timeframe_params(params, TIMEFRAME_VENUE, &room);
     buf_add_text(in, "{\"name\":");
     json_put_string(in, name);
     buf_add_text(in, ",\"params\":");
     put_params(in, params);
     buf_add_char(in, '}');
+    buf_fini(&room);
     return "handle_command";
 }
 
@@ -107,12 +113,15 @@ static const char *ask_stream(buf *in, const stream_wish *wish, weir_error *err)
         }
     buf_add_char(&params, '}');
     json all;
+    buf room;
+    buf_init(&room, 1 << 20);
     if (params.failed || json_read(&all, buf_bytes(&params), NULL)) {
         in->len = start;
         buf_add_text(in, "null");
     } else {
-        put_params(in, all);
+        put_params(in, timeframe_params(all, TIMEFRAME_LETTERS, &room));
     }
+    buf_fini(&room);
     buf_fini(&params);
     buf_add_char(in, '}');
     return "handle_command";

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "plugin/timeframe.h"
 
 #define MILLISECONDS_FROM UINT64_C(100000000000) /* as seconds, the year 5138 */
 
@@ -104,6 +105,29 @@ static bool read_candle(candle *out, json row, size_t place, normal_notes *notes
     return true;
 }
 
+/* Plugins give candles oldest first or newest first. Those that go against the way of most are strays. */
+static size_t strays_of(const candle *rows, size_t count)
+{
+    size_t up = 0, down = 0;
+    for (size_t i = 1; i < count; i++) {
+        up += rows[i].time > rows[i - 1].time;
+        down += rows[i].time < rows[i - 1].time;
+    }
+    return up < down ? up : down;
+}
+
+bool normal_say(buf *out, const normal_notes *n)
+{
+    if (n->doubles)
+        buf_add_fmt(out, "%zu %s twice, the first of them stays", n->doubles, n->doubles > 1 ? "rows came" : "row came");
+    if (n->strays)
+        buf_add_fmt(out, "%s%zu out of order, now in place", n->doubles ? "; " : "", n->strays);
+    if (n->refused)
+        buf_add_fmt(out, "%s%zu %s no sense and %s left out (%s)", n->doubles || n->strays ? "; " : "", n->refused,
+                    n->refused > 1 ? "rows make" : "row makes", n->refused > 1 ? "are" : "is", n->why);
+    return n->doubles || n->strays || n->refused;
+}
+
 static weir_code write_candles(buf *out, json list, normal_notes *notes, weir_error *err)
 {
     json key, row;
@@ -115,6 +139,7 @@ static weir_code write_candles(buf *out, json list, normal_notes *notes, weir_er
         return error_set(err, WEIR_NOMEM, "%zu candles: out of memory", count);
     for (json_iter it = json_each(list); json_next(&it, &key, &row); place++)
         good += read_candle(&rows[good], row, place, notes);
+    notes->strays = strays_of(rows, good);
     qsort(rows, good, sizeof *rows, by_time);
     buf_add_char(out, '[');
     for (size_t i = 0; i < good; i++) {
@@ -161,6 +186,35 @@ static void write_markets(buf *out, json list)
     buf_add_char(out, ']');
 }
 
+/* Time frames: the text and the seconds first, the plugin's own members behind. */
+static void write_frames(buf *out, json list)
+{
+    json key, row, member, value;
+    bool first = true;
+    buf_add_char(out, '[');
+    for (json_iter it = json_each(list); json_next(&it, &key, &row); first = false) {
+        timeframe t;
+        buf_add_text(out, first ? "" : ",");
+        if (!timeframe_read_row(&t, row)) {
+            buf_add_bytes(out, row.raw);
+            continue;
+        }
+        buf_add_text(out, "{\"timeframe\":\"");
+        timeframe_put(out, &t, TIMEFRAME_LETTERS);
+        buf_add_text(out, "\",\"seconds\":");
+        buf_add_u64(out, timeframe_seconds(&t));
+        for (json_iter own = json_each(row); json_next(&own, &member, &value);)
+            if (!json_is(member, "timeframe") && !json_is(member, "seconds")) {
+                buf_add_char(out, ',');
+                buf_add_bytes(out, member.raw);
+                buf_add_char(out, ':');
+                buf_add_bytes(out, value.raw);
+            }
+        buf_add_char(out, '}');
+    }
+    buf_add_char(out, ']');
+}
+
 weir_code normal_write(buf *out, bytes command, json data, normal_notes *notes, weir_error *err)
 {
     bool markets = bytes_is(command, "getMarkets"), frames = bytes_is(command, "getTimeframes"), candles = bytes_is(command, "getOHLCV");
@@ -175,6 +229,8 @@ weir_code normal_write(buf *out, bytes command, json data, normal_notes *notes, 
         return write_candles(out, data, notes, err);
     if (markets)
         write_markets(out, data);
+    else if (frames)
+        write_frames(out, data);
     else
         buf_add_bytes(out, data.raw);
     return out->failed ? error_set(err, WEIR_NOMEM, "its answer: out of memory") : WEIR_OK;

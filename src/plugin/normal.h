@@ -8,8 +8,12 @@
 typedef struct normal_notes {
     size_t refused; /* rows left out: no object, no time, a price that is no decimal number */
     size_t doubles; /* rows left out: another with this time came first */
+    size_t strays;  /* rows neither oldest first nor newest first like the others; put in their place */
     char why[160];  /* of the first refusal */
 } normal_notes;
+
+/* What was mended, as one sentence: "2 rows came twice, ...". False: nothing was. */
+bool normal_say(buf *out, const normal_notes *notes);
 
 /* Writes the answer to `command` in its normal form. WEIR_INVALID: `data` is not what such a command
  * returns, a list for getMarkets, getTimeframes and getOHLCV; WEIR_NOMEM. Unknown commands' data stay as

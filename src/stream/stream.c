@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "plugin/timeframe.h"
 #include "stream/inside.h"
 
 #define STOP_NS (2 * NS_PER_S)
@@ -361,8 +362,12 @@ void stream_stop(stream *s)
 
 static char *write_key(const stream_plugin *p, const stream_options *o)
 {
-    buf key;
+    json parameters;
+    buf key, room;
     buf_init(&key, 1 << 16);
+    buf_init(&room, 1 << 16);
+    if (!o->parameters.len || json_read(&parameters, o->parameters, NULL))
+        parameters = (json){JSON_OBJECT, BYTES("{}")};
     buf_add_text(&key, "{\"type\":");
     json_put_string(&key, o->type);
     buf_add_text(&key, ",\"source\":");
@@ -370,7 +375,7 @@ static char *write_key(const stream_plugin *p, const stream_options *o)
     buf_add_text(&key, ",\"identifier\":");
     json_put_string(&key, o->identifier);
     buf_add_text(&key, ",\"parameters\":");
-    buf_add_bytes(&key, o->parameters.len ? o->parameters : BYTES("{}"));
+    buf_add_bytes(&key, timeframe_params(parameters, TIMEFRAME_SMALL, &room).raw);
     buf_add_text(&key, ",\"connectionId\":");
     if (o->has_connection)
         buf_add_u64(&key, o->connection);
@@ -379,6 +384,7 @@ static char *write_key(const stream_plugin *p, const stream_options *o)
     buf_add_char(&key, '}');
     char *text = key.failed ? NULL : bytes_dup(buf_bytes(&key));
     buf_fini(&key);
+    buf_fini(&room);
     return text;
 }
 
