@@ -196,10 +196,15 @@ typedef struct weir_plugin_options {
     uint32_t traps_max, traps_within_ms; /* that many traps in that time are too many; 0: 5, at most 64, and 60,000 */
     uint32_t quarantine_ms;              /* the first one, each next one twice as long, up to an hour; 0: 300,000 */
     uint32_t rate_wait_ms;               /* longest wait for the plugin's own rate limits (weir_command_wait); 0: 60,000 */
+    /* A live stream without data for so long subscribes anew. 0: Weir learns each stream's rhythm, asks the venue
+     * first, and compares with its siblings (docs/plugin-guide.md); WEIR_QUIET_NEVER: never. */
+    uint32_t quiet_after_ms;
 } weir_plugin_options;
 
+#define WEIR_QUIET_NEVER UINT32_MAX
+
 /* clang-format off */
-#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0}
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0}
 /* clang-format on */
 
 /* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the

@@ -24,6 +24,8 @@ static void help(void)
           "      --slow-reader POLICY[:RECORDS]  when a sink is slow and so many records wait (65536): block, drop_oldest,\n"
           "                         newest_per_key, disconnect; block\n"
           "      --silence TIME     a venue that sends nothing for so long is gone; 60s\n"
+          "      --quiet-after TIME a stream without data for so long subscribes anew; never: no such limit. Else each\n"
+          "                         stream's rhythm is learned, and the venue asked before it is judged\n"
           "      --retry TIME       at most so long between tries; 60s\n"
           "      --connect-timeout TIME  a connection that is not open by then is given up; 10s\n"
           "      --on-trap WHAT     when it traps again and again: quarantine (it rests, then it is tried again),\n"
@@ -231,13 +233,22 @@ static bool parse_span(const char *text, uint32_t *ms)
     return true;
 }
 
-/* Where the time of one of these options goes, and its name. */
-static uint32_t *span_of(run *r, int option, const char **name)
+/* How long something may take, in four ways. False: said already. */
+static bool parse_patience(cli_common *c, int option, const char *text)
 {
-    *name = option == 'S' ? "silence" : option == 'R' ? "retry"
-                                                      : "connect-timeout";
-    return option == 'S' ? &r->common.silence_ms : option == 'R' ? &r->common.retry_ms
-                                                                 : &r->common.connect_ms;
+    const char *name = option == 'S' ? "silence" : option == 'R' ? "retry"
+                                               : option == 'Q'   ? "quiet-after"
+                                                                 : "connect-timeout";
+    uint32_t *ms = option == 'S' ? &c->silence_ms : option == 'R' ? &c->retry_ms
+                                                : option == 'Q'   ? &c->quiet_after_ms
+                                                                  : &c->connect_ms;
+    bool never = option == 'Q' && !strcmp(text, "never");
+    if (never)
+        *ms = WEIR_QUIET_NEVER;
+    if (never || parse_span(text, ms))
+        return true;
+    cli_usage("run", "--%s '%s': expected a time such as 500ms, 30s or 5m%s", name, text, option == 'Q' ? ", up to a day, or never" : "");
+    return false;
 }
 
 /* "drop_oldest:1000" */
@@ -283,8 +294,7 @@ static int complete(run *r, int argc, char **argv)
 static int parse(run *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"retry", required_argument, 0, 'R'}, {"connect-timeout", required_argument, 0, 'C'}, {"on-trap", required_argument, 0, 'T'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
-    const char *name;
+        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"quiet-after", required_argument, 0, 'Q'}, {"retry", required_argument, 0, 'R'}, {"connect-timeout", required_argument, 0, 'C'}, {"on-trap", required_argument, 0, 'T'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     char *end;
     int option;
     while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
@@ -308,8 +318,9 @@ static int parse(run *r, int argc, char **argv)
         case 'S':
         case 'R':
         case 'C':
-            if (!parse_span(optarg, span_of(r, option, &name)))
-                return cli_usage("run", "--%s '%s': expected a time such as 500ms, 30s or 5m", name, optarg);
+        case 'Q':
+            if (!parse_patience(&r->common, option, optarg))
+                return EXIT_USAGE;
             break;
         case 'W':
             if (!parse_reader(optarg, &r->reader))

@@ -72,6 +72,7 @@ struct weir_plugin {
     void *on_wait_arg;
     uint32_t call_ms;
     bool own_instances;
+    uint32_t quiet_after_ms;
     health health;                           /* as the options say, nothing happened yet */
     venue venue;                             /* for plain calls */
     stream_plugin shared;                    /* for streams */

@@ -358,6 +358,7 @@ static void share(weir_plugin *p)
         .backoff_min_ns = h->backoff_min_ns,
         .backoff_max_ns = h->backoff_max_ns,
         .silence_ms = h->silence_ms,
+        .quiet_after_ms = p->quiet_after_ms,
         .own_instances = p->own_instances,
         .health = p->health,
     };
@@ -422,6 +423,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
         p->limits.cpu_ms = o.cpu_ms;
     p->own_instances = o.own_instances;
     p->rate_wait_ms = o.rate_wait_ms ? o.rate_wait_ms : RATE_WAIT_MS;
+    p->quiet_after_ms = o.quiet_after_ms;
     p->health = (health){
         .on_trap = o.on_trap == WEIR_ON_TRAP_FAIL ? ON_TRAP_FAIL : o.on_trap == WEIR_ON_TRAP_RESTART ? ON_TRAP_RESTART
                                                                                                      : ON_TRAP_QUARANTINE,

@@ -3,6 +3,7 @@
 #define STREAM_INSIDE_H
 
 #include "stream/backoff.h"
+#include "stream/liveness.h"
 #include "stream/sequence.h"
 #include "stream/stream.h"
 
@@ -21,6 +22,9 @@ typedef struct route {
     void (*drop)(stream *s);    /* lets go of everything but the instance */
     void (*on_room)(stream *s); /* readers of the records have room again */
     uint64_t (*queued)(const stream *s);
+    void (*probe)(stream *s);                      /* makes the venue answer on each open socket */
+    uint64_t (*heard)(const stream *s);            /* clock_mono of the last octet, of the socket that is silent for longest */
+    void (*cut)(stream *s, const weir_error *why); /* lets go of the sockets; stream_lose follows */
     void (*fini)(stream *s);
 } route;
 
@@ -47,6 +51,8 @@ struct stream {
     uint64_t last_trap;
     uint32_t retry_after_s;
     kept_error down; /* why the last socket went down */
+
+    liveness life;
 
     uint64_t last_recv; /* clock_real of the last message */
     uint64_t lost_from; /* a gap is due: since when; 0: none */

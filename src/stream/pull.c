@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "stream/inside.h"
+#include "stream/session.h"
 
 #define REACT_NS NS_PER_S       /* for a plugin to react to a closed socket */
 #define DEAF_NS (15 * NS_PER_S) /* messages wait, no ws_receive */
@@ -168,6 +169,8 @@ static void socket_up(void *arg)
     stream *s = arg;
     s->pull.dialled = s->pull.opened = true;
     timer_stop(&s->pull.react);
+    if (s->state == STREAM_LIVE)
+        liveness_live(s);
 }
 
 static void socket_down(void *arg, const weir_error *why, uint32_t retry_after_s, uint16_t http_status)
@@ -219,6 +222,7 @@ static weir_code publish(void *arg, const world_publication *what, weir_error *e
     if (s->venue.open_sockets || !what->ts_recv || what->ts_recv > s->lost_from)
         stream_end_gap(s); /* else it comes of a message from before the loss */
     hub_publish(h, record_new(s->records, what->ts_event, what->ts_recv, what->data));
+    liveness_data(s, what->ts_recv);
     return WEIR_OK;
 }
 
@@ -246,6 +250,31 @@ static weir_code init(stream *s, weir_error *err)
     return WEIR_OK;
 }
 
+static void probe(stream *s)
+{
+    for (list_node *n = s->task->sockets.head.next; n != &s->task->sockets.head; n = n->next)
+        if (LIST_OWNER(n, plug, node)->state == PLUG_OPEN)
+            session_probe(LIST_OWNER(n, plug, node)->session);
+}
+
+static uint64_t heard(const stream *s)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (list_node *n = s->task->sockets.head.next; n != &s->task->sockets.head; n = n->next) {
+        const plug *p = LIST_OWNER(n, plug, node);
+        uint64_t at = p->state == PLUG_OPEN ? session_heard(p->session) : UINT64_MAX;
+        oldest = at < oldest ? at : oldest;
+    }
+    return oldest;
+}
+
+/* They go with the instance, in stream_lose. */
+static void cut(stream *s, const weir_error *why)
+{
+    (void)s;
+    (void)why;
+}
+
 static void fini(stream *s)
 {
     (void)s;
@@ -261,5 +290,8 @@ const route pull_route = {
     .drop = drop,
     .on_room = on_room,
     .queued = queued,
+    .probe = probe,
+    .heard = heard,
+    .cut = cut,
     .fini = fini,
 };

@@ -484,6 +484,7 @@ static bool deliver(stream *s)
             continue;
         if (!json_next(&p->rest, &key, &item))
             break;
+        liveness_data(s, p->recv_ns);
         uint64_t ts_event = event_time(item, p->held.ts_event);
         if (p->book.on) {
             json_iter behind = p->rest;
@@ -798,6 +799,27 @@ static uint64_t queued(const stream *s)
     return s->push ? s->push->in.count : 0;
 }
 
+static void probe(stream *s)
+{
+    if (s->push->session)
+        session_probe(s->push->session);
+}
+
+static uint64_t heard(const stream *s)
+{
+    return s->push->session ? session_heard(s->push->session) : 0;
+}
+
+/* The plugin hears of it as of any lost socket. */
+static void cut(stream *s, const weir_error *why)
+{
+    push *p = s->push;
+    error_keep(&s->down, why);
+    drop_socket(s);
+    p->events = BIT(EVENT_ERROR) | BIT(EVENT_DISCONNECTED);
+    pump(s);
+}
+
 static void fini(stream *s)
 {
     push *p = s->push;
@@ -821,5 +843,8 @@ const route push_route = {
     .drop = drop,
     .on_room = on_room,
     .queued = queued,
+    .probe = probe,
+    .heard = heard,
+    .cut = cut,
     .fini = fini,
 };

@@ -60,9 +60,9 @@ static void on_beat(void *arg)
     if (h->client_ping_ms && s->opened) {
         heartbeat_write_ping(h, &s->out, clock_real());
         ws_client_send(s->ws, false, buf_bytes(&s->out), NULL);
-    } else if (h->transport_ping_ms || quiet > s->silence_ns / 2) {
-        ws_client_ping(s->ws, BYTES("weir"));
     }
+    if (h->transport_ping_ms || quiet > s->silence_ns / 2)
+        ws_client_ping(s->ws, BYTES("weir"));
     arm(s);
 }
 
@@ -154,6 +154,21 @@ void session_room(session *s)
 {
     s->resumed = loop_now(s->loop);
     ws_client_resume(s->ws);
+}
+
+/* The venue's own ping where one is known, and a WebSocket ping: either answer will do. */
+void session_probe(session *s)
+{
+    if (s->heartbeat->client_ping_ms && s->opened) {
+        heartbeat_write_ping(s->heartbeat, &s->out, clock_real());
+        ws_client_send(s->ws, false, buf_bytes(&s->out), NULL);
+    }
+    ws_client_ping(s->ws, BYTES("weir"));
+}
+
+uint64_t session_heard(const session *s)
+{
+    return ws_client_last_heard(s->ws);
 }
 
 void session_close(session *s)

@@ -52,6 +52,10 @@ static bool announce(stream *s, stream_state next, const char *why)
     log_info("stream", "'%s': %s -> %s: %s", record_stream_topic(s->records).at, states[s->state].name, states[next].name, why);
     s->state = next;
     s->since = loop_now(s->plugin->loop);
+    if (next == STREAM_LIVE)
+        liveness_live(s);
+    else
+        liveness_stop(s);
     snprintf(s->why, sizeof s->why, "%s", why);
     if (next == STREAM_LIVE)
         s->live_since = s->since;
@@ -129,6 +133,7 @@ static void drop_all(stream *s)
 {
     timer_stop(&s->next_try);
     timer_stop(&s->stopper);
+    liveness_stop(s);
     defer_cancel(&s->act);
     hub_wait_cancel(&s->room);
     s->route->drop(s);
@@ -182,7 +187,7 @@ void stream_note_down(stream *s, const weir_error *why, uint16_t http_status, ui
     error_keep(&s->down, why);
     s->retry_after_s = http_status == 503 && retry_after_s > UNAVAILABLE_MAX_S ? UNAVAILABLE_MAX_S : retry_after_s; /* net/ban.h bounds the others */
     if (s->state == STREAM_LIVE)
-        stream_begin_gap(s, RECORD_GAP_DISCONNECTED);
+        stream_begin_gap(s, why->code == WEIR_TIMEOUT ? RECORD_GAP_SILENCE : RECORD_GAP_DISCONNECTED);
 }
 
 bool stream_trapped(stream *s, const char *export_name, const call_result *r, char why[WEIR_ERROR_TEXT])
@@ -328,6 +333,8 @@ static void on_next_try(void *arg)
 static void on_room(void *arg)
 {
     stream *s = arg;
+    if (s->state == STREAM_LIVE)
+        liveness_live(s); /* until now nothing could come */
     s->route->on_room(s);
 }
 
@@ -410,6 +417,7 @@ weir_code stream_open(stream **out, stream_plugin *p, const stream_options *opti
     snprintf(s->why, sizeof s->why, "not started yet");
     timer_init(&s->next_try, p->loop, on_next_try, s);
     timer_init(&s->stopper, p->loop, on_stop_overdue, s);
+    liveness_init(s);
     s->room = (hub_waiter){.on_room = on_room, .arg = s};
     backoff_init(&s->backoff, p->backoff_min_ns ? p->backoff_min_ns : NS_PER_S,
                  p->backoff_max_ns ? p->backoff_max_ns : 60 * NS_PER_S, rand_u64());

@@ -509,7 +509,7 @@ TEST(venue_faults, a_silent_venue_is_left_and_dialled_again)
     begin(normal_close, 0, 100);
     UNTIL(w.host, w.data >= 3 * AFTER && w.gaps >= 2);
     CHECK_HAS(why, "the venue sent nothing for 0.1 s");
-    CHECK_HAS(w.gap, "\"cause\":\"disconnected\"");
+    CHECK_HAS(w.gap, "\"cause\":\"silence\"");
     end();
 }
 
