@@ -116,13 +116,16 @@ typedef struct weir_host_options {
     uint64_t backoff_min_ms, backoff_max_ms; /* between tries of a stream; 0: 1 s and 60 s */
     uint32_t silence_ms;                     /* a venue that sends nothing at all for so long is gone; 0: 60,000 */
     uint32_t connect_ms;                     /* until a connection is open: name, TCP, TLS and upgrade together; 0: 10,000 */
+    /* "wss://ws.okx.com=text:ping:pong:20s": the heartbeats of an origin, before what plugins declare and what is known
+     * of it (docs/plugin-guide.md). NULL at the end. NULL itself: none. */
+    const char *const *heartbeats;
 } weir_host_options;
 
 /* clang-format off */
-#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0, 0, 0}
+#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL}
 /* clang-format on */
 
-/* `options` may be NULL. WEIR_SYSTEM: no descriptors, threads or address space; WEIR_INVALID: an override. */
+/* `options` may be NULL. WEIR_SYSTEM: no descriptors, threads or address space; WEIR_INVALID: an override or a heartbeat. */
 WEIR_API weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_error *err);
 /* Ends what still runs, at once, and frees all of it. NULL is fine. */
 WEIR_API void weir_host_free(weir_host *host);

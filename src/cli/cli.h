@@ -57,7 +57,7 @@ bool cli_add(cli_list *l, const char *text);
 
 /* What every command that loads a plugin understands. */
 typedef struct cli_common {
-    cli_list config, allow, overrides;
+    cli_list config, allow, overrides, heartbeats;
     const char *config_file, *ca_file, *cache_dir;
     int verbose;
     bool json;

@@ -26,6 +26,8 @@ static void help(void)
           "      --silence TIME     a venue that sends nothing for so long is gone; 60s\n"
           "      --quiet-after TIME a stream without data for so long subscribes anew; never: no such limit. Else each\n"
           "                         stream's rhythm is learned, and the venue asked before it is judged\n"
+          "      --heartbeat ORIGIN=HEARTBEAT  wss://ws.okx.com=text:ping:pong:20s, app:FIELD:PING:PONG[:TIME], transport:TIME,\n"
+          "                         none; before what the plugin declares and what is known; repeat\n"
           "      --retry TIME       at most so long between tries; 60s\n"
           "      --connect-timeout TIME  a connection that is not open by then is given up; 10s\n"
           "      --on-trap WHAT     when it traps again and again: quarantine (it rests, then it is tried again),\n"
@@ -291,10 +293,11 @@ static int complete(run *r, int argc, char **argv)
     return EXIT_FINE;
 }
 
+static const struct option options[] = {
+    {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"quiet-after", required_argument, 0, 'Q'}, {"heartbeat", required_argument, 0, 'H'}, {"retry", required_argument, 0, 'R'}, {"connect-timeout", required_argument, 0, 'C'}, {"on-trap", required_argument, 0, 'T'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+
 static int parse(run *r, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"quiet-after", required_argument, 0, 'Q'}, {"retry", required_argument, 0, 'R'}, {"connect-timeout", required_argument, 0, 'C'}, {"on-trap", required_argument, 0, 'T'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     char *end;
     int option;
     while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
@@ -321,6 +324,9 @@ static int parse(run *r, int argc, char **argv)
         case 'Q':
             if (!parse_patience(&r->common, option, optarg))
                 return EXIT_USAGE;
+            break;
+        case 'H':
+            cli_add(&r->common.heartbeats, optarg);
             break;
         case 'W':
             if (!parse_reader(optarg, &r->reader))

@@ -156,6 +156,7 @@ weir_host *cli_host(const cli_common *c, uint32_t instances, int *code)
     options.max_instances = instances;
     options.cache_dir = c->cache_dir;
     options.overrides = c->overrides.at;
+    options.heartbeats = c->heartbeats.at;
     options.silence_ms = c->silence_ms;
     options.backoff_max_ms = c->retry_ms;
     options.connect_ms = c->connect_ms;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "host/inside.h"
+#include "stream/heartbeat_rules.h"
 
 static const char *const names[] = {
 #define X(name, text) #name,
@@ -119,6 +120,7 @@ weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_
     dialer_options dial = {.ca_file = o.ca_file ? o.ca_file : getenv("WEIR_CA_FILE"), .connect_ms = o.connect_ms};
     if (cache_folder(h, o.cache_dir, err) ||
         (o.overrides ? take_overrides(h, o.overrides, err) : take_environment(h, err)) ||
+        heartbeat_rules_read(&h->heartbeats, o.heartbeats, err) ||
         loop_new(&h->loop, err) ||
         modules_engine(&h->engine, o.max_instances, err) ||
         dialer_new(&h->dialer, h->loop, &dial, err) ||
@@ -148,6 +150,7 @@ void weir_host_free(weir_host *h)
         timer_stop(&h->ticker);
         loop_free(h->loop);
     }
+    heartbeat_rules_free(h->heartbeats);
     modules_release(h->engine);
     for (size_t i = 0; i < h->override_count; i++)
         free(h->overrides[i]);

@@ -20,6 +20,7 @@ struct weir_host {
     size_t override_count;
     uint64_t backoff_min_ns, backoff_max_ns;
     uint32_t silence_ms;
+    struct heartbeat_rules *heartbeats; /* NULL: none */
     rates *rates; /* what the plugins' rate limits have left */
     custom_function *functions;
     list plugins, streams, subs, sinks;

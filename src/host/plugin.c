@@ -339,7 +339,7 @@ static const char *config_for(const weir_plugin *p)
 static void share(weir_plugin *p)
 {
     weir_host *h = p->host;
-    p->venue = (venue){.loop = h->loop, .dialer = h->dialer, .targets = p->targets, .name = p->name, .owner = p};
+    p->venue = (venue){.loop = h->loop, .dialer = h->dialer, .targets = p->targets, .name = p->name, .owner = p, .heartbeats = h->heartbeats};
     p->shared = (stream_plugin){
         .loop = h->loop,
         .dialer = h->dialer,
@@ -357,6 +357,7 @@ static void share(weir_plugin *p)
         .owner = p,
         .backoff_min_ns = h->backoff_min_ns,
         .backoff_max_ns = h->backoff_max_ns,
+        .heartbeats = h->heartbeats,
         .silence_ms = h->silence_ms,
         .quiet_after_ms = p->quiet_after_ms,
         .own_instances = p->own_instances,

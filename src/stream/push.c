@@ -20,6 +20,7 @@
 #include <stdlib.h>
 
 #include "base/rand.h"
+#include "stream/heartbeat_rules.h"
 #include "stream/inside.h"
 #include "stream/push_book.h"
 #include "stream/session.h"
@@ -235,14 +236,22 @@ static void inbox_on_room(void *arg)
         session_room(s->push->session);
 }
 
-/* What the marker declares, else what is known of the origin. The session looks at it where it is, and it
+/* What the user says, else what the marker declares, else what is known of the origin. The session looks at it where it is, and it
  * points into the marker: again for each marker. */
-static void set_beat(push *p)
+static void set_beat(stream *s)
 {
+    push *p = s->push;
     const marker *m = &p->marker;
     uint32_t longest = m->beat_client_ms > m->beat_transport_ms ? m->beat_client_ms : m->beat_transport_ms;
-    heartbeat beat = *heartbeat_for(m->url);
+    const heartbeat *rule = heartbeat_rules_find(s->plugin->heartbeats, m->url);
+    heartbeat beat = rule ? *rule : *heartbeat_for(m->url);
+    if (rule) {
+        p->beat = beat;
+        return;
+    }
     if (m->beat_field.len) {
+        beat.plain = false;
+        beat.stamped = true;
         beat.field = m->beat_field.at;
         beat.ping = m->beat_ping.len ? m->beat_ping.at : "";
         beat.pong = m->beat_pong.len ? m->beat_pong.at : "";
@@ -272,7 +281,7 @@ static void dial(stream *s)
     };
     if (!stream_enter(s, STREAM_CONNECTING, "dialling") || s->state != STREAM_CONNECTING)
         return;
-    set_beat(p);
+    set_beat(s);
     o.heartbeat = &p->beat;
     rand_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
@@ -378,7 +387,7 @@ static void take_marker(stream *s, const call_result *r)
     p->next = (marker){0};
     if (same) {
         p->marker.base64 |= old.base64;
-        set_beat(p);
+        set_beat(s);
     }
     if (p->marker.id.len == 0)
         p->marker.id = bytes_of(p->id);

@@ -410,7 +410,7 @@ weir_code stream_open(stream **out, stream_plugin *p, const stream_options *opti
         return error_set(err, WEIR_NOMEM, "stream: out of memory");
     s->plugin = p;
     s->route = p->generation->loops ? &pull_route : &push_route;
-    s->venue = (struct venue){.loop = p->loop, .dialer = p->dialer, .targets = p->targets, .name = p->name, .arg = s, .owner = p->owner, .silence_ms = p->silence_ms};
+    s->venue = (struct venue){.loop = p->loop, .dialer = p->dialer, .targets = p->targets, .name = p->name, .arg = s, .owner = p->owner, .heartbeats = p->heartbeats, .silence_ms = p->silence_ms};
     s->on_state = options->on_state;
     s->arg = options->arg;
     s->state = STREAM_WAITING;

@@ -40,15 +40,16 @@ typedef struct stream_plugin {
     bool has_stop;      /* the module exports stop_stream */
     bool has_shutdown;
     const policy_limits *limits;
-    void *owner;             /* the weir_plugin, for the program's own host functions */
-    uint64_t backoff_min_ns; /* 0: 1 s */
-    uint64_t backoff_max_ns; /* 0: 60 s */
-    uint32_t silence_ms;     /* 0: what is known of the origin */
-    uint32_t quiet_after_ms; /* without data for so long a stream subscribes anew; 0: as its rhythm says; LIVENESS_NEVER */
-    bool own_instances;      /* each push stream has an instance to itself */
-    struct shared *instance; /* of the push streams; NULL: none now. Kept by shared.c */
-    health health;           /* the user's part, at the beginning of it, may be set before the first stream */
-    list streams;            /* kept by stream.c */
+    void *owner;                              /* the weir_plugin, for the program's own host functions */
+    uint64_t backoff_min_ns;                  /* 0: 1 s */
+    uint64_t backoff_max_ns;                  /* 0: 60 s */
+    const struct heartbeat_rules *heartbeats; /* the user's; NULL: none */
+    uint32_t silence_ms;                      /* 0: what is known of the origin */
+    uint32_t quiet_after_ms;                  /* without data for so long a stream subscribes anew; 0: as its rhythm says; LIVENESS_NEVER */
+    bool own_instances;                       /* each push stream has an instance to itself */
+    struct shared *instance;                  /* of the push streams; NULL: none now. Kept by shared.c */
+    health health;                            /* the user's part, at the beginning of it, may be set before the first stream */
+    list streams;                             /* kept by stream.c */
 } stream_plugin;
 
 typedef struct stream_options {

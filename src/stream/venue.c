@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "stream/heartbeat_rules.h"
 #include "stream/session.h"
 
 /* ---- A pull plugin's sockets: a session read by the plugin's inbox ---- */
@@ -69,6 +70,7 @@ static weir_code socket_open(void *arg, plug *p, const world_socket_request *req
         .headers = request->headers,
         .header_count = request->header_count,
         .max_message = p->task->policy.limits.message,
+        .heartbeat = heartbeat_rules_find(v->heartbeats, request->url),
         .silence_ms = v->silence_ms,
     };
     session *s = NULL;

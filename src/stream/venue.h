@@ -26,9 +26,10 @@ struct venue {
     const char *name;               /* the plugin's, for logs */
     const venue_listener *listener; /* NULL: a plain call; publications are refused */
     void *arg;
-    uint32_t open_sockets; /* now; kept by session.c */
-    void *owner;           /* the weir_plugin it belongs to */
-    uint32_t silence_ms;   /* the user's limit; 0: the origin's */
+    uint32_t open_sockets;                    /* now; kept by session.c */
+    void *owner;                              /* the weir_plugin it belongs to */
+    const struct heartbeat_rules *heartbeats; /* the user's; NULL: none */
+    uint32_t silence_ms;                      /* the user's limit; 0: the origin's */
 };
 
 extern const world venue_world; /* its world_arg is a venue */
