@@ -7,6 +7,7 @@
 #include "stream/inside.h"
 
 #define PROBE_NS (10 * NS_PER_S)
+#define TURN_NS NS_PER_S /* between two streams of a plugin that subscribe anew: venues count connections */
 
 /* How long an answer may take. Within the user's limit, if there is one. */
 static uint64_t answer_ns(const stream *s)
@@ -74,6 +75,20 @@ static void cut(stream *s, const char *text)
     stream_lose(s, RECORD_GAP_SILENCE, why.text, false);
 }
 
+/* A venue that forgets one topic may forget hundreds: one a second. */
+static void cut_topic(stream *s, const char *text)
+{
+    liveness *l = &s->life;
+    uint64_t now = loop_now(s->plugin->loop), turn = s->plugin->topic_cut ? s->plugin->topic_cut + TURN_NS : 0;
+    if (now < turn) {
+        l->probed = l->since + l->asked; /* judged again then, by the same answer */
+        timer_at(&l->watch, turn);
+        return;
+    }
+    s->plugin->topic_cut = now;
+    cut(s, text);
+}
+
 /* The socket has answered: is it the topic or the market? */
 static void judge(stream *s)
 {
@@ -83,13 +98,13 @@ static void judge(stream *s)
     uint64_t quiet = loop_now(s->plugin->loop) - l->since;
     if (s->plugin->quiet_after_ms) {
         snprintf(text, sizeof text, "no data for %.1f s, though the venue answers; --quiet-after allows %.1f s: it is subscribed anew", seconds(quiet), s->plugin->quiet_after_ms * 1e-3);
-        cut(s, text);
+        cut_topic(s, text);
         return;
     }
     if (l->asked >= rhythm_far(&l->rhythm) && sibling) {
         snprintf(text, sizeof text, "no data for %.1f s where there was some every %.1f s, though the venue answers and '%.200s' goes on: it is subscribed anew",
                  seconds(quiet), seconds(rhythm_usual(&l->rhythm)), record_stream_topic(sibling->records).at);
-        cut(s, text);
+        cut_topic(s, text);
         return;
     }
     log_info("stream", "'%s': no data for %.1f s; the venue answers, so the market is quiet", record_stream_topic(s->records).at, seconds(quiet));

@@ -4,7 +4,7 @@
 #include "stream/recording.h"
 #include "stream/testing.h"
 
-#define MAX 4
+#define MAX 8
 static stream *streams[MAX];
 static int count;
 static buf said; /* all records of stream 1, a line each */
@@ -229,6 +229,33 @@ TEST(liveness, loses_its_patience_ever_more_slowly)
         UNTIL(stream_get_state(streams[1]) == STREAM_LIVE);
     }
     count = 2;
+    end_with();
+}
+
+/* Seven of eight topics stop at once. Venues count connections, so they do not all dial together. */
+TEST(liveness, subscribes_anew_one_after_the_other)
+{
+    begin_with(&push, MAX, 0);
+    for (int i = 0; i < 120; i++) {
+        for (int k = 0; k < MAX; k++)
+            speak(k, k);
+        tick(500);
+    }
+    int before = w.upgrades, most = 0;
+    for (int i = 0; i < 120 && w.upgrades < 2 * MAX - 1; i++) {
+        int cuts = 0;
+        for (int k = 1; k < MAX; k++)
+            cuts -= (int)record_stream_counts(stream_records(streams[k]))->restarts;
+        speak(0, 0);
+        tick(500);
+        for (int k = 1; k < MAX; k++)
+            cuts += (int)record_stream_counts(stream_records(streams[k]))->restarts;
+        most = cuts > most ? cuts : most;
+    }
+    CHECK_INT(before, MAX);
+    CHECK_INT(w.upgrades, 2 * MAX - 1);
+    CHECK_INT(most, 1);
+    CHECK_UINT(record_stream_counts(stream_records(streams[0]))->restarts, 0);
     end_with();
 }
 

@@ -48,6 +48,7 @@ typedef struct stream_plugin {
     uint32_t quiet_after_ms;                  /* without data for so long a stream subscribes anew; 0: as its rhythm says; LIVENESS_NEVER */
     bool own_instances;                       /* each push stream has an instance to itself */
     struct shared *instance;                  /* of the push streams; NULL: none now. Kept by shared.c */
+    uint64_t topic_cut;                       /* clock_mono: liveness.c took a topic for dead */
     health health;                            /* the user's part, at the beginning of it, may be set before the first stream */
     list streams;                             /* kept by stream.c */
 } stream_plugin;
