@@ -35,7 +35,7 @@ typedef struct player { /* one socket */
     double at;           /* its time, seconds */
     double first;        /* of the recording */
     uint64_t first_mono; /* when that was played */
-    bool started, ended, pending;
+    bool started, ended, pending, read;
     timer timer;
 } player;
 
@@ -130,8 +130,22 @@ static void player_end(player *p)
         return;
     }
     p->ended = true;
-    if (!p->replay->options.hold)
+    if (p->replay->options.hold)
+        server_ws_ping(p->ws, BYTES("end")); /* its pong comes behind all that was sent */
+    else
         server_ws_close(p->ws, 1000, BYTES("end of the recording"));
+}
+
+static void on_pong(void *arg)
+{
+    player *p = arg;
+    replay *r = p->replay;
+    if (!p->ended || p->read)
+        return;
+    p->read = true;
+    r->stats.read++;
+    if (r->options.on_read)
+        r->options.on_read(r->options.arg);
 }
 
 static void player_go(void *arg)
@@ -210,6 +224,7 @@ static void on_socket(replay *r, server_request *q)
         free(p);
         return;
     }
+    server_ws_on_pong(p->ws, on_pong);
     list_push(&r->players, &p->node);
     r->stats.connections++;
     if (!r->client_first)

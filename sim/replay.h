@@ -14,11 +14,13 @@ typedef struct replay replay;
 
 typedef struct replay_options {
     const char *file;
-    const char *http_file; /* NULL: REST is answered 404 */
-    double speed;          /* 0: 1 */
-    bool max_speed;        /* as fast as the reader takes it */
-    bool hold;             /* leave the socket open at the end; otherwise it is closed with 1000 */
-    bool again;            /* begin anew at the end */
+    const char *http_file;      /* NULL: REST is answered 404 */
+    double speed;               /* 0: 1 */
+    bool max_speed;             /* as fast as the reader takes it */
+    bool hold;                  /* leave the socket open at the end; otherwise it is closed with 1000 */
+    void (*on_read)(void *arg); /* of those held open: one more client has read all of it */
+    void *arg;
+    bool again; /* begin anew at the end */
     const char *address;
     uint16_t port;
     bool tls, deflate;
@@ -27,6 +29,7 @@ typedef struct replay_options {
 
 typedef struct replay_stats {
     uint64_t connections, frames, received;
+    uint64_t read; /* sockets whose client has read the whole recording; only where they are held open */
 } replay_stats;
 
 /* WEIR_INVALID: the file is none or has nothing to play; the text says at which line. */

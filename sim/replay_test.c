@@ -77,6 +77,33 @@ TEST(replay, plays_all_the_recordings_that_come_with_it)
     }
 }
 
+static raw *reading;
+static size_t all_read, had;
+static void on_read(void *arg)
+{
+    (void)arg;
+    all_read++;
+    had = reading->count;
+}
+
+/* The end of a recording is told once its client has read all of it: a pong stands behind the last frame. */
+TEST(replay, tells_when_a_held_socket_was_read_to_the_end)
+{
+    all_read = 0;
+    begin((replay_options){.file = "sim/captures/BINANCE.ws", .max_speed = true, .hold = true, .on_read = on_read});
+    raw *c = reading = raw_open(l, replay_port(r), "/");
+    for (int i = 0; i < 20000 && !all_read; i++) {
+        loop_step(l, 1);
+        raw_pump(c);
+    }
+    CHECK_UINT(all_read, 1);
+    CHECK_UINT(replay_get_stats(r).read, 1);
+    CHECK_UINT(had, 265);
+    CHECK(!c->ended && !c->close_code);
+    raw_free(c);
+    end();
+}
+
 TEST(replay, answers_recorded_requests)
 {
     begin((replay_options){.file = "sim/captures/BINANCE.ws", .http_file = "sim/captures/BINANCE.http"});

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/recording.h"
 
 static void help(void)
 {
@@ -33,10 +34,14 @@ static void help(void)
           "      --on-trap WHAT     when it traps again and again: quarantine (it rests, then it is tried again),\n"
           "                         restart (for ever), fail; quarantine\n"
           "      --own-instances    of a push plugin: an instance for each stream, not one for all\n"
+          "      --replay-from PATH  play the recording of the plugin's venue, from a folder of recordings or one file, in place\n"
+          "                         of the venue; ends with it. Without --stream: what its folder's file 'streams' says\n"
+          "      --replay-speed X   times as fast as recorded, or max: as fast as it is read; 1\n"
           "  -q, --quiet            no summary\n" CLI_COMMON_HELP
           "\nexamples\n"
           "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
           "  weir run woox.wasm -s trades:SPOT_BTC_USDT -s trades:SPOT_ETH_USDT --sink ndjson:trades.jsonl\n"
+          "  weir run okx.wasm --replay-from sim/captures\n"
           "  weir run woox.wasm -s ohlcv:SPOT_BTC_USDT:1m --count 20 --ca ca.pem \\\n"
           "      --override wss://wss.woox.io=wss://127.0.0.1:8443 --override https://api.woox.io=https://127.0.0.1:8443\n\n"
           "exit codes: 0 stopped as asked; 1 every stream failed, or the sink did; others as in 'weir --help'\n",
@@ -49,6 +54,9 @@ typedef struct run {
     double seconds;
     unsigned long long count, seen;
     bool quiet;
+    const char *replay_from;
+    double replay_speed;  /* 0: max */
+    recording *recording; /* NULL: the venue itself */
     weir_reader_options reader;
     weir_host *host;
     weir_stream **streams;
@@ -159,10 +167,25 @@ static double elapsed(const run *r)
     return (double)(now.tv_sec - r->began.tv_sec) + (double)(now.tv_nsec - r->began.tv_nsec) * 1e-9;
 }
 
-static void on_time_over(void *arg)
+/* The recording was read to its end, and what was read has been made records of. */
+static bool played_out(const run *r)
+{
+    weir_account a;
+    if (!r->recording || !recording_over(r->recording))
+        return false;
+    weir_host_account(r->host, &a);
+    return a.waiting == 0;
+}
+
+static bool is_enough(const run *r)
+{
+    return interrupted || (r->count && r->seen >= r->count) || (r->seconds > 0 && elapsed(r) >= r->seconds) || played_out(r);
+}
+
+static void on_tick(void *arg)
 {
     run *r = arg;
-    if (r->seconds > 0 && elapsed(r) >= r->seconds)
+    if (is_enough(r))
         weir_host_stop(r->host);
 }
 
@@ -187,7 +210,7 @@ static void turn(run *r)
             for (size_t i = 0; i < r->sinks_open; i++)
                 weir_sink_resize(r->out[i]);
         }
-        bool enough = interrupted || (r->count && r->seen >= r->count) || (r->seconds > 0 && elapsed(r) >= r->seconds);
+        bool enough = is_enough(r);
         if (!any_left(r) || interrupted > 1)
             return;
         if (enough && !r->stopping)
@@ -280,12 +303,22 @@ static bool parse_on_trap(const char *text, weir_on_trap *out)
     return false;
 }
 
+static bool parse_speed(const char *text, double *out)
+{
+    char *end;
+    *out = 0;
+    if (!strcmp(text, "max"))
+        return true;
+    *out = strtod(text, &end);
+    return end != text && !*end && *out > 0 && *out <= 1e6;
+}
+
 /* What is there behind the options, and what they leave open. */
 static int complete(run *r, int argc, char **argv)
 {
     if (argc - optind != 1)
         return cli_usage("run", argc == optind ? "which plugin?" : "one plugin, please; '%s' is too much", argv[argc - 1]);
-    if (!r->specs.count)
+    if (!r->specs.count && !r->replay_from)
         return cli_usage("run", "what to stream? for example --stream ohlcv:SPOT_BTC_USDT:1m");
     r->painting = isatty(STDOUT_FILENO) && !r->common.json && !r->sinks.count;
     if (!r->sinks.count)
@@ -293,22 +326,43 @@ static int complete(run *r, int argc, char **argv)
     return EXIT_FINE;
 }
 
-static const struct option options[] = {
-    {"stream", required_argument, 0, 's'}, {"sink", required_argument, 0, 'o'}, {"duration", required_argument, 0, 'd'}, {"count", required_argument, 0, 'n'}, {"silence", required_argument, 0, 'S'}, {"quiet-after", required_argument, 0, 'Q'}, {"heartbeat", required_argument, 0, 'H'}, {"retry", required_argument, 0, 'R'}, {"connect-timeout", required_argument, 0, 'C'}, {"on-trap", required_argument, 0, 'T'}, {"slow-reader", required_argument, 0, 'W'}, {"own-instances", no_argument, 0, 'I'}, {"quiet", no_argument, 0, 'q'}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+static bool is_spec(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    return colon && colon != text && colon[1] && colon[1] != ':';
+}
+
+static const struct option long_options[] = {
+    {"stream", required_argument, 0, 's'},
+    {"sink", required_argument, 0, 'o'},
+    {"duration", required_argument, 0, 'd'},
+    {"count", required_argument, 0, 'n'},
+    {"silence", required_argument, 0, 'S'},
+    {"quiet-after", required_argument, 0, 'Q'},
+    {"heartbeat", required_argument, 0, 'H'},
+    {"retry", required_argument, 0, 'R'},
+    {"connect-timeout", required_argument, 0, 'C'},
+    {"on-trap", required_argument, 0, 'T'},
+    {"slow-reader", required_argument, 0, 'W'},
+    {"own-instances", no_argument, 0, 'I'},
+    {"replay-from", required_argument, 0, 'F'},
+    {"replay-speed", required_argument, 0, 'X'},
+    {"quiet", no_argument, 0, 'q'},
+    CLI_COMMON_OPTIONS,
+    {0, 0, 0, 0},
+};
 
 static int parse(run *r, int argc, char **argv)
 {
     char *end;
     int option;
-    while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", long_options, NULL)) != -1)
         switch (option) {
-        case 's': {
-            const char *colon = strchr(optarg, ':');
-            if (!colon || colon == optarg || !colon[1] || colon[1] == ':')
+        case 's':
+            if (!is_spec(optarg))
                 return cli_usage("run", "--stream '%s': expected TYPE:IDENTIFIER[:TIMEFRAME], such as ohlcv:SPOT_BTC_USDT:1m", optarg);
             cli_add(&r->specs, optarg);
             break;
-        }
         case 'o':
             if (r->sinks.count == sizeof r->out / sizeof *r->out)
                 return cli_usage("run", "more than %zu sinks", r->sinks.count);
@@ -340,6 +394,13 @@ static int parse(run *r, int argc, char **argv)
         case 'T':
             if (!parse_on_trap(optarg, &r->common.on_trap))
                 return cli_usage("run", "--on-trap '%s': quarantine, restart or fail", optarg);
+            break;
+        case 'F':
+            r->replay_from = optarg;
+            break;
+        case 'X':
+            if (!parse_speed(optarg, &r->replay_speed))
+                return cli_usage("run", "--replay-speed '%s': a number above 0, such as 10, or max", optarg);
             break;
         case 'I':
             r->common.own_instances = true;
@@ -382,13 +443,64 @@ static bool open_all(run *r, weir_plugin *plugin)
     return true;
 }
 
+/* In place of the venue, its recording: which one, says the plugin's meta, so the plugin is looked at first. */
+static int open_recording(run *r, const char *path)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    int code = EXIT_FINE;
+    weir_host *host = cli_host(&r->common, 1, &code);
+    weir_plugin *plugin = host ? cli_plugin(host, &r->common, path, &code) : NULL;
+    if (plugin && recording_open(&r->recording, r->replay_from, weir_plugin_meta(plugin), r->replay_speed, &err))
+        code = cli_fail(err.code == WEIR_NOMEM ? EXIT_FAILED : EXIT_USAGE, "%s", err.text);
+    weir_host_free(host);
+    if (code)
+        return code;
+    const cli_list *streams = recording_streams(r->recording);
+    for (size_t i = 0, given = r->specs.count; !given && i < streams->count; i++)
+        cli_add(&r->specs, streams->at[i]);
+    if (!r->specs.count)
+        return cli_usage("run", "--replay-from '%s': what to stream? the file 'streams' of the recording's folder names nothing for it; name it with --stream", r->replay_from);
+    for (size_t i = 0; i < r->specs.count; i++)
+        if (recording_check(r->recording, r->specs.at[i], &err))
+            return cli_fail(EXIT_USAGE, "%s", err.text);
+    for (const char *const *o = recording_overrides(r->recording); *o; o++)
+        cli_add(&r->common.overrides, *o);
+    return EXIT_FINE;
+}
+
+/* The run itself, once all is known. */
+static void stream_all(run *r, weir_plugin *plugin)
+{
+    weir_account account;
+    if (r->recording)
+        recording_watch(r->recording, r->host, r->specs.count);
+    if (!open_all(r, plugin))
+        return;
+    if (r->seconds > 0 || r->recording)
+        weir_host_tick(r->host, 50, on_tick, r);
+    turn(r);
+    drain(r);
+    if (r->failed == r->specs.count)
+        r->code = EXIT_FAILED;
+    for (size_t i = 0; i < r->sinks_open; i++)
+        weir_sink_free(r->out[i]);
+    weir_host_account(r->host, &account);
+    if (!r->quiet)
+        summary(r, &account);
+}
+
 int cmd_run(int argc, char **argv)
 {
     static run r; /* the lists of options live as long as the process */
     r.reader = (weir_reader_options)WEIR_READER_OPTIONS_INIT;
+    r.replay_speed = 1;
     int code = parse(&r, argc, argv);
     if (code)
         return code < 0 ? EXIT_FINE : code;
+    if (r.replay_from && (code = open_recording(&r, argv[optind]))) {
+        recording_close(r.recording);
+        return code;
+    }
     r.streams = calloc(r.specs.count, sizeof *r.streams);
     if (!r.streams || !(r.host = cli_host(&r.common, (uint32_t)(2 * r.specs.count + 8), &r.code)))
         return r.code;
@@ -400,20 +512,9 @@ int cmd_run(int argc, char **argv)
     sigaction(SIGWINCH, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     clock_gettime(CLOCK_MONOTONIC, &r.began);
-    if (plugin && open_all(&r, plugin)) {
-        weir_account account;
-        if (r.seconds > 0)
-            weir_host_tick(r.host, 50, on_time_over, &r);
-        turn(&r);
-        drain(&r);
-        if (r.failed == r.specs.count)
-            r.code = EXIT_FAILED;
-        for (size_t i = 0; i < r.sinks_open; i++)
-            weir_sink_free(r.out[i]);
-        weir_host_account(r.host, &account);
-        if (!r.quiet)
-            summary(&r, &account);
-    }
+    if (plugin)
+        stream_all(&r, plugin);
+    recording_close(r.recording);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
     weir_host_free(r.host);
     free(r.streams);

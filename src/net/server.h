@@ -63,6 +63,7 @@ server_ws *server_upgrade(server_request *r, bytes subprotocol, const server_ws_
 void server_ws_send(server_ws *w, bool binary, bytes message);
 void server_ws_ping(server_ws *w, bytes payload);
 size_t server_ws_queued(const server_ws *w);
+void server_ws_on_pong(server_ws *w, void (*fn)(void *arg)); /* a pong came: the peer has read all that went before its ping */
 void server_ws_close(server_ws *w, uint16_t code, bytes reason);
 
 /* Faults on purpose, for simulated venues. */

@@ -15,6 +15,7 @@ struct server_ws {
     server_ws_events events;
     void *arg;
     void (*on_ping)(void *arg);
+    void (*on_pong)(void *arg);
     uint16_t code; /* for on_close; 1006 until somebody says goodbye */
     buf reason;
 };
@@ -35,6 +36,8 @@ static void socket_on_control(void *arg, ws_opcode opcode, bytes payload)
     (void)payload;
     if (opcode == WS_OP_PING && w->on_ping && !w->conn->failed)
         w->on_ping(w->arg);
+    if (opcode == WS_OP_PONG && w->on_pong && !w->conn->failed)
+        w->on_pong(w->arg);
 }
 
 static void socket_on_close(void *arg, uint16_t code, bytes reason)
@@ -266,6 +269,11 @@ void server_ws_raw(server_ws *w, bytes octets)
     if (ws_send_raw(w->codec, octets) == WEIR_NOMEM)
         w->conn->failed = true;
     conn_turn_later(w->conn);
+}
+
+void server_ws_on_pong(server_ws *w, void (*fn)(void *arg))
+{
+    w->on_pong = fn;
 }
 
 void server_ws_on_ping(server_ws *w, void (*fn)(void *arg))
