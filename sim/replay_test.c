@@ -90,15 +90,16 @@ static void on_read(void *arg)
 TEST(replay, tells_when_a_held_socket_was_read_to_the_end)
 {
     all_read = 0;
-    begin((replay_options){.file = "sim/captures/BINANCE.ws", .max_speed = true, .hold = true, .on_read = on_read});
+    begin((replay_options){.file = "sim/captures/OKX.ws", .max_speed = true, .hold = true, .on_read = on_read});
     raw *c = reading = raw_open(l, replay_port(r), "/");
+    raw_send(c, "{}");
     for (int i = 0; i < 20000 && !all_read; i++) {
         loop_step(l, 1);
         raw_pump(c);
     }
     CHECK_UINT(all_read, 1);
     CHECK_UINT(replay_get_stats(r).read, 1);
-    CHECK_UINT(had, 265);
+    CHECK_UINT(had, 410);
     CHECK(!c->ended && !c->close_code);
     raw_free(c);
     end();

@@ -296,6 +296,8 @@ WEIR_API void weir_stream_stop(weir_stream *stream);
 WEIR_API void weir_stream_free(weir_stream *stream);
 WEIR_API weir_stream_state weir_stream_get_state(const weir_stream *stream);
 WEIR_API const char *weir_stream_state_name(weir_stream_state state); /* "live" */
+/* All that its sockets have brought so far has become records, and no answer that it asked the venue for is under way. */
+WEIR_API bool weir_stream_idle(const weir_stream *stream);
 WEIR_API const char *weir_stream_why(const weir_stream *stream);
 WEIR_API void weir_stream_on_state(weir_stream *stream, void (*fn)(void *arg, weir_stream *stream, weir_stream_state state), void *arg);
 

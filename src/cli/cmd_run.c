@@ -170,11 +170,12 @@ static double elapsed(const run *r)
 /* The recording was read to its end, and what was read has been made records of. */
 static bool played_out(const run *r)
 {
-    weir_account a;
     if (!r->recording || !recording_over(r->recording))
         return false;
-    weir_host_account(r->host, &a);
-    return a.waiting == 0;
+    for (size_t i = 0; i < r->specs.count; i++)
+        if (r->streams[i] && !weir_stream_idle(r->streams[i]))
+            return false;
+    return true;
 }
 
 static bool is_enough(const run *r)
@@ -352,6 +353,16 @@ static const struct option long_options[] = {
     {0, 0, 0, 0},
 };
 
+/* Options that are kept as they are. False: not one of them. */
+static bool take_plain(run *r, int option, const char *value)
+{
+    r->quiet |= option == 'q';
+    r->common.own_instances |= option == 'I';
+    if (option == 'F')
+        r->replay_from = value;
+    return option == 'q' || option == 'I' || option == 'F';
+}
+
 static int parse(run *r, int argc, char **argv)
 {
     char *end;
@@ -395,24 +406,15 @@ static int parse(run *r, int argc, char **argv)
             if (!parse_on_trap(optarg, &r->common.on_trap))
                 return cli_usage("run", "--on-trap '%s': quarantine, restart or fail", optarg);
             break;
-        case 'F':
-            r->replay_from = optarg;
-            break;
         case 'X':
             if (!parse_speed(optarg, &r->replay_speed))
                 return cli_usage("run", "--replay-speed '%s': a number above 0, such as 10, or max", optarg);
-            break;
-        case 'I':
-            r->common.own_instances = true;
-            break;
-        case 'q':
-            r->quiet = true;
             break;
         case 'h':
             help();
             return -1;
         default:
-            if (!cli_common_option(&r->common, option, optarg))
+            if (!take_plain(r, option, optarg) && !cli_common_option(&r->common, option, optarg))
                 return cli_wrong_option("run", argv);
         }
     return complete(r, argc, argv);

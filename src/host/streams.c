@@ -76,6 +76,11 @@ weir_stream_state weir_stream_get_state(const weir_stream *w)
     return outside[stream_get_state(w->stream)];
 }
 
+bool weir_stream_idle(const weir_stream *w)
+{
+    return stream_idle(w->stream);
+}
+
 const char *weir_stream_state_name(weir_stream_state state)
 {
     for (size_t i = 0; i < sizeof outside / sizeof *outside; i++)

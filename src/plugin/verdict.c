@@ -136,6 +136,8 @@ weir_code verdict_read_reply(verdict *out, bytes reply, weir_error *err)
     }
     if (send.type == JSON_STRING && send.raw.len > 2)
         out->send = send;
+    if (out->action == VERDICT_CLOSE && error.type == JSON_STRING && error.raw.len > 2)
+        out->why = error;
     if (out->action == VERDICT_SEND && out->send.type == JSON_NONE)
         return error_set(err, WEIR_INVALID, "its answer: action send, and no \"sendMessage\" that is text");
     if (json_string_slice(timestamp, &at))

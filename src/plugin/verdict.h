@@ -27,6 +27,7 @@ typedef struct verdict {
     uint64_t ts_event;   /* clock_real; 0 unknown */
     venue_number number; /* of the message, whatever the action */
     bytes unknown;       /* an action that there is not, taken for "ignore" */
+    json why;            /* beside "close": a text that says why it makes no sense to go on; JSON_NONE: it is just the end */
 } verdict;
 
 /* Reads a callback's reply {success, action, dataType, data, sendMessage, timestamp, error}, and the oldest

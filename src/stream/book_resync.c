@@ -186,6 +186,11 @@ void book_resync_closed(book_resync *r)
     r->phase = RESYNC_FRESH;
 }
 
+bool book_resync_asks(const book_resync *r)
+{
+    return r->by_request && (r->phase == RESYNC_ASKED || r->phase == RESYNC_ANSWERED || (r->phase == RESYNC_DUE && r->backoff.tries <= 1));
+}
+
 bool book_resync_body(const book_resync *r, bytes *body, uint64_t *recv_ns)
 {
     *body = buf_bytes(&r->body);

@@ -25,6 +25,7 @@ typedef struct route {
     void (*probe)(stream *s);                      /* makes the venue answer on each open socket */
     uint64_t (*heard)(const stream *s);            /* clock_mono of the last octet, of the socket that is silent for longest */
     void (*cut)(stream *s, const weir_error *why); /* lets go of the sockets; stream_lose follows */
+    bool (*idle)(const stream *s); /* NULL: when nothing is queued */
     void (*fini)(stream *s);
 } route;
 

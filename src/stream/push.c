@@ -61,7 +61,7 @@ typedef struct push {
 
     verdict held; /* waits for the readers' room */
     json_iter rest;
-    buf kept; /* what `rest` and held.send point into while they wait: the instance goes on */
+    buf kept; /* what `rest`, held.send and held.why point into while they wait: the instance goes on */
     bool holding;
     uint64_t recv_ns; /* of the frame it is about */
     push_book book;   /* of a marker that declares one */
@@ -513,15 +513,30 @@ static bool deliver(stream *s)
 static bool keep_rest(push *p)
 {
     size_t left = (size_t)(p->rest.end - p->rest.at), send = p->held.send.type == JSON_STRING ? p->held.send.raw.len : 0;
+    size_t why = p->held.why.type == JSON_STRING ? p->held.why.raw.len : 0;
     buf_clear(&p->kept);
-    if (!buf_reserve(&p->kept, left + send + 1))
+    if (!buf_reserve(&p->kept, left + send + why + 1))
         return false;
     buf_add(&p->kept, p->rest.at, left);
     buf_add_bytes(&p->kept, bytes_make(p->held.send.raw.at, send));
+    buf_add_bytes(&p->kept, bytes_make(p->held.why.raw.at, why));
     p->rest.at = p->kept.at;
     p->rest.end = p->kept.at + left;
     p->held.send.raw.at = p->rest.end;
+    p->held.why.raw.at = p->rest.end + send;
     return true;
+}
+
+/* The plugin says close: as asked, or because of something that no further try would mend. */
+static void end_as_told(stream *s, json why)
+{
+    char *text = json_string_dup(why), told[WEIR_ERROR_TEXT];
+    snprintf(told, sizeof told, "the plugin ended it: %s", text ? text : "");
+    if (text && *text)
+        stream_fail(s, told);
+    else
+        stream_close(s, "the plugin ended it");
+    free(text);
 }
 
 /* What is left to do once the data is out. May free the stream. */
@@ -538,7 +553,7 @@ static void obey(stream *s, const verdict *v)
         buf_fini(&text);
     }
     if (v->action == VERDICT_CLOSE) {
-        stream_close(s, "the plugin ended it");
+        end_as_told(s, v->why);
         return;
     }
     if (v->action == VERDICT_RECONNECT && p->session) {
@@ -586,7 +601,7 @@ static void take_verdict(stream *s, verdict *v)
             return;
         hub_wait_cancel(&s->room);
         drop_frame(s, "its records have to wait, and memory is out");
-        obey(s, &(verdict){.action = v->action});
+        obey(s, &(verdict){.action = v->action, .why = v->why});
         return;
     }
     drop_message(p);
@@ -651,7 +666,7 @@ static void take_event(stream *s, const call_result *r)
         return;
     }
     if (v.action == VERDICT_CLOSE) {
-        stream_close(s, "the plugin ended it");
+        end_as_told(s, v.why);
         return;
     }
     if (v.action == VERDICT_RECONNECT && !p->event_acted && !p->session && timer_running(&s->next_try) && s->retry_after_s == 0) {
@@ -829,6 +844,12 @@ static void cut(stream *s, const weir_error *why)
     pump(s);
 }
 
+static bool idle(const stream *s)
+{
+    const push *p = s->push;
+    return !p || (!p->asking && !p->holding && !p->events && !p->in.count && !push_book_asks(&p->book));
+}
+
 static void fini(stream *s)
 {
     push *p = s->push;
@@ -855,5 +876,6 @@ const route push_route = {
     .probe = probe,
     .heard = heard,
     .cut = cut,
+    .idle = idle,
     .fini = fini,
 };

@@ -81,6 +81,11 @@ void push_book_missed(push_book *b)
         book_service_missed(&b->service);
 }
 
+bool push_book_asks(const push_book *b)
+{
+    return b->on && book_resync_asks(&b->resync);
+}
+
 bool push_book_answer(const push_book *b, bytes *body, uint64_t *recv_ns)
 {
     bytes text;

@@ -24,6 +24,8 @@ void push_book_closed(push_book *b);
 void push_book_missed(push_book *b);
 
 /* What the snapshot's address answered and the plugin has not read; the pointers may be NULL. */
+/* Whether a snapshot is asked for by a request that is no repetition of one that failed. */
+bool push_book_asks(const push_book *b);
 bool push_book_answer(const push_book *b, bytes *body, uint64_t *recv_ns);
 void push_book_read(push_book *b);
 

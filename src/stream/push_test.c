@@ -109,6 +109,16 @@ TEST(push, follows_reconnect_and_close)
     end();
 }
 
+/* With a reason the end is a failure, in the plugin's words. */
+TEST(push, gives_up_a_stream_that_the_plugin_closes_with_a_reason)
+{
+    begin_live("");
+    say("refuse");
+    UNTIL(is(STREAM_FAILED));
+    CHECK_TEXT(stream_why(w.stream), "the plugin ended it: the venue knows no \"X\"");
+    end();
+}
+
 /* One that asks for a new connection at once each time gets the back-off. */
 TEST(push, does_not_dial_again_and_again_at_once)
 {

@@ -475,6 +475,11 @@ uint64_t stream_open_sockets(const stream *s)
     return s->venue.open_sockets;
 }
 
+bool stream_idle(const stream *s)
+{
+    return s->route->idle ? s->route->idle(s) : s->route->queued(s) == 0;
+}
+
 uint64_t stream_queued(const stream *s)
 {
     return s->route->queued(s);

@@ -75,6 +75,8 @@ const char *stream_why(const stream *s); /* of the last change of state */
 record_stream *stream_records(const stream *s);
 uint64_t stream_open_sockets(const stream *s);
 uint64_t stream_queued(const stream *s); /* messages that wait in its inboxes */
+/* Nothing waits, nobody is asked about anything, and no first snapshot is under way. */
+bool stream_idle(const stream *s);
 uint64_t stream_unread(const stream *s); /* messages that waited when it was stopped as asked */
 uint64_t stream_lost(const stream *s);   /* messages that no plugin read: they died with an instance, or it
                                             closed their socket */

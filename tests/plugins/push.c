@@ -4,6 +4,7 @@
  *     nonsense     answers what is no JSON      fail       answers {"success":false} and 1
  *     silent       answers 1 and nothing        odd        answers an action that there is not
  *     send         answers {"action":"send"}    reconnect  close   as named
+ *     refuse       closes, and says why
  *     many         answers data with three items
  *     ignore       ignores                      doom       ignores, and shutdown will trap
  *     #N           data {"frame": text}, "sequence":N beside it
@@ -124,6 +125,8 @@ WEIR_EXPORT(handle_stream_message)
         return answer("{\"success\":true,\"action\":\"reconnect\"}", 0);
     if (weir_is(frame, "close"))
         return answer("{\"success\":true,\"action\":\"close\"}", 0);
+    if (weir_is(frame, "refuse"))
+        return answer("{\"success\":true,\"action\":\"close\",\"error\":\"the venue knows no \\\"X\\\"\"}", 0);
     doomed |= weir_is(frame, "doom");
     if (weir_is(frame, "ignore") || doomed)
         return answer("{\"success\":true,\"action\":\"ignore\"}", 0);
