@@ -315,36 +315,63 @@ weir_code json_read(json *out, bytes text, weir_error *err)
     return WEIR_OK;
 }
 
+static inline bool has_escape(bytes quoted)
+{
+    return memchr(quoted.at, '\\', quoted.len);
+}
+
 /* A quoted string against a name; only one with a backslash needs decoding. It
  * holds no NUL, so strncmp stops within both. */
-static inline bool name_is(bytes quoted, const char *name)
+static inline bool name_is(bytes quoted, bool escape, const char *name)
 {
     size_t len = quoted.len - 2;
     if (quoted.at[1] == name[0] && strncmp(quoted.at + 1, name, len) == 0 &&
         name[len] == '\0')
         return true;
-    return memchr(quoted.at, '\\', quoted.len) &&
-           json_is((json){JSON_STRING, quoted}, name);
+    return escape && json_is((json){JSON_STRING, quoted}, name);
 }
 
 /* Two fields of one name both get the value. */
 static void offer(const json_field *fields, size_t count, bytes name,
                   json value)
 {
+    bool escape = has_escape(name);
     for (size_t i = 0; i < count; i++)
-        if (name_is(name, fields[i].name))
+        if (name_is(name, escape, fields[i].name))
             *fields[i].value = value;
 }
 
+typedef struct knower {
+    json_known known; /* NULL: nothing is */
+    void *arg;
+} knower;
+
+/* An array of a form that somebody knows. */
+static bool skip_known(scan *s, const json_field *fields, size_t count,
+                       bytes name, const knower *k)
+{
+    const char *behind = NULL;
+    if (!k || s->at == s->end || *s->at != '[')
+        return false;
+    bool escape = has_escape(name);
+    for (size_t i = 0; !behind && i < count; i++)
+        if (name_is(name, escape, fields[i].name))
+            behind = k->known(k->arg, i, s->at, s->end);
+    if (behind)
+        s->at = behind;
+    return behind;
+}
+
 /* From behind the '{' of an object that is not empty to behind its '}'. */
-static bool read_members(scan *s, const json_field *fields, size_t count)
+static bool read_members(scan *s, const json_field *fields, size_t count,
+                         const knower *k)
 {
     for (;;) {
         bytes name;
         if (!skip_name(s, &name))
             return false;
         const char *value = s->at;
-        if (!skip_value(s, 1))
+        if (!skip_known(s, fields, count, name, k) && !skip_value(s, 1))
             return false;
         offer(fields, count, name,
               (json){type_of(*value), {value, (size_t)(s->at - value)}});
@@ -367,8 +394,8 @@ static void forget(const json_field *fields, size_t count)
         *fields[i].value = (json){0};
 }
 
-weir_code json_read_fields(bytes text, const json_field *fields, size_t count,
-                           weir_error *err)
+static weir_code read_fields(bytes text, const json_field *fields,
+                             size_t count, const knower *k, weir_error *err)
 {
     forget(fields, count);
     if (!text.len)
@@ -384,13 +411,27 @@ weir_code json_read_fields(bytes text, const json_field *fields, size_t count,
         if (s.at < s.end && *s.at == '}')
             s.at++;
         else
-            ok = read_members(&s, fields, count);
+            ok = read_members(&s, fields, count, k);
     }
     if (ok && at_end(&s))
         return WEIR_OK;
     forget(fields,
            count); /* slices of a text that is no JSON must not be walked */
     return say(&s, text, err);
+}
+
+weir_code json_read_fields(bytes text, const json_field *fields, size_t count,
+                           weir_error *err)
+{
+    return read_fields(text, fields, count, NULL, err);
+}
+
+weir_code json_read_fields_with(bytes text, const json_field *fields,
+                                size_t count, json_known known, void *arg,
+                                weir_error *err)
+{
+    knower k = {known, arg};
+    return read_fields(text, fields, count, &k, err);
 }
 
 weir_code json_read_rest(bytes text, const json_field *fields, size_t count,
@@ -400,7 +441,7 @@ weir_code json_read_rest(bytes text, const json_field *fields, size_t count,
     scan s = {text.at, text.at + text.len, NULL};
     if (text.len)
         s.at = skip_blanks(s.at, s.end);
-    if (read_members(&s, fields, count) && at_end(&s))
+    if (read_members(&s, fields, count, NULL) && at_end(&s))
         return WEIR_OK;
     forget(fields, count);
     return say(&s, text, err);

@@ -46,6 +46,11 @@ weir_code json_read(json *out, bytes text, weir_error *err);
  * fails every field is JSON_NONE. */
 weir_code json_read_fields(bytes text, const json_field *fields, size_t count, weir_error *err);
 
+/* The same; of an array that is one of the fields `known` may read the form: it answers where the value ends, having seen
+ * that it is valid JSON to there, or NULL, then it is read like any other. */
+typedef const char *(*json_known)(void *arg, size_t field, const char *at, const char *end);
+weir_code json_read_fields_with(bytes text, const json_field *fields, size_t count, json_known known, void *arg, weir_error *err);
+
 /* The same for what follows a member's comma in such an object, up to its end: for a caller who has
  * recognised the octets before. */
 weir_code json_read_rest(bytes text, const json_field *fields, size_t count, weir_error *err);

@@ -9,6 +9,8 @@
 
 #define RUN 64 /* levels of a run at most */
 #define NO_LEVEL UINT32_MAX
+#define SHORT 24 /* octets of a price or a size that are copied all at once */
+_Static_assert(2 * SHORT <= BOOK_LEVEL_TEXT, "a short price and what is copied behind it lie within a level");
 
 static const char *const names[] = {"bid", "ask"};
 
@@ -50,8 +52,8 @@ void book_clear(book *b)
     for (int side = 0; side < 2; side++) {
         book_half *h = &b->half[side];
         for (size_t i = 0; i < h->run_count; i++) {
-            h->runs[i]->next = b->free_run;
-            b->free_run = h->runs[i];
+            h->runs[i].run->next = b->free_run;
+            b->free_run = h->runs[i].run;
         }
         h->run_count = h->count = h->touched = 0;
     }
@@ -95,7 +97,7 @@ static run *add_run(book *b, book_half *h, size_t at)
 {
     if (h->run_count == h->run_cap) {
         size_t cap = h->run_cap ? h->run_cap * 2 : 8;
-        run **more = realloc(h->runs, cap * sizeof *more);
+        book_place *more = realloc(h->runs, cap * sizeof *more);
         if (!more)
             return NULL;
         h->runs = more;
@@ -107,56 +109,75 @@ static run *add_run(book *b, book_half *h, size_t at)
     else if (!(r = malloc(sizeof *r)))
         return NULL;
     r->count = 0;
-    memmove(h->runs + at + 1, h->runs + at, (h->run_count++ - at) * sizeof r);
-    h->runs[at] = r;
+    memmove(h->runs + at + 1, h->runs + at, (h->run_count++ - at) * sizeof *h->runs);
+    h->runs[at].run = r;
     return r;
+}
+
+/* What the run at `at` begins with has changed. */
+static void note_first(book_half *h, size_t at)
+{
+    h->runs[at].first = h->runs[at].run->key[0];
 }
 
 static void drop_run(book *b, book_half *h, size_t at)
 {
-    h->runs[at]->next = b->free_run;
-    b->free_run = h->runs[at];
+    h->runs[at].run->next = b->free_run;
+    b->free_run = h->runs[at].run;
     memmove(h->runs + at, h->runs + at + 1, (--h->run_count - at) * sizeof *h->runs);
 }
 
 /* ---- Places ---- */
 
+/* Nobody can foretell where a key lies: no branch that the processor would have to guess, but as many steps for all. */
+#define EVEN(condition) __builtin_expect_with_probability((condition), 1, 0.5)
+
 /* The first entry of a run whose key is not smaller. */
 static size_t lower_bound(const run *r, uint64_t key)
 {
-    size_t low = 0, n = r->count;
-    while (n > 0) {
+    const uint64_t *at = r->key;
+    size_t n = r->count;
+    while (n > 1) {
         size_t half = n / 2;
-        bool right = r->key[low + half] < key;
-        low += right ? half + 1 : 0;
-        n = right ? n - half - 1 : half;
+        at = EVEN(at[half - 1] < key) ? at + half : at;
+        n -= half;
     }
-    return low;
+    return (size_t)(at - r->key) + (n && *at < key);
+}
+
+/* The last run that begins before the key, or the first. */
+static size_t run_of(const book_half *h, uint64_t key)
+{
+    const book_place *at = h->runs;
+    size_t n = h->run_count;
+    while (n > 1) {
+        size_t half = n / 2;
+        at = EVEN(at[half].first < key) ? at + half : at;
+        n -= half;
+    }
+    return (size_t)(at - h->runs);
+}
+
+static bool begins_before(const book_half *h, size_t run, uint64_t key)
+{
+    return run < h->run_count && h->runs[run].first < key;
 }
 
 static place find(const book *b, book_side side, uint64_t key, const decimal *price, bytes text)
 {
     const book_half *h = &b->half[side];
-    size_t low = 0, high = h->run_count;
-    while (low < high) { /* the first run that begins at the key or behind it */
-        size_t middle = (low + high) / 2;
-        if (h->runs[middle]->key[0] < key)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    place p = {.run = low ? low - 1 : 0};
+    place p = {.run = begins_before(h, h->near, key) && !begins_before(h, h->near + 1, key) ? h->near : run_of(h, key)};
     if (!h->run_count)
         return p;
-    p.at = lower_bound(h->runs[p.run], key);
+    p.at = lower_bound(h->runs[p.run].run, key);
     for (place next = p;; next.at++) { /* over the levels of this very key; more than one only of overlong prices */
-        if (next.at == h->runs[next.run]->count) {
+        if (next.at == h->runs[next.run].run->count) {
             if (next.run + 1 == h->run_count)
                 return p;
             next.run++;
             next.at = 0;
         }
-        const run *r = h->runs[next.run];
+        const run *r = h->runs[next.run].run;
         if (r->key[next.at] != key)
             return p;
         const book_level *l = &b->levels[r->level[next.at]];
@@ -175,14 +196,14 @@ static void touch(book_half *h, const place *p)
 {
     size_t rank = p->at;
     for (size_t i = 0; i < p->run && rank < h->touched; i++)
-        rank += h->runs[i]->count;
+        rank += h->runs[i].run->count;
     if (rank < h->touched)
         h->touched = rank;
 }
 
 static void take_out(book *b, book_half *h, const place *p)
 {
-    run *r = h->runs[p->run];
+    run *r = h->runs[p->run].run;
     give_level(b, r->level[p->at]);
     r->count--;
     memmove(r->key + p->at, r->key + p->at + 1, (r->count - p->at) * sizeof *r->key);
@@ -192,7 +213,8 @@ static void take_out(book *b, book_half *h, const place *p)
         drop_run(b, h, p->run);
         return;
     }
-    run *next = p->run + 1 < h->run_count ? h->runs[p->run + 1] : NULL;
+    note_first(h, p->run);
+    run *next = p->run + 1 < h->run_count ? h->runs[p->run + 1].run : NULL;
     if (!next || r->count + next->count > RUN / 2)
         return;
     memcpy(r->key + r->count, next->key, next->count * sizeof *r->key);
@@ -204,13 +226,14 @@ static void take_out(book *b, book_half *h, const place *p)
 /* Makes room in a full run: its worse half becomes a run of its own. */
 static bool split(book *b, book_half *h, place *p)
 {
-    run *more = add_run(b, h, p->run + 1), *r = h->runs[p->run];
+    run *more = add_run(b, h, p->run + 1), *r = h->runs[p->run].run;
     if (!more)
         return false;
     more->count = RUN / 2;
     r->count = RUN - RUN / 2;
     memcpy(more->key, r->key + r->count, more->count * sizeof *r->key);
     memcpy(more->level, r->level + r->count, more->count * sizeof *r->level);
+    note_first(h, p->run + 1);
     if (p->at > r->count) {
         p->at -= r->count;
         p->run++;
@@ -222,10 +245,10 @@ static bool put_in(book *b, book_half *h, place *p, uint64_t key, uint32_t *leve
 {
     if (h->run_count == 0 && !add_run(b, h, 0))
         return false;
-    if (h->runs[p->run]->count == RUN && !split(b, h, p))
+    if (h->runs[p->run].run->count == RUN && !split(b, h, p))
         return false;
     *level = take_level(b);
-    run *r = h->runs[p->run];
+    run *r = h->runs[p->run].run;
     if (*level == NO_LEVEL) {
         if (!r->count)
             drop_run(b, h, p->run);
@@ -236,11 +259,12 @@ static bool put_in(book *b, book_half *h, place *p, uint64_t key, uint32_t *leve
     r->key[p->at] = key;
     r->level[p->at] = *level;
     r->count++;
+    note_first(h, p->run);
     h->count++;
     return true;
 }
 
-static weir_code put(book *b, book_side side, const decimal *p, bool zero, bytes price, bytes size, weir_error *err)
+static weir_code put(book *b, book_side side, const decimal *p, bool zero, bytes price, bytes size, bool roomy, weir_error *err)
 {
     book_half *h = &b->half[side];
     uint32_t level;
@@ -248,6 +272,7 @@ static weir_code put(book *b, book_side side, const decimal *p, bool zero, bytes
         return error_set(err, WEIR_INVALID, "%s '" BYTES_FMT "' of '" BYTES_FMT "': price and size have more than %d characters", names[side], BYTES_ARG(price), BYTES_ARG(size), BOOK_LEVEL_TEXT);
     uint64_t key = side == BOOK_BIDS ? ~p->key : p->key;
     place at = find(b, side, key, p, price);
+    h->near = at.run;
     if (zero) {
         if (at.known) {
             touch(h, &at);
@@ -256,13 +281,18 @@ static weir_code put(book *b, book_side side, const decimal *p, bool zero, bytes
         return WEIR_OK;
     }
     if (at.known)
-        level = h->runs[at.run]->level[at.at];
+        level = h->runs[at.run].run->level[at.at];
     else if (!put_in(b, h, &at, key, &level))
         return error_set(err, WEIR_NOMEM, "a book of %zu levels: out of memory", b->half[0].count + b->half[1].count);
     touch(h, &at);
     book_level *l = &b->levels[level];
-    memcpy(l->text, price.at, price.len);
-    memcpy(l->text + price.len, size.at, size.len);
+    if (roomy && price.len <= SHORT && size.len <= SHORT) { /* lengths known to the compiler cost less than calls */
+        memcpy(l->text, price.at, SHORT);
+        memcpy(l->text + price.len, size.at, SHORT);
+    } else {
+        memcpy(l->text, price.at, price.len);
+        memcpy(l->text + price.len, size.at, size.len);
+    }
     l->price_len = (uint8_t)price.len;
     l->size_len = (uint8_t)size.len;
     l->more = p->more;
@@ -275,7 +305,7 @@ weir_code book_set(book *b, book_side side, bytes price, bytes size, weir_error 
     bool zero;
     if (!decimal_read(&p, price) || !decimal_zero(&zero, size))
         return error_set(err, WEIR_INVALID, "%s '" BYTES_FMT "' of '" BYTES_FMT "': price and size are decimals", names[side], BYTES_ARG(price), BYTES_ARG(size));
-    return put(b, side, &p, zero, price, size, err);
+    return put(b, side, &p, zero, price, size, false, err);
 }
 
 void book_truncate(book *b)
@@ -283,7 +313,7 @@ void book_truncate(book *b)
     for (int side = 0; b->depth && side < 2; side++) {
         book_half *h = &b->half[side];
         while (h->count > b->depth) {
-            place last = {h->run_count - 1, h->runs[h->run_count - 1]->count - 1, true};
+            place last = {h->run_count - 1, h->runs[h->run_count - 1].run->count - 1, true};
             take_out(b, h, &last);
         }
     }
@@ -292,13 +322,26 @@ void book_truncate(book *b)
 const book_level *book_next(const book *b, book_side side, book_cursor *at)
 {
     const book_half *h = &b->half[side];
-    if (at->run < h->run_count && at->at == h->runs[at->run]->count) {
+    if (at->run < h->run_count && at->at == h->runs[at->run].run->count) {
         at->run++;
         at->at = 0;
     }
     if (at->run >= h->run_count)
         return NULL;
-    return &b->levels[h->runs[at->run]->level[at->at++]];
+    return &b->levels[h->runs[at->run].run->level[at->at++]];
+}
+
+size_t book_top(const book *b, book_side side, const book_level **out, size_t max)
+{
+    const book_half *h = &b->half[side];
+    size_t count = 0;
+    for (size_t i = 0; i < h->run_count && count < max; i++) {
+        const run *r = h->runs[i].run;
+        size_t n = r->count < max - count ? r->count : max - count;
+        for (size_t k = 0; k < n; k++)
+            out[count++] = &b->levels[r->level[k]];
+    }
+    return count;
 }
 
 /* ---- Out of JSON ---- */
@@ -307,43 +350,6 @@ static bool number_text(json value, bytes *out)
 {
     *out = value.raw;
     return value.type == JSON_NUMBER || json_string_slice(value, out);
-}
-
-/* Over the digits and points of a text; counts the points and whether there is a digit that is not zero. */
-static const char *pass_digits(const char *at, int *points, bool *zero)
-{
-    for (;; at++) {
-        unsigned d = (unsigned)(unsigned char)*at - '0';
-        if (d < 10)
-            *zero &= d == 0;
-        else if (*at == '.')
-            ++*points;
-        else
-            return at;
-    }
-}
-
-/* ["price","size", texts of digits behind], as nearly every level stands there: its end; NULL: it is another one. The
- * list was validated before, so every text and the list end somewhere. */
-static const char *read_plain(const char *at, decimal *p, bool *zero, bytes *price, bytes *size)
-{
-    int points = 0, others = 0;
-    bool other;
-    if (at[0] != '[' || at[1] != '"')
-        return NULL;
-    price->at = at + 2;
-    if (!(at = decimal_scan(p, at + 2)) || at[0] != '"' || at[1] != ',' || at[2] != '"')
-        return NULL;
-    price->len = (size_t)(at - price->at);
-    size->at = at + 3;
-    *zero = true;
-    at = pass_digits(at + 3, &points, zero);
-    size->len = (size_t)(at - size->at);
-    if (points > 1 || size->len < 1 + (size_t)points)
-        return NULL;
-    while (at[0] == '"' && at[1] == ',' && at[2] == '"')
-        at = pass_digits(at + 3, &others, &other);
-    return at[0] == '"' && at[1] == ']' ? at + 2 : NULL;
 }
 
 static weir_code apply_level(book *b, book_side side, json level, weir_error *err)
@@ -363,23 +369,27 @@ static weir_code apply_level(book *b, book_side side, json level, weir_error *er
     return book_set(b, side, price_text, size_text, err);
 }
 
-weir_code book_apply(book *b, book_side side, json levels, weir_error *err)
+static weir_code put_level(book *b, book_side side, const level *l, weir_error *err)
+{
+    decimal p = {.key = l->key};
+    return put(b, side, &p, l->zero, bytes_make(l->price, l->price_len), bytes_make(l->price + l->price_len + 3, l->size_len), l->roomy, err);
+}
+
+weir_code book_apply(book *b, book_side side, json list, weir_error *err)
 {
     json key, item;
     weir_code code;
-    if (levels.type == JSON_NONE || levels.type == JSON_NULL)
+    if (list.type == JSON_NONE || list.type == JSON_NULL)
         return WEIR_OK;
-    if (levels.type != JSON_ARRAY)
+    if (list.type != JSON_ARRAY)
         return error_set(err, WEIR_INVALID, "\"%s\" is no list of levels", side == BOOK_BIDS ? "bids" : "asks");
-    json_iter it = json_each(levels);
+    json_iter it = json_each(list);
     for (;;) {
-        bytes price, size;
-        decimal p;
-        bool zero;
+        level l;
         const char *next = it.at + (*it.at == ',');
-        if (next < it.end && (next = read_plain(next, &p, &zero, &price, &size))) {
+        if (next < it.end && (next = level_read(&l, next, it.end))) {
             it.at = next;
-            code = put(b, side, &p, zero, price, size, err);
+            code = put_level(b, side, &l, err);
         } else if (json_next(&it, &key, &item)) {
             code = apply_level(b, side, item, err);
         } else {
@@ -388,4 +398,12 @@ weir_code book_apply(book *b, book_side side, json levels, weir_error *err)
         if (code)
             return code;
     }
+}
+
+weir_code book_apply_levels(book *b, book_side side, const levels *l, weir_error *err)
+{
+    weir_code code = WEIR_OK;
+    for (size_t i = 0; !code && i < l->count; i++)
+        code = put_level(b, side, &l->at[i], err);
+    return code;
 }

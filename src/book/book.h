@@ -15,7 +15,7 @@
 #ifndef BOOK_BOOK_H
 #define BOOK_BOOK_H
 
-#include "base/json.h"
+#include "book/levels.h"
 
 #define BOOK_LEVEL_TEXT 60 /* octets of a price and its size together */
 
@@ -40,9 +40,15 @@ static inline bytes book_size(const book_level *l)
 
 struct book_run;
 
+typedef struct book_place {
+    uint64_t first; /* key of its best level, here for those who search */
+    struct book_run *run;
+} book_place;
+
 typedef struct book_half {
-    struct book_run **runs; /* the best prices first */
+    book_place *runs; /* the best prices first */
     size_t run_count, run_cap;
+    size_t near;    /* the run that the last change was in: the next one is often there */
     size_t count;   /* levels */
     size_t touched; /* the best place, from 0, that changed since book_settle; SIZE_MAX: none did */
 } book_half;
@@ -63,6 +69,8 @@ weir_code book_set(book *b, book_side side, bytes price, bytes size, weir_error 
 /* A JSON list of levels: [price, size, anything more ...] or {"price":, "size":}, texts or numbers. JSON_NONE and
  * null are an empty list. What stands before a bad level is in the book. */
 weir_code book_apply(book *b, book_side side, json levels, weir_error *err);
+/* The same of levels that were read before. */
+weir_code book_apply_levels(book *b, book_side side, const levels *l, weir_error *err);
 /* Forgets the worst levels beyond the depth. */
 void book_truncate(book *b);
 void book_settle(book *b);
@@ -71,6 +79,9 @@ static inline size_t book_count(const book *b, book_side side)
 {
     return b->half[side].count;
 }
+
+/* The best levels, at most `max` of them; how many they are. */
+size_t book_top(const book *b, book_side side, const book_level **out, size_t max);
 
 typedef struct book_cursor {
     size_t run, at;

@@ -106,13 +106,29 @@ static weir_code read_mark(json value, const char *name, bool *has, uint64_t *ou
     return WEIR_OK;
 }
 
+enum { FIELD_BIDS = 4,
+       FIELD_ASKS };
+
+/* (json_known) */
+static const char *read_levels(void *arg, size_t field, const char *at, const char *end)
+{
+    levels *into = arg;
+    if (field == FIELD_BIDS || field == FIELD_ASKS)
+        return levels_read(&into[field - FIELD_BIDS], at, end);
+    return NULL;
+}
+
 /* `data` was read before, or is a text to be validated in the same pass. */
-static weir_code read_marks(guard_marks *m, json data, bytes text, weir_error *err)
+static weir_code read_marks(guard_marks *m, levels *into, json data, bytes text, weir_error *err)
 {
     json first, sequence, previous, checksum;
     const json_field want[] = {{"first_sequence", &first}, {"sequence", &sequence}, {"previous_sequence", &previous}, {"checksum", &checksum}, {"bids", &m->bids}, {"asks", &m->asks}, {"flags", &m->flags}, {"type", &m->type}};
-    *m = (guard_marks){0};
-    weir_code code = data.type ? json_fields(data, want, 8, err) : json_read_fields(text, want, 8, err);
+    *m = (guard_marks){.levels = into};
+    if (into)
+        into[0].of = into[1].of = NULL;
+    weir_code code = data.type ? json_fields(data, want, 8, err)
+                     : into    ? json_read_fields_with(text, want, 8, read_levels, into, err)
+                               : json_read_fields(text, want, 8, err);
     if (!code)
         code = read_mark(first, "first_sequence", &m->has_first, &m->first, err);
     if (!code)
@@ -133,12 +149,32 @@ weir_code guard_read_marks(guard_marks *out, json data, weir_error *err)
 {
     if (data.type != JSON_OBJECT)
         return error_set(err, WEIR_INVALID, "an order book is " BYTES_FMT "; it is an object", BYTES_ARG(data.raw));
-    return read_marks(out, data, data.raw, err);
+    return read_marks(out, NULL, data, data.raw, err);
 }
 
 weir_code guard_read_text(guard_marks *out, bytes text, weir_error *err)
 {
-    return read_marks(out, (json){0}, text, err);
+    return read_marks(out, NULL, (json){0}, text, err);
+}
+
+weir_code guard_read_levels(guard_marks *out, levels *into, bytes text, weir_error *err)
+{
+    return read_marks(out, into, (json){0}, text, err);
+}
+
+weir_code guard_apply(const guard_marks *m, book *b, weir_error *err)
+{
+    const json lists[] = {m->bids, m->asks};
+    weir_code code = WEIR_OK;
+    for (int side = 0; !code && side < 2; side++) {
+        const levels *l = m->levels ? &m->levels[side] : NULL;
+        if (levels_are(l, lists[side]))
+            code = book_apply_levels(b, (book_side)side, l, err);
+        else
+            code = book_apply(b, (book_side)side, lists[side], err);
+    }
+    book_truncate(b);
+    return code;
 }
 
 /* ---- Checks ---- */
@@ -211,23 +247,23 @@ static char *put_level(const guard *g, char *to, const book_level *l, bool begun
 
 uint32_t guard_checksum(guard *g, book *b)
 {
-    book_cursor bid = {0}, ask = {0};
-    const book_level *l;
+    const book_level *bids[GUARD_LEVELS], *asks[GUARD_LEVELS];
     char *to = g->text.at;
     if (g->has_crc && b->half[0].touched >= g->form.levels && b->half[1].touched >= g->form.levels)
         return g->crc;
+    size_t bid_count = book_top(b, BOOK_BIDS, bids, g->form.levels), ask_count = book_top(b, BOOK_ASKS, asks, g->form.levels);
     if (g->form.interleaved) {
-        for (uint32_t i = 0; i < g->form.levels; i++) {
-            if ((l = book_next(b, BOOK_BIDS, &bid)))
-                to = put_level(g, to, l, to != g->text.at);
-            if ((l = book_next(b, BOOK_ASKS, &ask)))
-                to = put_level(g, to, l, to != g->text.at);
+        for (size_t i = 0; i < bid_count || i < ask_count; i++) {
+            if (i < bid_count)
+                to = put_level(g, to, bids[i], to != g->text.at);
+            if (i < ask_count)
+                to = put_level(g, to, asks[i], to != g->text.at);
         }
     } else {
-        for (uint32_t i = 0; i < g->form.levels && (l = book_next(b, BOOK_ASKS, &ask)); i++)
-            to = put_level(g, to, l, to != g->text.at);
-        for (uint32_t i = 0; i < g->form.levels && (l = book_next(b, BOOK_BIDS, &bid)); i++)
-            to = put_level(g, to, l, to != g->text.at);
+        for (size_t i = 0; i < ask_count; i++)
+            to = put_level(g, to, asks[i], to != g->text.at);
+        for (size_t i = 0; i < bid_count; i++)
+            to = put_level(g, to, bids[i], to != g->text.at);
     }
     g->text.len = (size_t)(to - g->text.at);
     g->crc = (uint32_t)crc32(0, (const Bytef *)g->text.at, (uInt)g->text.len);

@@ -45,6 +45,7 @@ typedef struct guard {
 typedef struct guard_marks {
     json bids, asks;
     json flags, type; /* what kind of record it is, in its own words */
+    levels *levels;   /* of bids and asks as they were read, where levels_are; NULL: not read */
     bool has_first, has_sequence, has_previous, has_checksum;
     uint64_t first, sequence, previous; /* an absent first is the sequence itself */
     int64_t checksum;
@@ -65,6 +66,10 @@ void guard_fini(guard *g); /* of a zeroed one, too */
 /* Finds all of them in a record's data in one pass; the marks are whole numbers or texts of such. */
 weir_code guard_read_marks(guard_marks *out, json data, weir_error *err);
 weir_code guard_read_text(guard_marks *out, bytes text, weir_error *err); /* the same, and validates it */
+/* The same, and reads plain levels in that pass, into into[2]: memory that is used again. */
+weir_code guard_read_levels(guard_marks *out, levels *into, bytes text, weir_error *err);
+/* The levels of the marks into the book, and what is beyond its depth out of it. */
+weir_code guard_apply(const guard_marks *m, book *b, weir_error *err);
 
 void guard_snapshot(guard *g, const guard_marks *m); /* the book is a new one */
 /* Before a change goes into the book, by its numbers; `first` of the changes since a REST snapshot, which may

@@ -244,13 +244,20 @@ static void tell_checksum(book_service *b, const book_message *m, const guard_ma
     tell_bad(b, m, marks, &gap);
 }
 
+/* All of it in one pass. */
+static weir_code read_change(book_service *b, guard_marks *marks, json data, weir_error *err)
+{
+    if (data.type != JSON_OBJECT)
+        return guard_read_marks(marks, data, err); /* which says so */
+    return guard_read_levels(marks, b->levels, data.raw, err);
+}
+
 /* The levels into the book. */
 static weir_code apply(book_service *b, const guard_marks *marks, weir_error *err)
 {
     book *k = &b->book;
-    if (book_apply(k, BOOK_BIDS, marks->bids, err) || book_apply(k, BOOK_ASKS, marks->asks, err))
+    if (guard_apply(marks, k, err))
         return err->code;
-    book_truncate(k);
     if (book_count(k, BOOK_BIDS) > SERVICE_LEVELS || book_count(k, BOOK_ASKS) > SERVICE_LEVELS)
         return error_set(err, WEIR_LIMIT, "more than %u levels of a side", SERVICE_LEVELS);
     return WEIR_OK;
@@ -362,7 +369,7 @@ void book_service_take(book_service *b, const book_message *m)
 {
     guard_marks marks = {0};
     weir_error err = WEIR_ERROR_INIT;
-    if (!guard_read_marks(&marks, m->data, &err) && marks.flags.type > JSON_NULL && marks.flags.type != JSON_ARRAY)
+    if (!read_change(b, &marks, m->data, &err) && marks.flags.type > JSON_NULL && marks.flags.type != JSON_ARRAY)
         error_set(&err, WEIR_INVALID, "\"flags\" is " BYTES_FMT "; it is a list", BYTES_ARG(marks.flags.raw));
     if (!err.code && (read_flags(&marks) & FLAG_MAYBE_BAD))
         error_set(&err, WEIR_INVALID, "the plugin says that it may be bad");
@@ -389,7 +396,7 @@ bool book_service_next(book_service *b)
     size_t at = b->held_at;
     while (b->replaying && next_held(b, &at, &m)) {
         uint64_t before = b->record_seq;
-        if (!guard_read_marks(&marks, m.data, NULL) && !take_change(b, &m, &marks)) {
+        if (!read_change(b, &marks, m.data, NULL) && !take_change(b, &m, &marks)) {
             b->replaying = false; /* it waits for the next snapshot, and so does what is behind it */
             return false;
         }
@@ -430,6 +437,8 @@ void book_service_fini(book_service *b)
     buf_fini(&b->held);
     buf_fini(&b->newest);
     buf_fini(&b->text);
+    levels_fini(&b->levels[0]);
+    levels_fini(&b->levels[1]);
     *b = (book_service){0};
 }
 

@@ -43,6 +43,7 @@ typedef struct book_service {
     buf held;            /* changes, each behind a header */
     buf newest;          /* the octets of the last change that followed */
     buf text;            /* a record in the making */
+    levels levels[2];    /* of the change at hand */
     size_t held_at;      /* of the next one to replay */
     uint64_t record_seq; /* of the record that the book is at */
     uint64_t recv_ns;    /* of its message */
