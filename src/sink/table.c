@@ -3,7 +3,8 @@
  * A screen is the line of figures, the reason of what does not live, then a section for each type:
  * a title line and the rows. Widths follow from what is shown. What does not fit loses columns, the
  * least telling first (table_column.keep), then the symbol is cut; no line is ever wider than the
- * terminal. Rows that do not fit are counted on the last line. */
+ * terminal. Rows that do not fit are counted on the last line; lines that are left show the best levels of the order
+ * books (table_ladder.c). */
 #include "sink/table.h"
 
 #include "base/clock.h"
@@ -17,13 +18,14 @@
 
 #define GAP 2 /* columns between columns */
 #define SYMBOL_LEAST 8
+#define LINES_MAX 10000 /* more is no terminal */
 
-#define RED "\x1b[31m"
-#define GREEN "\x1b[32m"
+#define RED TABLE_RED
+#define GREEN TABLE_GREEN
 #define YELLOW "\x1b[33m"
 #define DIM "\x1b[2m"
 #define BOLD "\x1b[1m"
-#define PLAIN "\x1b[0m"
+#define PLAIN TABLE_PLAIN
 
 weir_code table_init(table *t, weir_error *err)
 {
@@ -561,5 +563,7 @@ void table_render(table *t, buf *out, const sink_figures *figures, unsigned colu
         snprintf(text, sizeof text, "and %zu more stream%s", t->count - shown, t->count - shown == 1 ? "" : "s");
         add_text(&s, DIM, text);
         end_line(&s);
+    } else if (s.lines < LINES_MAX) { /* what is free of a terminal */
+        table_put_ladders(t, out, columns, s.lines);
     }
 }

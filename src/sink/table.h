@@ -49,6 +49,15 @@ bool table_take(table *t, record *r);
 void table_render(table *t, buf *out, const sink_figures *figures, unsigned columns, unsigned lines,
                   uint64_t real_ns, uint64_t mono_ns);
 
+#define TABLE_RED "\x1b[31m"
+#define TABLE_GREEN "\x1b[32m"
+#define TABLE_PLAIN "\x1b[0m"
+
+/* ---- table_ladder.c, for table.c ---- */
+
+/* Appends at most `lines` lines with the best levels of as many books as fit into the width. Returns how many lines. */
+size_t table_put_ladders(const table *t, buf *out, size_t columns, size_t lines);
+
 /* ---- table_row.c, for table.c: what a type of stream shows ---- */
 
 typedef enum table_align { ALIGN_LEFT,

@@ -92,7 +92,7 @@ static void read_candle(table_row *row, json data, uint64_t real_ns)
     show(row, 2, json_member(data, "low"));
     show(row, 3, json_member(data, "close"));
     show(row, 4, json_member(data, "volume"));
-    show_time(row, 5, either(data, "timestamp", "time", NULL), real_ns);
+    show_time(row, 5, either(data, "timestamp", "time", "ts_event"), real_ns);
     json timeframe = either(data, "interval", "timeframe", NULL);
     bytes text;
     if (!row->timeframe[0] && json_string_slice(timeframe, &text))
@@ -111,7 +111,7 @@ static void read_trade(table_row *row, json data, uint64_t real_ns)
     show(row, 0, json_member(trade, "price"));
     show(row, 1, either(trade, "size", "amount", "quantity"));
     show(row, 2, json_member(trade, "side"));
-    show_time(row, 3, either(trade, "timestamp", "time", NULL), real_ns);
+    show_time(row, 3, either(trade, "timestamp", "time", "ts_event"), real_ns);
 }
 
 static void read_ticker(table_row *row, json data, uint64_t real_ns)

@@ -141,7 +141,34 @@ TEST(table, every_type_has_its_section)
                "BTC          99.5     1  100.25     3    2/1      1   0s\n"
                "\n"
                "streams  data              count  age\n"
-               "world    {\"title\":\"calm\"}      1   0s\n");
+               "world    {\"title\":\"calm\"}      1   0s\n"
+               "\n"
+               "BTC\n"
+               "1  99.5  100.25  3\n"
+               "2  99\n");
+    end();
+}
+
+/* Free lines show the levels: books side by side, as many as fit, never more than there is room for. */
+TEST(table, free_lines_show_the_books_level_by_level)
+{
+    begin();
+    data("orderbook", "BTC", "", 0, "{\"flags\":[\"snapshot\"],\"bids\":[[\"99.5\",\"0.25\"],[\"98\",\"10\"],[\"9\",\"1\"]],\"asks\":[[\"100.25\",\"3\"]]}");
+    data("orderbook", "A-LONG-NAME", "", 0, "{\"flags\":[\"snapshot\"],\"bids\":[],\"asks\":[[\"1\",\"2\"],[\"3\",\"4\"]]}");
+    data("trades", "BTC", "", 0, "{\"price\":\"99.5\",\"size\":\"1\",\"side\":\"buy\",\"ts_event\":\"1700000000000000000\"}");
+    CHECK_HAS(screen(80, 23), "22:13:20");
+    CHECK_HAS(shown, "\n\n"
+                     "BTC                       A-LONG-NAME\n"
+                     " 0.25  99.5  100.25  3        1  2\n"
+                     "10     98                     3  4\n"
+                     " 1      9\n");
+    CHECK(!strstr(screen(30, 23), "   A-LONG-NAME\n"));
+    CHECK_HAS(shown, "\nBTC\n 0.25  99.5  100.25  3\n");
+    CHECK_HAS(screen(80, 11), "\nBTC                      A-LONG-NAME\n0.25  99.5  100.25  3        1  2\n");
+    CHECK(!strstr(shown, "10     98"));
+    CHECK(!strstr(screen(80, 10), "0.25  99.5  100.25  3   "));
+    t.colour = true;
+    CHECK_HAS(screen(80, 23), " 0.25  \x1b[32m99.5\x1b[0m  \x1b[31m100.25\x1b[0m  3");
     end();
 }
 
