@@ -202,12 +202,13 @@ typedef struct weir_plugin_options {
     /* A live stream without data for so long subscribes anew. 0: Weir learns each stream's rhythm, asks the venue
      * first, and compares with its siblings (docs/plugin-guide.md); WEIR_QUIET_NEVER: never. */
     uint32_t quiet_after_ms;
+    bool backfill;                       /* candles that a gap took are asked for (getOHLCV) and come as records marked so */
 } weir_plugin_options;
 
 #define WEIR_QUIET_NEVER UINT32_MAX
 
 /* clang-format off */
-#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0}
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0, false}
 /* clang-format on */
 
 /* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the
@@ -243,7 +244,8 @@ typedef struct weir_result {
     const char *trace; /* the guest's back-trace, a frame a line; "" if there is none */
 } weir_result;
 
-/* Calls one export on an instance of its own, configured before. `on_done` comes exactly once. */
+/* Calls one export on an instance of its own, configured before. `on_done` comes exactly once, never inside this
+ * call; freeing the plugin before it ends the call, and then it does not come. */
 WEIR_API weir_code weir_plugin_call(weir_plugin *plugin, const char *export_name, const void *input, size_t len,
                                     void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err);
 /* The same, turning the loop until it is done; the result stays good until the plugin's next
@@ -255,14 +257,19 @@ WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export
  * or what else it knows. `params_json` is an object or NULL; getOHLCV takes symbol, timeframe, startTime
  * and endTime (RFC 3339, or Unix milliseconds), limit. The result's output is JSON in normal form: lists
  * are lists, candles {"ts_event" (ns), open, high, low, close, volume} with their own decimals as text,
- * oldest first, each once. Turns the loop until it is done; the result is good until the plugin's next
- * call_wait or command_wait. Not from a callback. An answer that the plugin says may be kept
- * (cacheForSeconds) is kept in the host's cache folder, and given again to the same question.
- * A plugin may say how often its commands may be asked (get_rate_limits): until then the call waits, in the plugin's turn.
- * WEIR_UNSUPPORTED: plugins of this generation know no such command. WEIR_LIMIT: the plugin's rate limit allows it
- * only after rate_wait_ms; the text says when. */
+ * oldest first, each once. An answer that the plugin says may be kept (cacheForSeconds) is kept in the host's
+ * cache folder, and given again to the same question. `on_done` as for weir_plugin_call; several commands may be
+ * under way, each on an instance of its own. Also from callbacks.
+ * A plugin may say how often its commands may be asked (get_rate_limits): until then the command waits.
+ * At once, without on_done: WEIR_INVALID, the parameters or the plugin's configuration; WEIR_UNSUPPORTED, plugins
+ * of this generation know no such command; WEIR_LIMIT, the plugin's rate limit allows it only after rate_wait_ms: the
+ * text says when. */
 enum { WEIR_COMMAND_RAW = 1,     /* the plugin's own form */
        WEIR_COMMAND_FRESH = 2 }; /* ask, whatever is kept */
+WEIR_API weir_code weir_command(weir_plugin *plugin, const char *name, const char *params_json, unsigned flags,
+                                void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err);
+/* The same, turning the loop until it is done; the result is good until the plugin's next call_wait or
+ * command_wait. Returns the result's code. Not from a callback. */
 WEIR_API weir_code weir_command_wait(weir_plugin *plugin, const char *name, const char *params_json, unsigned flags,
                                      const weir_result **result, weir_error *err);
 
@@ -383,10 +390,13 @@ WEIR_API void weir_sink_limit(weir_sink *sink, uint64_t data_records);
 /* The terminal has another size now. */
 WEIR_API void weir_sink_resize(weir_sink *sink);
 
-/* The account, at any moment: published = delivered to each reader + dropped + queued. */
+/* The account, at any moment: received = taken + waiting + lost + unread, and what was offered to the readers =
+ * delivered + dropped + queued. */
 typedef struct weir_account {
     uint64_t received;  /* messages from venues, of all streams */
+    uint64_t taken;     /* of them, by plugins */
     uint64_t published; /* records of all kinds */
+    uint64_t offered;   /* of them, to all readers together: each whose pattern selects it */
     uint64_t delivered; /* to all readers together */
     uint64_t dropped;   /* by all readers together */
     uint64_t queued;    /* now, in all readers' queues */

@@ -33,6 +33,7 @@ static void help(void)
           "      --connect-timeout TIME  a connection that is not open by then is given up; 10s\n"
           "      --on-trap WHAT     when it traps again and again: quarantine (it rests, then it is tried again),\n"
           "                         restart (for ever), fail; quarantine\n"
+          "      --backfill         candles that a gap took are asked for and come marked \"backfill\":true\n"
           "      --own-instances    of a push plugin: an instance for each stream, not one for all\n"
           "      --replay-from PATH  play the recording of the plugin's venue, from a folder of recordings or one file, in place\n"
           "                         of the venue; ends with it. Without --stream: what its folder's file 'streams' says\n"
@@ -239,14 +240,30 @@ static void summary(const run *r, const weir_account *a)
 {
     if (r->common.json)
         fprintf(stderr,
-                "{\"received\":%llu,\"published\":%llu,\"delivered\":%llu,\"dropped\":%llu,\"lost\":%llu,\"unread\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"seconds\":%.3f}\n",
-                (unsigned long long)a->received, (unsigned long long)a->published, (unsigned long long)r->seen,
-                (unsigned long long)a->dropped, (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->gaps,
-                (unsigned long long)a->restarts, elapsed(r));
+                "{\"received\":%llu,\"taken\":%llu,\"waiting\":%llu,\"lost\":%llu,\"unread\":%llu,\"published\":%llu,\"delivered\":%llu,"
+                "\"dropped\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"readers\":{\"offered\":%llu,\"delivered\":%llu,\"dropped\":%llu,"
+                "\"queued\":%llu},\"seconds\":%.3f}\n",
+                (unsigned long long)a->received, (unsigned long long)a->taken, (unsigned long long)a->waiting,
+                (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->published,
+                (unsigned long long)r->seen, (unsigned long long)a->dropped, (unsigned long long)a->gaps, (unsigned long long)a->restarts,
+                (unsigned long long)a->offered, (unsigned long long)a->delivered, (unsigned long long)a->dropped, (unsigned long long)a->queued,
+                elapsed(r));
     else
-        fprintf(stderr, "received %llu messages, delivered %llu records, dropped %llu, lost %llu, unread %llu, gaps %llu, restarts %llu, in %.1f s\n",
-                (unsigned long long)a->received, (unsigned long long)r->seen, (unsigned long long)a->dropped,
-                (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->gaps, (unsigned long long)a->restarts, elapsed(r));
+        fprintf(stderr, "received %llu messages (taken %llu, lost %llu, unread %llu), delivered %llu records, dropped %llu, gaps %llu, restarts %llu, in %.1f s\n",
+                (unsigned long long)a->received, (unsigned long long)a->taken, (unsigned long long)a->lost, (unsigned long long)a->unread,
+                (unsigned long long)r->seen, (unsigned long long)a->dropped, (unsigned long long)a->gaps, (unsigned long long)a->restarts, elapsed(r));
+}
+
+/* What came in, what went out. */
+static void settle(run *r)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    weir_account account;
+    weir_host_account(r->host, &account);
+    if (!weir_host_account_check(r->host, &err))
+        r->code = cli_fail(EXIT_FAILED, "a bug of ours: %s", err.text);
+    if (!r->quiet)
+        summary(r, &account);
 }
 
 /* A time as milliseconds, from 1 up to a day. */
@@ -346,6 +363,7 @@ static const struct option long_options[] = {
     {"on-trap", required_argument, 0, 'T'},
     {"slow-reader", required_argument, 0, 'W'},
     {"own-instances", no_argument, 0, 'I'},
+    {"backfill", no_argument, 0, 'B'},
     {"replay-from", required_argument, 0, 'F'},
     {"replay-speed", required_argument, 0, 'X'},
     {"quiet", no_argument, 0, 'q'},
@@ -354,69 +372,83 @@ static const struct option long_options[] = {
 };
 
 /* Options that are kept as they are. False: not one of them. */
-static bool take_plain(run *r, int option, const char *value)
+static bool take_plain(run *r, int option)
 {
-    r->quiet |= option == 'q';
-    r->common.own_instances |= option == 'I';
-    if (option == 'F')
-        r->replay_from = value;
-    return option == 'q' || option == 'I' || option == 'F';
+    switch (option) {
+    case 'B':
+        return r->common.backfill = true;
+    case 'F':
+        r->replay_from = optarg;
+        return true;
+    case 'H':
+        cli_add(&r->common.heartbeats, optarg);
+        return true;
+    case 'I':
+        return r->common.own_instances = true;
+    case 'q':
+        return r->quiet = true;
+    default:
+        return cli_common_option(&r->common, option, optarg);
+    }
+}
+
+/* EXIT_FINE, or the code after what is wrong has been said. */
+static int take_option(run *r, int option, char **argv)
+{
+    char *end;
+    switch (option) {
+    case 's':
+        if (!is_spec(optarg))
+            return cli_usage("run", "--stream '%s': expected TYPE:IDENTIFIER[:TIMEFRAME], such as ohlcv:SPOT_BTC_USDT:1m", optarg);
+        cli_add(&r->specs, optarg);
+        return EXIT_FINE;
+    case 'o':
+        if (r->sinks.count == sizeof r->out / sizeof *r->out)
+            return cli_usage("run", "more than %zu sinks", r->sinks.count);
+        cli_add(&r->sinks, optarg);
+        return EXIT_FINE;
+    case 'd':
+        if (!cli_duration(optarg, &r->seconds))
+            return cli_usage("run", "--duration '%s': expected a time such as 90s, 15m or 2h", optarg);
+        return EXIT_FINE;
+    case 'S':
+    case 'R':
+    case 'C':
+    case 'Q':
+        return parse_patience(&r->common, option, optarg) ? EXIT_FINE : EXIT_USAGE;
+    case 'W':
+        if (!parse_reader(optarg, &r->reader))
+            return cli_usage("run", "--slow-reader '%s': expected block, drop_oldest, newest_per_key or disconnect, and how many records may wait, such as drop_oldest:1000", optarg);
+        return EXIT_FINE;
+    case 'n':
+        r->count = strtoull(optarg, &end, 10);
+        if (!r->count || *end || *optarg == '-')
+            return cli_usage("run", "--count '%s': a number from 1", optarg);
+        return EXIT_FINE;
+    case 'T':
+        if (!parse_on_trap(optarg, &r->common.on_trap))
+            return cli_usage("run", "--on-trap '%s': quarantine, restart or fail", optarg);
+        return EXIT_FINE;
+    case 'X':
+        if (!parse_speed(optarg, &r->replay_speed))
+            return cli_usage("run", "--replay-speed '%s': a number above 0, such as 10, or max", optarg);
+        return EXIT_FINE;
+    default:
+        return take_plain(r, option) ? EXIT_FINE : cli_wrong_option("run", argv);
+    }
 }
 
 static int parse(run *r, int argc, char **argv)
 {
-    char *end;
-    int option;
-    while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", long_options, NULL)) != -1)
-        switch (option) {
-        case 's':
-            if (!is_spec(optarg))
-                return cli_usage("run", "--stream '%s': expected TYPE:IDENTIFIER[:TIMEFRAME], such as ohlcv:SPOT_BTC_USDT:1m", optarg);
-            cli_add(&r->specs, optarg);
-            break;
-        case 'o':
-            if (r->sinks.count == sizeof r->out / sizeof *r->out)
-                return cli_usage("run", "more than %zu sinks", r->sinks.count);
-            cli_add(&r->sinks, optarg);
-            break;
-        case 'd':
-            if (!cli_duration(optarg, &r->seconds))
-                return cli_usage("run", "--duration '%s': expected a time such as 90s, 15m or 2h", optarg);
-            break;
-        case 'S':
-        case 'R':
-        case 'C':
-        case 'Q':
-            if (!parse_patience(&r->common, option, optarg))
-                return EXIT_USAGE;
-            break;
-        case 'H':
-            cli_add(&r->common.heartbeats, optarg);
-            break;
-        case 'W':
-            if (!parse_reader(optarg, &r->reader))
-                return cli_usage("run", "--slow-reader '%s': expected block, drop_oldest, newest_per_key or disconnect, and how many records may wait, such as drop_oldest:1000", optarg);
-            break;
-        case 'n':
-            r->count = strtoull(optarg, &end, 10);
-            if (!r->count || *end || *optarg == '-')
-                return cli_usage("run", "--count '%s': a number from 1", optarg);
-            break;
-        case 'T':
-            if (!parse_on_trap(optarg, &r->common.on_trap))
-                return cli_usage("run", "--on-trap '%s': quarantine, restart or fail", optarg);
-            break;
-        case 'X':
-            if (!parse_speed(optarg, &r->replay_speed))
-                return cli_usage("run", "--replay-speed '%s': a number above 0, such as 10, or max", optarg);
-            break;
-        case 'h':
+    int option, code;
+    while ((option = getopt_long(argc, argv, "s:o:d:n:qvjh", long_options, NULL)) != -1) {
+        if (option == 'h') {
             help();
             return -1;
-        default:
-            if (!take_plain(r, option, optarg) && !cli_common_option(&r->common, option, optarg))
-                return cli_wrong_option("run", argv);
         }
+        if ((code = take_option(r, option, argv)))
+            return code;
+    }
     return complete(r, argc, argv);
 }
 
@@ -473,7 +505,6 @@ static int open_recording(run *r, const char *path)
 /* The run itself, once all is known. */
 static void stream_all(run *r, weir_plugin *plugin)
 {
-    weir_account account;
     if (r->recording)
         recording_watch(r->recording, r->host, r->specs.count);
     if (!open_all(r, plugin))
@@ -486,9 +517,7 @@ static void stream_all(run *r, weir_plugin *plugin)
         r->code = EXIT_FAILED;
     for (size_t i = 0; i < r->sinks_open; i++)
         weir_sink_free(r->out[i]);
-    weir_host_account(r->host, &account);
-    if (!r->quiet)
-        summary(r, &account);
+    settle(r);
 }
 
 int cmd_run(int argc, char **argv)

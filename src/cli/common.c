@@ -183,6 +183,7 @@ weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, 
     options.rate_wait_ms = c->rate_wait_ms;
     options.own_instances = c->own_instances;
     options.quiet_after_ms = c->quiet_after_ms;
+    options.backfill = c->backfill;
     options.on_trap = c->on_trap;
     if (weir_plugin_load(&plugin, host, path, &options, &err))
         *code = cli_fail(err.code == WEIR_REFUSED ? EXIT_REFUSED : EXIT_PLUGIN, "%s", err.text);

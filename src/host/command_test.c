@@ -1,4 +1,4 @@
-/* weir_command_wait over the public API, with guests from tests/plugins. */
+/* weir_command and weir_command_wait over the public API, with guests from tests/plugins. */
 #include <weir/weir.h>
 
 #include <stdlib.h>
@@ -231,5 +231,87 @@ TEST(command, configuration_cannot_change_under_a_stream)
     CHECK_UINT(weir_plugin_configure(p, "{\"a\":\"b\"}", &err), WEIR_BUSY);
     weir_stream_free(s);
     CHECK_OK(weir_plugin_configure(p, "{\"a\":\"b\"}", &err));
+    weir_host_free(h);
+}
+
+/* ---- Without waiting ---- */
+
+typedef struct asking {
+    weir_plugin *plugin;
+    int answers;
+    char last[200];
+    weir_code code;
+    bool more, frees;
+} asking;
+
+static void on_answer(void *arg, const weir_result *r)
+{
+    asking *a = arg;
+    a->answers++;
+    a->code = r->code;
+    snprintf(a->last, sizeof a->last, "%s", r->code ? r->error : r->output);
+    if (a->frees)
+        weir_plugin_free(a->plugin);
+    if (a->more) { /* from a callback */
+        a->more = false;
+        CHECK_OK(weir_command(a->plugin, "getTime", NULL, 0, on_answer, a, &err));
+    }
+}
+
+static void answered(weir_host *h, const asking *a, int count)
+{
+    for (int i = 0; a->answers < count && i < 2000; i++)
+        weir_host_step(h, 10);
+    CHECK_INT(a->answers, count);
+}
+
+TEST(command, several_go_on_at_once_and_more_begin_in_a_callback)
+{
+    weir_host *h = host_new("");
+    asking one = {.plugin = load(h, "push_1.wasm", "{\"api_key\":\"k\"}")}, three = {.plugin = load(h, "push.wasm", NULL), .more = true};
+    CHECK_OK(weir_command(one.plugin, "getMarkets", NULL, 0, on_answer, &one, &err));
+    CHECK_OK(weir_command(three.plugin, "getMarkets", NULL, 0, on_answer, &three, &err));
+    CHECK_INT(one.answers + three.answers, 0);
+    answered(h, &one, 1);
+    CHECK_TEXT(one.last, "[]");
+    answered(h, &three, 2);
+    CHECK_HAS(three.last, "\"asked\":1");
+    CHECK_OK(weir_command(one.plugin, "getOHLCV", "{\"symbol\":\"no\"}", 0, on_answer, &one, &err));
+    answered(h, &one, 2);
+    CHECK_UINT(one.code, WEIR_FAILED);
+    CHECK_HAS(one.last, "no such market");
+    CHECK_UINT(weir_command(one.plugin, "getAccount", NULL, 0, on_answer, &one, &err), WEIR_UNSUPPORTED);
+    CHECK_INT(one.answers, 2);
+    weir_host_free(h);
+}
+
+TEST(command, plugin_may_be_freed_by_its_answer_or_before_it)
+{
+    weir_host *h = host_new("");
+    asking a = {.plugin = load(h, "push.wasm", NULL), .frees = true}, b = {.plugin = load(h, "push.wasm", NULL)};
+    CHECK_OK(weir_command(a.plugin, "getMarkets", NULL, 0, on_answer, &a, &err));
+    CHECK_OK(weir_command(a.plugin, "getMarkets", NULL, 0, on_answer, &b, &err)); /* under way, too */
+    CHECK_OK(weir_command(b.plugin, "getMarkets", NULL, 0, on_answer, &b, &err));
+    weir_plugin_free(b.plugin);
+    answered(h, &a, 1);
+    for (int i = 0; i < 20; i++)
+        weir_host_step(h, 5);
+    CHECK_INT(a.answers, 1);
+    CHECK_INT(b.answers <= 1, 1); /* the one that was under way may have been first */
+    weir_host_free(h);
+}
+
+TEST(command, kept_answer_does_not_come_inside_the_call)
+{
+    char folder[] = "/tmp/weir-command-XXXXXX";
+    CHECK(mkdtemp(folder) != NULL);
+    weir_host *h = host_new(folder);
+    asking a = {.plugin = load(h, "push.wasm", NULL)};
+    char first[200];
+    snprintf(first, sizeof first, "%s", asked(a.plugin, "getTime", "{\"kept\":1}", 0));
+    CHECK_OK(weir_command(a.plugin, "getTime", "{\"kept\":1}", 0, on_answer, &a, &err));
+    CHECK_INT(a.answers, 0);
+    answered(h, &a, 1);
+    CHECK_TEXT(a.last, first);
     weir_host_free(h);
 }

@@ -225,10 +225,12 @@ void weir_host_account(const weir_host *h, weir_account *out)
     *out = (weir_account){
         .received = s.counts.received,
         .published = a.published,
+        .offered = a.subs.offered,
         .delivered = a.subs.delivered,
         .queued = a.subs.queued,
         .gaps = s.counts.gaps,
         .restarts = s.counts.restarts,
+        .taken = h->taken,
         .lost = h->lost,
         .unread = h->unread,
     };
@@ -236,6 +238,7 @@ void weir_host_account(const weir_host *h, weir_account *out)
         out->dropped += a.subs.dropped[i];
     for (list_node *n = h->streams.head.next; n != &h->streams.head; n = n->next) {
         const weir_stream *t = LIST_OWNER(n, weir_stream, node);
+        out->taken += stream_taken(t->stream);
         out->waiting += stream_queued(t->stream);
         out->lost += stream_lost(t->stream);
         out->unread += stream_unread(t->stream);
@@ -244,5 +247,13 @@ void weir_host_account(const weir_host *h, weir_account *out)
 
 bool weir_host_account_check(const weir_host *h, weir_error *err)
 {
+    weir_account a;
+    weir_host_account(h, &a);
+    if (a.received != a.taken + a.waiting + a.lost + a.unread) {
+        error_set(err, WEIR_INVALID, "account: %llu messages received, but %llu taken, %llu waiting, %llu lost and %llu unread",
+                  (unsigned long long)a.received, (unsigned long long)a.taken, (unsigned long long)a.waiting,
+                  (unsigned long long)a.lost, (unsigned long long)a.unread);
+        return false;
+    }
     return hub_account_check(h->hub, err);
 }

@@ -3,12 +3,14 @@
 #define HOST_INSIDE_H
 
 #include "host/rates.h"
+#include "base/json.h"
 #include "net/dial.h"
 #include "plugin/meta.h"
 #include "sink/sink.h"
 #include "stream/stream.h"
 
 typedef struct custom_function custom_function;
+typedef struct command command; /* command.c */
 
 struct weir_host {
     loop *loop;
@@ -21,7 +23,7 @@ struct weir_host {
     uint64_t backoff_min_ns, backoff_max_ns;
     uint32_t silence_ms;
     struct heartbeat_rules *heartbeats; /* NULL: none */
-    rates *rates; /* what the plugins' rate limits have left */
+    rates *rates;                       /* what the plugins' rate limits have left */
     custom_function *functions;
     list plugins, streams, subs, sinks;
     bool stopping;
@@ -30,7 +32,7 @@ struct weir_host {
     uint64_t tick_ns;
     void (*on_tick)(void *arg);
     void *tick_arg;
-    uint64_t lost, unread; /* messages of streams that are gone */
+    uint64_t taken, lost, unread; /* messages of streams that are gone */
 };
 
 /* One call under way, or an instance that waits for the next one. */
@@ -74,18 +76,34 @@ struct weir_plugin {
     uint32_t call_ms;
     bool own_instances;
     uint32_t quiet_after_ms;
+    bool backfill;                           /* gaps in candles are closed from the plugin's history */
     health health;                           /* as the options say, nothing happened yet */
     venue venue;                             /* for plain calls */
     stream_plugin shared;                    /* for streams */
-    list calls;                              /* under way */
+    list calls, commands;                    /* under way */
     plugin_call *idle;                       /* one instance kept warm */
     buf wait_output, wait_error, wait_trace; /* of weir_plugin_call_wait */
     weir_result wait_result;
     call_wait_state *waiting; /* NULL: nobody waits */
 };
 
+/* What a stream's gaps still want from the history: backfill.c. */
+typedef struct backfill {
+    uint64_t from;                 /* ts_event of the last record before a gap; 0: nothing is wanted */
+    uint64_t asked_from, asked_to; /* of the question under way or the rows at hand */
+    uint64_t span;                 /* of a candle, ns */
+    command *asking;               /* NULL: no question is under way */
+    unsigned tries;
+    bool holding; /* rows are at hand */
+    buf rows, line;
+    json_iter rest;
+    size_t published;
+    timer next;
+} backfill;
+
 struct weir_stream {
     list_node node;
+    backfill backfill;
     weir_plugin *plugin;
     stream *stream;
     void (*on_state)(void *arg, weir_stream *stream, weir_stream_state state);
@@ -99,6 +117,26 @@ void modules_release(engine *e);
 /* The compiled module of these octets: from the process, the cache folder, or the compiler, which works on
  * another thread while this turns the loop. */
 weir_code modules_get(module **out, weir_host *host, bytes wasm, const char *name, weir_error *err);
+
+/* ---- await.c: what is waited for, one at a time ---- */
+
+weir_code await_begin(weir_plugin *p, call_wait_state *state, weir_error *err); /* then start it, or p->waiting = NULL */
+void await_keep(void *arg, const weir_result *r);                               /* its on_done; arg is the plugin */
+weir_code await_end(weir_plugin *p, loop *l, const call_wait_state *state, const weir_result **result, weir_error *err);
+
+/* ---- command.c ---- */
+
+/* weir_command, with a handle that is good until on_done. */
+weir_code command_start(command **out, weir_plugin *p, const char *name, const char *params_json, unsigned flags,
+                        void (*on_done)(void *arg, const weir_result *result), void *arg, weir_error *err);
+void command_mute(command *c);         /* goes on, and tells nobody */
+void command_drop_all(weir_plugin *p); /* none of them tells any more */
+
+/* ---- backfill.c ---- */
+
+void backfill_init(weir_stream *w);
+void backfill_want(weir_stream *w, uint64_t from); /* from on_resynced, on any stack */
+void backfill_fini(weir_stream *w);
 
 /* ---- functions.c: the program's own host functions ---- */
 

@@ -167,43 +167,19 @@ weir_code weir_plugin_call(weir_plugin *p, const char *export_name, const void *
 
 /* ---- Calls that are waited for ---- */
 
-static void keep_result(void *arg, const weir_result *r)
-{
-    weir_plugin *p = arg;
-    buf_add(&p->wait_output, r->output, r->output_len);
-    buf_add_char(&p->wait_output, '\0');
-    buf_add(&p->wait_error, r->error, strlen(r->error) + 1);
-    buf_add(&p->wait_trace, r->trace, strlen(r->trace) + 1);
-    p->wait_result = *r;
-    p->wait_result.output = p->wait_output.at;
-    p->wait_result.error = p->wait_error.at;
-    p->wait_result.trace = p->wait_trace.at;
-    *p->waiting = WAIT_OVER;
-    p->waiting = NULL;
-}
-
 static weir_code call_wait(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, bool configure,
                            const weir_result **result, weir_error *err)
 {
-    if (p->waiting)
-        return error_set(err, WEIR_BUSY, "plugin '%s': a call is being waited for already", p->name);
-    buf_clear(&p->wait_output);
-    buf_clear(&p->wait_error);
-    buf_clear(&p->wait_trace);
-    call_wait_state state = WAIT_ON;
-    loop *l = p->host->loop;
-    p->waiting = &state;
-    if (call_start(p, export_name, input, ms, configure, keep_result, p, err)) {
+    call_wait_state state;
+    weir_code code = await_begin(p, &state, err);
+    if (code)
+        return code;
+    if (call_start(p, export_name, input, ms, configure, await_keep, p, err)) {
         p->waiting = NULL;
         return err ? err->code : WEIR_INVALID;
     }
-    while (state == WAIT_ON)
-        loop_step(l, -1);
-    if (state == WAIT_GONE)
-        return error_set(err, WEIR_CANCELLED, "the plugin was freed while a call was being waited for");
-    if (p->wait_output.failed || p->wait_error.failed || p->wait_trace.failed)
-        return error_set(err, WEIR_NOMEM, "plugin '%s': %s: out of memory", p->name, export_name);
-    *result = &p->wait_result;
+    if ((code = await_end(p, p->host->loop, &state, result, err)))
+        return code;
     if (p->wait_result.code)
         error_set(err, p->wait_result.code, "plugin '%s': %s: %s", p->name, export_name, p->wait_result.error);
     return p->wait_result.code;
@@ -413,6 +389,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
     p->manifest = m;
     p->targets = targets_new(); /* none at all, until meta said what it asks for */
     list_init(&p->calls);
+    list_init(&p->commands);
     list_push(&host->plugins, &p->node);
     buf_init(&p->wait_output, SIZE_MAX);
     buf_init(&p->wait_error, SIZE_MAX);
@@ -425,6 +402,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
     p->own_instances = o.own_instances;
     p->rate_wait_ms = o.rate_wait_ms ? o.rate_wait_ms : RATE_WAIT_MS;
     p->quiet_after_ms = o.quiet_after_ms;
+    p->backfill = o.backfill;
     p->health = (health){
         .on_trap = o.on_trap == WEIR_ON_TRAP_FAIL ? ON_TRAP_FAIL : o.on_trap == WEIR_ON_TRAP_RESTART ? ON_TRAP_RESTART
                                                                                                      : ON_TRAP_QUARANTINE,
@@ -488,6 +466,7 @@ void weir_plugin_free(weir_plugin *p)
     }
     if (p->waiting)
         *p->waiting = WAIT_GONE;
+    command_drop_all(p);
     while (!list_empty(&p->calls))
         call_free(LIST_OWNER(p->calls.head.next, plugin_call, node));
     if (p->idle)

@@ -22,6 +22,11 @@ static void on_state(void *arg, stream *s, stream_state state, const char *why)
         w->on_state(w->arg, w, outside[state]);
 }
 
+static void on_resynced(void *arg, uint64_t from_event)
+{
+    backfill_want(arg, from_event);
+}
+
 weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *type, const char *identifier,
                            const char *params_json, weir_error *err)
 {
@@ -31,6 +36,7 @@ weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *t
         .identifier = bytes_of(identifier),
         .parameters = bytes_of(params_json),
         .on_state = on_state,
+        .on_resynced = on_resynced,
     };
     json parameters;
     if (!generation_streams(plugin->generation))
@@ -46,6 +52,7 @@ weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *t
         return error_set(err, WEIR_NOMEM, "stream: out of memory");
     w->plugin = plugin;
     options.arg = w;
+    backfill_init(w);
     if (stream_open(&w->stream, &plugin->shared, &options, err)) {
         free(w);
         return err ? err->code : WEIR_INVALID;
@@ -64,8 +71,10 @@ void weir_stream_free(weir_stream *w)
 {
     if (!w)
         return;
+    w->plugin->host->taken += stream_taken(w->stream);
     w->plugin->host->lost += stream_lost(w->stream);
     w->plugin->host->unread += stream_unread(w->stream) + stream_queued(w->stream);
+    backfill_fini(w);
     stream_free(w->stream);
     list_remove(&w->node);
     free(w);

@@ -100,6 +100,7 @@ static record *record_start(record_stream *s, record_kind kind, size_t variable)
     r->kind = (uint8_t)kind;
     r->state = r->cause = 0;
     r->whole = false;
+    r->backfill = false;
     r->next = NULL;
     return r;
 }
@@ -127,6 +128,8 @@ static record *data_line(record *r, uint64_t ts_event, uint64_t ts_recv, bytes d
     at = put_time(at, ts_recv);
     at = PUT(at, ",\"ts_out\":");
     at = put_time(at, r->ts_out);
+    if (r->backfill)
+        at = PUT(at, ",\"backfill\":true");
     at = PUT(at, ",\"data\":");
     r->data = bytes_make(at, data.len);
     put(at, data.at, data.len);
@@ -155,6 +158,18 @@ record *record_whole_new(record_stream *s, uint64_t seq, uint64_t ts_event, uint
     r->whole = true;
     r->seq = seq ? seq : ++s->seq;
     s->counts.published += !seq;
+    return data_line(r, ts_event, ts_recv, data);
+}
+
+record *record_backfill_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data)
+{
+    record *r = record_start(s, RECORD_DATA, data.len);
+
+    if (!r)
+        return NULL;
+    r->backfill = true;
+    r->seq = ++s->seq;
+    s->counts.published++;
     return data_line(r, ts_event, ts_recv, data);
 }
 

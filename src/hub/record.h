@@ -2,6 +2,7 @@
  *
  *   {"seq":"41","kind":"data","type":"ohlcv","source":"woox","identifier":"SPOT_BTC_USDT",
  *    "parameters":{"timeframe":"1m"},"connection":1,"ts_event":"ns","ts_recv":"ns","ts_out":"ns","data":{...}}
+ *   ("backfill":true ahead of "data" where it came out of the plugin's history)
  *   {"seq":"42","kind":"gap",<type to connection>,"cause":"disconnected","from":"ns","to":"ns","count":3,
  *    "from_seq":"7","to_seq":"9","ts_out":"ns"}
  *   {"kind":"status",<type to connection>,"state":"live","why":"...","ts_out":"ns"}
@@ -106,16 +107,18 @@ typedef enum record_gap_cause {
 } record_gap_cause;
 
 /* Every state a status record can tell. */
-#define RECORD_STATES(X)                                                             \
-    X(CONNECTING, "connecting")                                                      \
-    X(LIVE, "live")                                                                  \
-    X(WAITING, "waiting")                                                            \
-    X(COMPILING, "compiling")                                                        \
-    X(FAILED, "failed")                                                              \
-    X(CLOSED, "closed")                                                              \
-    X(STOPPED, "stopped")                                                            \
-    X(RESYNCED, "resynced") /* whole again behind a gap; the state is what it was */ \
-    X(LAGGING, "lagging")   /* told to one reader alone: its queue fills (sub.h) */
+#define RECORD_STATES(X)                                                                 \
+    X(CONNECTING, "connecting")                                                          \
+    X(LIVE, "live")                                                                      \
+    X(WAITING, "waiting")                                                                \
+    X(COMPILING, "compiling")                                                            \
+    X(FAILED, "failed")                                                                  \
+    X(CLOSED, "closed")                                                                  \
+    X(STOPPED, "stopped")                                                                \
+    X(RESYNCED, "resynced")     /* whole again behind a gap; the state is what it was */ \
+    X(BACKFILLED, "backfilled") /* candles of a gap came from the history */             \
+    X(UNFILLED, "unfilled")     /* they could not be had */                              \
+    X(LAGGING, "lagging")       /* told to one reader alone: its queue fills (sub.h) */
 typedef enum record_state {
 #define X(name, text) RECORD_##name,
     RECORD_STATES(X)
@@ -145,6 +148,7 @@ struct record {
     uint8_t cause;       /* record_gap_cause, of a gap */
     uint8_t size_class;  /* of the block, for the pool */
     bool whole;          /* of data: what came before it is of no account */
+    bool backfill;       /* data that did not come live: out of the plugin's history */
     struct record *next; /* while it waits in the hub or the pool */
 };
 
@@ -157,6 +161,8 @@ struct record {
 record *record_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data);
 /* The same, with `whole` set. A `seq` that is not 0 is that of the record in whose place it stands, for some readers. */
 record *record_whole_new(record_stream *s, uint64_t seq, uint64_t ts_event, uint64_t ts_recv, bytes data);
+/* The same, marked "backfill":true. */
+record *record_backfill_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data);
 record *record_gap_new(record_stream *s, const record_gap *gap);
 record *record_status_new(record_stream *s, record_state state, const char *why);
 

@@ -454,7 +454,7 @@ static bool idle(const sub *s)
 static void append(sub *s, record *r)
 {
     if (s->policy == SUB_NEWEST_PER_KEY) {
-        sub_seen *entry = r->kind == RECORD_DATA ? seen_add(s, r->stream) : NULL;
+        sub_seen *entry = r->kind == RECORD_DATA && !r->backfill ? seen_add(s, r->stream) : NULL;
         if (entry) /* without memory for it the next one is just not replaced */
             entry->queued = s->tail;
         else
@@ -473,7 +473,7 @@ bool sub_push(sub *s, record *r)
     sub_drop_reason why;
 
     s->account.offered++;
-    if (s->policy == SUB_NEWEST_PER_KEY && r->kind == RECORD_DATA && replace_newest(s, r))
+    if (s->policy == SUB_NEWEST_PER_KEY && r->kind == RECORD_DATA && !r->backfill && replace_newest(s, r))
         return true;
     if (make_room(s, r, &why)) {
         if (kept && sub_needs_whole(s, r)) {

@@ -18,7 +18,7 @@
  * What went is counted by reason, and a reader that lost records is told before the next one: a gap
  * record (cause slow_reader) for each stream concerned, with count, from, to, and the numbers lost. A
  * record that gave way to a newer one by SUB_NEWEST_PER_KEY is counted and not told: the reader
- * asked for it. Gaps and status records are never replaced by newer ones.
+ * asked for it. Gaps, status records and backfill are never replaced by newer ones.
  *
  * A stream whose records change something that is kept (record_stream_keep) goes on for this reader with the whole: it
  * gets that in place of the first change that it would get, of the first one behind a loss, and of one that would take

@@ -156,6 +156,7 @@ static bool say_message(task *t, plug *s, const inbox_message *m, bool raw)
         buf_add_char(&t->reply, '}');
     }
     t->recv_ns = m->recv_ns;
+    t->taken++;
     inbox_drop(&s->in);
     return true;
 }

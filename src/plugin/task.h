@@ -44,6 +44,7 @@ struct task {
 
     list sockets;
     uint32_t socket_count;
+    uint64_t taken;                /* messages that the plugin took */
     uint64_t discarded;            /* messages that the plugin closed its sockets over */
     char unknown_id[PLUG_ID_SIZE]; /* the last that was none of its connections */
     uint32_t unknown_errors;       /* how often it was told so */

@@ -116,6 +116,12 @@ static uint64_t number_in(const record *r, const char *name)
     return number;
 }
 
+/* Whether it is how the stream goes on being, or something that happened. */
+static bool lasts(record_state state)
+{
+    return state != RECORD_RESYNCED && state != RECORD_BACKFILLED && state != RECORD_UNFILLED && state != RECORD_LAGGING;
+}
+
 bool table_take(table *t, record *r)
 {
     table_row *row = find_row(t, r->stream);
@@ -126,12 +132,12 @@ bool table_take(table *t, record *r)
         t->missed += number_in(r, "count");
     if (!row)
         return false;
-    if (r->kind == RECORD_DATA) {
+    if (r->kind == RECORD_DATA && !r->backfill) { /* what is live stays on show */
         if (table_sections[row->section].partial)
             table_row_read(row, 0); /* the one before, while it is here */
         keep(&row->last, r);
         row->count++;
-    } else if (r->kind == RECORD_STATUS && r->state != RECORD_RESYNCED && r->state != RECORD_LAGGING) { /* a state that lasts */
+    } else if (r->kind == RECORD_STATUS && lasts((record_state)r->state)) {
         keep(&row->status, r);
     }
     return true;
@@ -247,6 +253,8 @@ static const char *state_colour(uint8_t state)
     case RECORD_WAITING:
     case RECORD_COMPILING:
     case RECORD_RESYNCED:
+    case RECORD_BACKFILLED:
+    case RECORD_UNFILLED:
     case RECORD_LAGGING:
         break;
     }

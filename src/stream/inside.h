@@ -39,6 +39,7 @@ struct stream {
     char *key; /* the StreamKey's JSON */
     char *parameters;
     void (*on_state)(void *arg, stream *s, stream_state state, const char *why);
+    void (*on_resynced)(void *arg, uint64_t from_event);
     void *arg;
 
     stream_state state;
@@ -63,7 +64,9 @@ struct stream {
     sequence numbers;
     uint64_t dropped;      /* messages that gaps told of since the last number */
     bool gapped;           /* a gap was told, and the stream is not resynced yet */
+    uint64_t last_event, gap_event; /* ts_event of the last data record; of that before the gap that is not resynced yet */
     bool resyncs_later;    /* whoever set it says so by stream_resynced: a book that waits for its snapshot */
+    uint64_t taken_total;  /* messages that the plugin took; of instances that are gone, where each has its own */
     uint64_t unread_total; /* what waited when it was stopped as asked */
 
     backoff backoff;
@@ -93,6 +96,8 @@ bool stream_enter(stream *s, stream_state next, const char *why);
 void stream_begin_gap(stream *s, record_gap_cause cause);
 /* Before each data record: the gap that is due, and that the stream is whole again (unless resyncs_later). */
 void stream_end_gap(stream *s);
+/* A data record. */
+void stream_publish(stream *s, uint64_t ts_event, uint64_t recv_ns, bytes data);
 /* A gap whose end is known: at once. */
 void stream_tell_gap(stream *s, const record_gap *gap);
 /* The stream is whole again, if a gap was told: a status record. */

@@ -31,6 +31,7 @@ static uint64_t queued(const stream *s)
 static void drop(stream *s)
 {
     uint64_t died = queued(s);
+    s->taken_total += s->task ? s->task->taken : 0;
     *(s->state == STREAM_STOPPING ? &s->unread_total : &s->lost_total) += died + (s->task ? s->task->discarded : 0);
     if (s->lost_from && s->state != STREAM_STOPPING)
         s->lost_count += died;
@@ -221,7 +222,7 @@ static weir_code publish(void *arg, const world_publication *what, weir_error *e
     stream_number(s, &what->number, what->ts_recv);
     if (s->venue.open_sockets || !what->ts_recv || what->ts_recv > s->lost_from)
         stream_end_gap(s); /* else it comes of a message from before the loss */
-    hub_publish(h, record_new(s->records, what->ts_event, what->ts_recv, what->data));
+    stream_publish(s, what->ts_event, what->ts_recv, what->data);
     liveness_data(s, what->ts_recv);
     return WEIR_OK;
 }

@@ -163,11 +163,15 @@ static void on_opened(void *arg)
 
 /* ---- Messages ---- */
 
-/* The one that was asked about is done with. */
-static void drop_message(push *p)
+/* The one that was asked about is done with, and counted as taken or lost. What the book asked for is counted as
+ * received only now. */
+static void drop_message(stream *s, uint64_t *count)
 {
+    push *p = s->push;
     p->again = false;
+    (*count)++;
     if (p->on_answer) {
+        record_stream_counts(s->records)->received++;
         p->on_answer = false;
         push_book_read(&p->book);
         return;
@@ -459,10 +463,9 @@ static void drop_frame(stream *s, const char *why)
     if (p->refused++ < 10 || p->refused % 1000 == 0)
         log_warn("stream", "'%s': a message is dropped (%llu so far): %s", record_stream_topic(s->records).at,
                  (unsigned long long)p->refused, why);
-    s->lost_total++;
     stream_tell_gap(s, &gap);
     push_book_missed(&p->book);
-    drop_message(p);
+    drop_message(s, &s->lost_total);
 }
 
 static uint64_t event_time(json item, uint64_t fallback)
@@ -503,7 +506,7 @@ static bool deliver(stream *s)
             continue;
         }
         stream_end_gap(s);
-        hub_publish(h, record_new(s->records, ts_event, p->recv_ns, item.raw));
+        stream_publish(s, ts_event, p->recv_ns, item.raw);
     }
     return true;
 }
@@ -604,7 +607,7 @@ static void take_verdict(stream *s, verdict *v)
         obey(s, &(verdict){.action = v->action, .why = v->why});
         return;
     }
-    drop_message(p);
+    drop_message(s, &s->taken_total);
     obey(s, &p->held);
 }
 
@@ -765,7 +768,7 @@ static void on_room(stream *s)
     if (!p->holding || !deliver(s))
         return;
     p->holding = false;
-    drop_message(p);
+    drop_message(s, &s->taken_total);
     obey(s, &p->held);
 }
 

@@ -91,6 +91,8 @@ void stream_begin_gap(stream *s, record_gap_cause cause)
 
 void stream_tell_gap(stream *s, const record_gap *gap)
 {
+    if (!s->gapped)
+        s->gap_event = s->last_event;
     s->gapped = true;
     if (gap->cause == RECORD_GAP_DROPPED)
         s->dropped += gap->count;
@@ -118,6 +120,14 @@ void stream_resynced(stream *s, const char *why)
         return;
     s->gapped = false;
     hub_publish_status(s->plugin->hub, s->records, RECORD_RESYNCED, why);
+    if (s->on_resynced)
+        s->on_resynced(s->arg, s->gap_event);
+}
+
+void stream_publish(stream *s, uint64_t ts_event, uint64_t recv_ns, bytes data)
+{
+    s->last_event = ts_event;
+    hub_publish(s->plugin->hub, record_new(s->records, ts_event, recv_ns, data));
 }
 
 void stream_end_gap(stream *s)
@@ -412,6 +422,7 @@ weir_code stream_open(stream **out, stream_plugin *p, const stream_options *opti
     s->route = p->generation->loops ? &pull_route : &push_route;
     s->venue = (struct venue){.loop = p->loop, .dialer = p->dialer, .targets = p->targets, .name = p->name, .arg = s, .owner = p->owner, .heartbeats = p->heartbeats, .silence_ms = p->silence_ms};
     s->on_state = options->on_state;
+    s->on_resynced = options->on_resynced;
     s->arg = options->arg;
     s->state = STREAM_WAITING;
     snprintf(s->why, sizeof s->why, "not started yet");
@@ -465,6 +476,11 @@ const char *stream_why(const stream *s)
     return s->why;
 }
 
+uint64_t stream_last_event(const stream *s)
+{
+    return s->last_event;
+}
+
 record_stream *stream_records(const stream *s)
 {
     return s->records;
@@ -483,6 +499,11 @@ bool stream_idle(const stream *s)
 uint64_t stream_queued(const stream *s)
 {
     return s->route->queued(s);
+}
+
+uint64_t stream_taken(const stream *s)
+{
+    return s->taken_total + (s->task ? s->task->taken : 0);
 }
 
 uint64_t stream_lost(const stream *s)

@@ -60,6 +60,9 @@ typedef struct stream_options {
     uint64_t connection;
     void (*on_state)(void *arg, stream *s, stream_state state, const char *why); /* may be NULL; never
                          inside stream_open; may stop and free the stream */
+    /* It is whole again behind gaps; `from_event` is the ts_event of the last data record before them, 0 if there
+     * was none or it is not known. May be NULL. On a guest's fiber: schedule, and act later. */
+    void (*on_resynced)(void *arg, uint64_t from_event);
     void *arg;
 } stream_options;
 
@@ -73,8 +76,10 @@ void stream_free(stream *s);
 stream_state stream_get_state(const stream *s);
 const char *stream_why(const stream *s); /* of the last change of state */
 record_stream *stream_records(const stream *s);
+uint64_t stream_last_event(const stream *s); /* ts_event of the last data record */
 uint64_t stream_open_sockets(const stream *s);
 uint64_t stream_queued(const stream *s); /* messages that wait in its inboxes */
+uint64_t stream_taken(const stream *s);  /* messages that its plugin took: of all it received, what is in none of these three */
 /* Nothing waits, nobody is asked about anything, and no first snapshot is under way. */
 bool stream_idle(const stream *s);
 uint64_t stream_unread(const stream *s); /* messages that waited when it was stopped as asked */

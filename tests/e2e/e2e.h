@@ -23,7 +23,7 @@ void e2e_close(e2e *e);
 void e2e_on_venue(e2e *e, void (*fn)(sim *s, void *arg), void *arg);
 void e2e_fault(e2e *e, const char *list); /* sim_fault; fails the test when it is refused */
 
-/* Turns the host until done(arg), at most `seconds` of real time: a failed test if it takes longer. */
+/* Turns the host until done(arg), about `seconds` of real time on an idle machine: a failed test if it takes much longer. */
 void e2e_until(e2e *e, bool (*done)(void *arg), void *arg, double seconds, const char *what);
 
 #endif

@@ -115,8 +115,10 @@ static inline void on_watched(void *arg, const weir_record *r)
 static inline void watch_open(watched *w, weir_host *host)
 {
     weir_error err = WEIR_ERROR_INIT;
+    weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
+    o.on_trap = WEIR_ON_TRAP_RESTART; /* no quarantine: what is done to it is not its fault */
     *w = (watched){.host = host};
-    CHECK_OK(weir_plugin_load(&w->plugin, host, guest_path("streams.wasm"), NULL, &err));
+    CHECK_OK(weir_plugin_load(&w->plugin, host, guest_path("streams.wasm"), &o, &err));
     CHECK_OK(weir_subscribe(&w->sub, host, ">", on_watched, w, &err));
     CHECK_OK(weir_stream_open(&w->stream, w->plugin, "raw", "trade@SPOT_BTC_USDT", NULL, &err));
 }
