@@ -450,7 +450,8 @@ void book_service_forget(book_service *b)
 
 void book_service_missed(book_service *b)
 {
-    if (!b->whole || (b->guard.kinds & (GUARD_SEQUENCE | GUARD_PREVIOUS))) /* the numbers tell whether it was one of the book's */
+    const guard *g = &b->guard;
+    if (!b->whole || (g->has_last && (g->kinds & (GUARD_SEQUENCE | GUARD_PREVIOUS)))) /* the numbers tell whether it was one of the book's */
         return;
     snprintf(b->why, sizeof b->why, "a message was dropped, which may have changed it");
     log_warn("stream", "'%s': the order book: %s; it waits for a snapshot", topic(b), b->why);
