@@ -286,7 +286,7 @@ void client_send(client *c, const feed *f, bytes frame)
         return;
     }
     c->frames++;
-    if (s->frame_faults && faults_frame(c, f, frame))
+    if ((s->frame_faults || c->held.len) && faults_frame(c, f, frame))
         return;
     s->stats.frames++;
     s->stats.octets += frame.len;

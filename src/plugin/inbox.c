@@ -11,7 +11,8 @@ typedef struct entry {
 } entry;
 
 enum { ENTRY_BINARY = 1,
-       ENTRY_SKIP = 2 };
+       ENTRY_SKIP = 2,
+       ENTRY_BEHIND_LOSS = 4 };
 
 static size_t entry_size(size_t len)
 {
@@ -93,7 +94,8 @@ bool inbox_put(inbox *in, bytes text, bool binary, uint64_t recv_ns)
         }
         at = place(in, size);
     }
-    *(entry *)(void *)at = (entry){recv_ns, (uint32_t)text.len, binary ? ENTRY_BINARY : 0};
+    *(entry *)(void *)at = (entry){recv_ns, (uint32_t)text.len, (binary ? ENTRY_BINARY : 0u) | (in->lost ? ENTRY_BEHIND_LOSS : 0u)};
+    in->lost = false;
     if (text.len)
         memcpy(at + sizeof(entry), text.at, text.len);
     in->used += size;
@@ -125,7 +127,7 @@ bool inbox_take(inbox *in, inbox_message *out)
         return false;
     }
     entry *e = first(in);
-    *out = (inbox_message){{(char *)(e + 1), e->len}, e->flags & ENTRY_BINARY, e->recv_ns};
+    *out = (inbox_message){{(char *)(e + 1), e->len}, e->flags & ENTRY_BINARY, e->flags & ENTRY_BEHIND_LOSS, e->recv_ns};
     return true;
 }
 

@@ -18,6 +18,7 @@ typedef struct inbox {
     size_t count;           /* messages */
     size_t max;
     bool refused; /* somebody waits for room */
+    bool lost;    /* set by the owner: something was lost; the next message that comes is behind it */
     void (*on_room)(void *arg);
     void *arg;
 } inbox;
@@ -25,6 +26,7 @@ typedef struct inbox {
 typedef struct inbox_message {
     bytes text;
     bool binary;
+    bool behind_loss; /* the first one behind a loss */
     uint64_t recv_ns; /* clock_real at arrival */
 } inbox_message;
 

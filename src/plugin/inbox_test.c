@@ -17,6 +17,26 @@ static bytes numbered(char *room, size_t size, unsigned i)
     return bytes_make(room, size);
 }
 
+/* Of the messages behind a loss the first one says so, also when the ring moves meanwhile. */
+TEST(inbox, remembers_where_something_was_lost)
+{
+    inbox in;
+    inbox_message m;
+    char room[3000];
+    inbox_init(&in, 1 << 14, on_room, NULL);
+    for (unsigned i = 0; i < 5; i++) {
+        in.lost |= i == 1 || i == 4;
+        CHECK(inbox_put(&in, numbered(room, 2000, i), i & 1, i));
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        CHECK(inbox_take(&in, &m));
+        CHECK(m.behind_loss == (i == 1 || i == 4));
+        CHECK(m.binary == (i & 1));
+        inbox_drop(&in);
+    }
+    inbox_fini(&in);
+}
+
 /* Every message comes out once, in order, whatever the sizes, around the ring's end. */
 TEST(inbox, keeps_order_over_many_wraps)
 {

@@ -94,6 +94,7 @@ bool stream_enter(stream *s, stream_state next, const char *why);
 /* From now on something may be missing. The record itself comes before the next data record, when the
  * end is known. */
 void stream_begin_gap(stream *s, record_gap_cause cause);
+void stream_begin_gap_at(stream *s, record_gap_cause cause, uint64_t from_ns); /* that began in the past */
 /* Before each data record: the gap that is due, and that the stream is whole again (unless resyncs_later). */
 void stream_end_gap(stream *s);
 /* A data record. */

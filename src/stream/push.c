@@ -56,6 +56,7 @@ typedef struct push {
 
     question asking; /* what is under way */
     bool wishes;     /* the marker is to be asked for */
+    bool redial;     /* the next try is due */
     stream_event event;
     bool again; /* the frame trapped once already */
 
@@ -63,13 +64,14 @@ typedef struct push {
     json_iter rest;
     buf kept; /* what `rest`, held.send and held.why point into while they wait: the instance goes on */
     bool holding;
-    uint64_t recv_ns; /* of the frame it is about */
-    push_book book;   /* of a marker that declares one */
-    size_t old;       /* frames in the inbox that are of a socket before */
-    bool on_answer;   /* the message that is asked about is what the book asked for, not the inbox's */
-    bool late;        /* and its socket is gone meanwhile */
-    char unknown[40]; /* action, said once */
-    uint64_t refused; /* frames that a callback failed on */
+    uint64_t recv_ns;   /* of the frame it is about */
+    uint64_t before_ns; /* of the last one out of the inbox */
+    push_book book;     /* of a marker that declares one */
+    size_t old;         /* frames in the inbox that are of a socket before */
+    bool on_answer;     /* the message that is asked about is what the book asked for, not the inbox's */
+    bool late;          /* and its socket is gone meanwhile */
+    char unknown[40];   /* action, said once */
+    uint64_t refused;   /* frames that a callback failed on */
 } push;
 
 static void pump(stream *s);
@@ -140,6 +142,7 @@ static void drop_socket(stream *s)
 {
     push *p = s->push;
     p->old = p->in.count;
+    p->in.lost = true;
     p->late = p->on_answer;
     push_book_closed(&p->book);
     s->venue.open_sockets -= p->open;
@@ -183,7 +186,7 @@ static void drop_message(stream *s, uint64_t *count)
 /* The next one: what the order book asked for comes first. One that trapped comes once more. False: none. */
 static bool next_message(push *p, inbox_message *m)
 {
-    m->binary = false;
+    m->binary = m->behind_loss = false;
     if (p->again && p->on_answer && !push_book_answer(&p->book, &m->text, &m->recv_ns))
         p->again = false; /* it went with its socket */
     else if (p->again && p->on_answer)
@@ -438,10 +441,9 @@ static const char *ask_marker(stream *s, buf *in)
 static void retry(stream *s)
 {
     push *p = s->push;
-    if (p->marked && p->asking) {
-        timer_after(&s->next_try, 10 * NS_PER_MS); /* a callback is about to end */
+    p->redial = p->marked && p->asking;
+    if (p->redial) /* when the callback has ended; with many messages waiting there is always one under way */
         return;
-    }
     if (p->marked) {
         if (!p->session)
             dial(s);
@@ -505,7 +507,8 @@ static bool deliver(stream *s)
             push_book_take(&p->book, &m, p->on_answer ? p->late : p->old > 0);
             continue;
         }
-        stream_end_gap(s);
+        if (p->recv_ns > s->lost_from)
+            stream_end_gap(s); /* else the message came before the loss and only waited */
         stream_publish(s, ts_event, p->recv_ns, item.raw);
     }
     return true;
@@ -706,12 +709,17 @@ static bool has_question(const push *p)
     return p->marked ? !p->holding && (p->events || p->in.count || push_book_answer(&p->book, NULL, NULL)) : p->wishes;
 }
 
-/* Gets in line, if there is something to ask. */
+/* Gets in line, if there is something to ask. The last thing that its caller does: it may free the stream. */
 static void pump(stream *s)
 {
     push *p = s->push;
+    bool due = p->redial && !p->asking && p->marked && !p->session && s->state == STREAM_WAITING;
     if (!p->asking && p->marked && has_question(p))
         shared_want(&p->place);
+    if (due) {
+        p->redial = false;
+        dial(s);
+    }
 }
 
 static const char *ask_event(stream *s, buf *in)
@@ -726,6 +734,17 @@ static const char *ask_event(stream *s, buf *in)
     p->asking = ASKS_EVENT;
     return s->plugin->generation->ask_event(in, &p->marker, bytes_of(p->connection), p->event,
                                             p->event == EVENT_CONNECTED ? NULL : kept_text(&s->down));
+}
+
+/* The message is the first behind a loss. Mostly that gap is due already; but where many messages waited, what is due
+ * may be a later loss, or nothing: the one before was told when this one had begun. */
+static void pass_loss(stream *s, uint64_t recv_ns)
+{
+    record_gap gap = {.cause = RECORD_GAP_DISCONNECTED, .from_ns = s->push->before_ns, .to_ns = recv_ns};
+    if (!s->lost_from)
+        stream_begin_gap_at(s, gap.cause, gap.from_ns);
+    else if (s->lost_from >= recv_ns && !(s->gapped && s->resyncs_later))
+        stream_tell_gap(s, &gap);
 }
 
 /* Its turn. (Hop 3.) */
@@ -747,7 +766,10 @@ static const char *on_turn(void *arg, buf *in, uint64_t *ms)
         return ask_event(s, in);
     if (!next_message(p, &m))
         return NULL;
+    if (m.behind_loss && p->before_ns && p->before_ns != m.recv_ns) /* else it is the first of all, or comes once more */
+        pass_loss(s, m.recv_ns);
     p->recv_ns = m.recv_ns;
+    p->before_ns = p->on_answer ? p->before_ns : m.recv_ns;
     p->asking = ASKS_FRAME;
     stream_frame f = {bytes_of(p->connection), m.text, m.binary};
     return s->plugin->generation->ask_frame(in, &p->marker, &f);
@@ -789,7 +811,7 @@ static weir_code init(stream *s, weir_error *err)
 
 static void lost(stream *s)
 {
-    (void)s; /* what was lost is gone already; the rest goes on */
+    s->push->redial = false; /* what was lost is gone already; the rest goes on */
 }
 
 /* Frames that wait stay. */

@@ -227,6 +227,31 @@ TEST(push, waits_while_a_reader_is_full_and_loses_nothing)
     end();
 }
 
+/* The plugin is slow, so messages of three sockets come to wait behind one another. */
+TEST(push, tells_each_loss_in_its_place_also_when_messages_wait)
+{
+    begin_live("");
+    for (int i = 0; i < 1000; i++)
+        say("a");
+    for (int i = 2; i <= 3; i++) {
+        server_ws_drop(w.ws);
+        UNTIL(is(STREAM_WAITING));
+        later(10000);
+        UNTIL(w.upgrades == i);
+        say(i == 2 ? "c" : "d");
+        settle();
+    }
+    CHECK(stream_queued(w.stream) > 2); /* else this shows nothing */
+    for (int i = 0; i < 1000; i++)
+        expect("\"frame\":\"a\"");
+    expect("\"cause\":\"disconnected\"");
+    expect("\"frame\":\"c\"");
+    expect("\"cause\":\"disconnected\"");
+    expect("\"frame\":\"d\"");
+    expect_none();
+    end();
+}
+
 TEST(push, may_be_stopped_and_freed_in_every_state)
 {
     for (int frees = 0; frees <= 1; frees++)

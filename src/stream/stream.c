@@ -81,12 +81,17 @@ bool stream_enter(stream *s, stream_state next, const char *why)
 
 /* ---- Gaps ---- */
 
-void stream_begin_gap(stream *s, record_gap_cause cause)
+void stream_begin_gap_at(stream *s, record_gap_cause cause, uint64_t from_ns)
 {
     if (s->lost_from || (s->gapped && s->resyncs_later)) /* told; it lasts until then */
         return;
-    s->lost_from = s->last_recv ? s->last_recv : clock_real();
+    s->lost_from = from_ns;
     s->lost_cause = cause;
+}
+
+void stream_begin_gap(stream *s, record_gap_cause cause)
+{
+    stream_begin_gap_at(s, cause, s->last_recv ? s->last_recv : clock_real());
 }
 
 void stream_tell_gap(stream *s, const record_gap *gap)

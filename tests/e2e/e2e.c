@@ -59,6 +59,11 @@ static void *serve(void *arg)
 
 void e2e_open(e2e *e, const sim_options *options)
 {
+    e2e_open_patient(e, options, 400);
+}
+
+void e2e_open_patient(e2e *e, const sim_options *options, uint32_t silence_ms)
+{
     weir_error err = WEIR_ERROR_INIT;
     weir_host_options o = WEIR_HOST_OPTIONS_INIT;
     char wss[120], rest[120], history[120];
@@ -86,7 +91,7 @@ void e2e_open(e2e *e, const sim_options *options)
     o.backoff_min_ms = 20;
     o.backoff_max_ms = 100;
     o.max_instances = 64;
-    o.silence_ms = 400;
+    o.silence_ms = silence_ms;
     CHECK_OK(weir_host_new(&e->host, &o, &err));
 }
 

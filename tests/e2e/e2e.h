@@ -17,6 +17,8 @@ typedef struct e2e {
     struct e2e_venue *venue; /* NULL without */
 } e2e;
 void e2e_open(e2e *e, const sim_options *options); /* NULL: no venue */
+/* The same with another patience for venues that send nothing (400 ms). */
+void e2e_open_patient(e2e *e, const sim_options *options, uint32_t silence_ms);
 void e2e_close(e2e *e);
 
 /* Runs `fn` on the venue's thread, and waits for it. */

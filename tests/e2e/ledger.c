@@ -204,7 +204,7 @@ ledger_line *ledger_add(ledger *l, weir_host *host, const char *type, const char
     *line = (ledger_line){.trades = !strcmp(type, "trades")};
     snprintf(line->symbol, sizeof line->symbol, "%s", symbol);
     snprintf(line->topic, sizeof line->topic, line->trades ? "trade@%s" : "kline@%s@1m", symbol);
-    snprintf(pattern, sizeof pattern, line->trades ? "trades.*.%s" : "ohlcv.*.%s.1m", symbol);
+    snprintf(pattern, sizeof pattern, line->trades ? "trades.*.%s" : "ohlcv.*.%s.>", symbol);
     CHECK_OK(weir_subscribe(&line->sub, host, pattern, on_record, line, &err));
     __atomic_store_n(&l->count, l->count + 1, __ATOMIC_RELEASE);
     return line;
@@ -355,6 +355,22 @@ static void list_arrived(reckoning *r)
     }
 }
 
+/* What lies around the one that is wrong, in the order in which it was made and in that in which it arrived. */
+static void show_around(const reckoning *r, size_t at)
+{
+    size_t last = 0;
+    for (size_t i = at > 8 ? at - 8 : 0; i < at + 8 && i < r->count; i++)
+        fprintf(stderr, "  made %zu at %llu: sent %u, odd %u, lost %u, arrived %u%s\n", i, (unsigned long long)r->entries[i].ms, r->entries[i].sent,
+                r->entries[i].odd, r->entries[i].lost, r->entries[i].arrived, r->entries[i].named ? ", named by a gap" : "");
+    for (size_t i = 0; i < r->line->count; i++) {
+        const entry *e = find(r, r->line->arrivals[i].id);
+        size_t place = (size_t)(e - r->entries);
+        if (r->line->arrivals[i].gap || (place + 12 > at && place < at + 12) || (last + 12 > at && last < at + 12 && i))
+            fprintf(stderr, "  record %zu: %s%zu\n", i, r->line->arrivals[i].gap ? "a gap, then " : "", place);
+        last = place;
+    }
+}
+
 static void judge(const reckoning *r, size_t first, size_t last, ledger_sum *sum)
 {
     for (size_t i = first; i <= last; i++) {
@@ -373,6 +389,8 @@ static void judge(const reckoning *r, size_t first, size_t last, ledger_sum *sum
             sum->kept_back++;
         else if (!e->arrived)
             wrong = "has neither arrived nor is there a gap record in its place";
+        if (wrong)
+            show_around(r, i);
         if (wrong)
             test_fail(__FILE__, __LINE__, "%s: %s: number %zu of %zu (at %llu ms; sent %u, odd %u, lost %u, arrived %u; %llu gaps): %s", r->what,
                       r->line->topic, i, r->count, (unsigned long long)e->ms, e->sent, e->odd, e->lost, e->arrived,

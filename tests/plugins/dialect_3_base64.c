@@ -6,6 +6,14 @@
 static const candle_style style = {"openTime", true};
 static weir_buf out;
 static bool ready;
+static unsigned constructed, inits;
+static uint64_t depth = 50;
+
+/* Run by _initialize, before anything else. */
+__attribute__((constructor)) static void construct(void)
+{
+    constructed++;
+}
 
 static int32_t answer(const char *text, int32_t rc)
 {
@@ -42,12 +50,14 @@ WEIR_EXPORT(get_rate_limits)
     return answer("[{\"command\":\"getOHLCV\",\"scope\":[\"ip\",\"apikey\"],\"rps\":100,\"burst\":100,\"cost\":1}]", 0);
 }
 
-/* Numbers must be numbers. */
+/* Numbers must be numbers; without a text where it says no. */
 WEIR_EXPORT(init)
 {
-    weir_str in = weir_input(), depth = weir_json_member(in, "depth");
-    ready = weir_json_kind_of(in) == WEIR_JSON_OBJECT && (!depth.len || weir_json_kind_of(depth) == WEIR_JSON_NUMBER);
-    return ready ? 0 : 1;
+    weir_str in = weir_input(), wanted = weir_json_member(in, "depth");
+    inits++;
+    ready = weir_json_kind_of(in) == WEIR_JSON_OBJECT && (!wanted.len || weir_json_kind_of(wanted) == WEIR_JSON_NUMBER);
+    weir_json_u64(wanted, &depth);
+    return ready && depth <= 1000 ? 0 : 1;
 }
 
 static uint64_t ms_of(weir_str time)
@@ -77,14 +87,29 @@ static int32_t stream(const char *type, weir_str params, weir_str symbol)
 {
     weir_str span = weir_json_raw(weir_json_member(params, "timeframe"));
     if (weir_is(span, "1d"))
-        return refuse("unsupported timeframe"); /* knows 1D */
-    weir_put_text(&out, "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"streamID\":\"stream_");
+        return refuse("unsupported timeframe");                                  /* knows 1D */
+    bool bare = weir_is(weir_json_raw(weir_json_member(params, "bare")), "yes"); /* as older libraries' */
+    weir_put_text(&out, bare ? "{\"result\":true,\"data\":" : "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":");
+    weir_put_text(&out, "{\"_stream\":true,\"streamID\":\"stream_");
     weir_put_str(&out, symbol);
     weir_put_text(&out, "\",\"websocketUrl\":\"" VENUE_SOCKET "\",\"headers\":{},\"initialMessages\":[");
     venue_put_subscribe(&out, weir_text(type), symbol, span);
     weir_put_text(&out, "],\"streamContext\":{\"what\":\"");
     weir_put_text(&out, type);
     weir_put_text(&out, "\"},\"heartbeat\":{\"app\":{\"matchJsonField\":\"cmd\",\"pingValue\":\"PING\",\"pongValue\":\"PONG\",\"clientPingIntervalMs\":15000}}}}");
+    return weir_reply(&out);
+}
+
+/* For who asks how this instance came to be. */
+static int32_t how_it_began(void)
+{
+    weir_put_text(&out, "{\"result\":true,\"data\":{\"constructed\":");
+    weir_put_u64(&out, constructed);
+    weir_put_text(&out, ",\"inits\":");
+    weir_put_u64(&out, inits);
+    weir_put_text(&out, ",\"depth\":");
+    weir_put_u64(&out, depth);
+    weir_put_text(&out, "}}");
     return weir_reply(&out);
 }
 
@@ -96,6 +121,8 @@ WEIR_EXPORT(handle_command)
     if (!ready)
         __builtin_trap(); /* no client yet */
     weir_buf_clear(&out);
+    if (weir_is(name, "howItBegan"))
+        return how_it_began();
     if (weir_is(name, "getTimeframes"))
         return answer("{\"result\":true,\"data\":[{\"id\":0,\"userId\":0,\"value\":1,\"unit\":\"m\",\"location\":null},"
                       "{\"id\":0,\"userId\":0,\"value\":1,\"unit\":\"D\",\"location\":null}]}",
@@ -124,7 +151,8 @@ WEIR_EXPORT(handle_stream_message)
     if (len == (size_t)-1)
         return answer("{\"success\":false,\"action\":\"ignore\",\"error\":\"failed to parse stream message request\"}", 1);
     frame.len = len;
-    if (!weir_json_raw(weir_json_member(weir_json_member(in, "streamContext"), "what")).len)
+    if (!weir_starts(weir_json_raw(weir_json_member(in, "streamId")), weir_text("stream_")) ||
+        !weir_json_raw(weir_json_member(weir_json_member(in, "streamContext"), "what")).len)
         return answer("{\"success\":true,\"action\":\"ignore\"}", 0);
     weir_put_text(&out, "{\"success\":true,\"action\":\"data\",\"data\":");
     switch (venue_frame(&out, &style, weir_buf_str(&frame))) {
