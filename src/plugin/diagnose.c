@@ -256,8 +256,5 @@ void diagnose_module(const module *m, bind_fn bind, void *arg, void (*fn)(void *
 
 const char *diagnose_generation(const module *m)
 {
-    const generation *g = generation_of(m);
-    if (g == &generation_none)
-        return "none: a plain Extism plugin";
-    return g == &generation_2 && has(m, "prepare_stream") ? "2, hybrid" : g->name;
+    return generation_title(m);
 }

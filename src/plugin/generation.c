@@ -3,14 +3,23 @@
 
 #include <stdlib.h>
 
-/* The first that fits. A hybrid of generations 1 and 2 is a 2: its start_stream works, its callbacks
- * may speak another dialect than its subscription. */
+/* All there are, in files of their names. The first that fits is taken. A hybrid of generations 1 and 2 is a 2: its
+ * start_stream works, its callbacks may speak another dialect than its subscription. */
+#define GENERATIONS(X) \
+    X(3)               \
+    X(2)               \
+    X(1)               \
+    X(planner)         \
+    X(none)
+
+#define X(name) extern const generation generation_##name;
+GENERATIONS(X)
+#undef X
+
 static const generation *const all[] = {
-    &generation_3,
-    &generation_2,
-    &generation_1,
-    &generation_planner,
-    &generation_none,
+#define X(name) &generation_##name,
+    GENERATIONS(X)
+#undef X
 };
 
 bool generation_has(const module *code, const char *export_name)
@@ -25,6 +34,12 @@ const generation *generation_of(const module *code)
     while (!all[i]->fits(code))
         i++;
     return all[i];
+}
+
+const char *generation_title(const module *code)
+{
+    const generation *g = generation_of(code);
+    return g->loops && generation_has(code, "prepare_stream") ? "2, hybrid" : g->name;
 }
 
 bool generation_streams(const generation *g)
@@ -91,7 +106,7 @@ static const char *no_command(buf *in, bytes name, json params, weir_error *err)
 }
 
 const generation generation_none = {
-    .name = "none",
+    .name = "none: a plain Extism plugin",
     .fits = fits_anything,
     .configure = "plugin_configure",
     .ask_command = no_command,

@@ -70,13 +70,12 @@ typedef struct generation {
 
 /* The generation of this module; never NULL: a module that is no data source is generation_none. */
 const generation *generation_of(const module *code);
+const char *generation_title(const module *code); /* for people: "3", "2, hybrid", "none: ..." */
 
 bool generation_streams(const generation *g); /* a plugin of it may have streams */
 
 /* Whether the module has a function of this name. */
 bool generation_has(const module *code, const char *export_name);
-
-extern const generation generation_1, generation_2, generation_3, generation_planner, generation_none;
 
 /* ---- What several of them share ---- */
 

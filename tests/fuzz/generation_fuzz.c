@@ -5,6 +5,8 @@
 #include "plugin/generation.h"
 #include "plugin/normal.h"
 
+extern const generation generation_1, generation_3; /* each by itself, whatever its exports */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void need(bool holds)
