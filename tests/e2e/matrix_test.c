@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "tests/e2e/dialects.h"
 #include "tests/e2e/ledger.h"
 
@@ -285,6 +286,83 @@ static void all_reply_faults(bool go)
     }
 }
 
+/* ---- A hole in the changes of a book ---- */
+
+typedef struct chain {
+    uint64_t last, records, told; /* the last change's time; holes that were told, by a gap or a new snapshot */
+    uint64_t untold, cried;       /* holes that nobody told; gaps where there is no hole */
+    bool gap;
+} chain;
+
+static uint64_t number(json data, const char *name, const char *other)
+{
+    uint64_t n = 0;
+    json value = json_member(data, name);
+    json_u64(value.type == JSON_NONE ? json_member(data, other) : value, &n);
+    return n;
+}
+
+static void on_change(void *arg, const weir_record *r)
+{
+    chain *c = arg;
+    json data;
+    if (r->kind == WEIR_RECORD_GAP)
+        c->gap = true;
+    if (r->kind != WEIR_RECORD_DATA || json_read(&data, bytes_make(r->data, r->data_len), NULL))
+        return;
+    uint64_t ts = number(data, "ts", "ts"), previous = number(data, "prevTs", "prev_ts");
+    bool snapshot = json_is(json_member(data, "type"), "snapshot"), hole = c->last && previous != c->last;
+    c->told += c->last && (snapshot || (hole && c->gap));
+    c->untold += hole && !snapshot && !c->gap;
+    c->cried += c->gap && !hole && !snapshot;
+    c->gap = false;
+    c->last = ts;
+    c->records++;
+}
+
+static bool all_told(void *arg)
+{
+    for (chain *c = arg; c->last != UINT64_MAX; c++)
+        if (c->told < 5 || c->records < 50)
+            return false;
+    return true;
+}
+
+/* A plugin that says the numbers has the host tell the hole; those of generation 2 here fetch a new snapshot by themselves. */
+static void holes_in_books(bool go)
+{
+    static chain chains[DIALECT_ROWS + 1];
+    sim_options venue = {.seed = 3, .start_ms = START_MS, .speed = 20, .rate = 0.5, .no_limits = true, .faults = "gap:every=20", .silence_ms = 3600000, .ping_ms = 600000};
+    size_t n = 0;
+    e2e world;
+    weir_log(WEIR_LOG_OFF, NULL, NULL);
+    e2e_open_patient(&world, &venue, 60000);
+    memset(chains, 0, sizeof chains);
+    for (size_t i = 0; i < DIALECT_ROWS; i++) {
+        const dialect_row *row = &dialect_rows[i];
+        weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
+        weir_plugin *plugin;
+        weir_stream *stream;
+        weir_sub *sub;
+        char pattern[100];
+        if (!takes_part(row, go) || row->candles_only)
+            continue;
+        o.config_json = row->config;
+        CHECK_OK(weir_plugin_load(&plugin, world.host, guest_path(row->guest), &o, &err));
+        snprintf(pattern, sizeof pattern, "orderbook.*.%s.>", symbols[n]);
+        CHECK_OK(weir_subscribe(&sub, world.host, pattern, on_change, &chains[n], &err));
+        CHECK_OK(weir_stream_open(&stream, plugin, "orderbook", symbols[n++], "{\"depth\":\"50\"}", &err));
+    }
+    chains[n].last = UINT64_MAX;
+    e2e_until(&world, all_told, chains, 120, "that each book tells of five holes");
+    CHECK(weir_host_account_check(world.host, &err));
+    e2e_close(&world);
+    for (size_t i = 0; i < n; i++)
+        if (chains[i].untold || chains[i].cried)
+            test_fail(__FILE__, __LINE__, "%s: %llu holes are not told, %llu gaps are told where there is none", symbols[i],
+                      (unsigned long long)chains[i].untold, (unsigned long long)chains[i].cried);
+}
+
 /* ---- The tests ---- */
 
 static void need_go(void)
@@ -312,6 +390,17 @@ TEST(matrix, c_of_the_rest)
 TEST(matrix, c_of_replies)
 {
     all_reply_faults(false);
+}
+
+TEST(matrix, c_of_books)
+{
+    holes_in_books(false);
+}
+
+TEST(matrix, go_of_books)
+{
+    need_go();
+    holes_in_books(true);
 }
 
 TEST(matrix, go_of_connections)

@@ -18,21 +18,25 @@ typedef struct candle_style {
 
 /* ---- Streams ---- */
 
-/* The subscription to "ohlcv" or "trades" of a symbol, as the JSON text of a JSON text. False: there is no such type. */
+/* The subscription to "ohlcv", "trades" or "orderbook" (changes only) of a symbol, as the JSON text of a JSON text. False: there
+ * is no such type. */
 static bool venue_put_subscribe(weir_buf *b, weir_str type, weir_str symbol, weir_str span)
 {
     char room[200];
     weir_buf message = weir_buf_over(room, sizeof room);
-    bool candles = weir_is(type, "ohlcv");
-    if (!candles && !weir_is(type, "trades"))
+    bool candles = weir_is(type, "ohlcv"), book = weir_is(type, "orderbook");
+    if (!candles && !book && !weir_is(type, "trades"))
         return false;
     weir_put_text(&message, "{\"id\":\"1\",\"cmd\":\"SUBSCRIBE\",\"params\":[\"");
-    weir_put_text(&message, candles ? "kline@" : "trade@");
+    weir_put_text(&message, candles ? "kline@" : book ? "orderbookupdate@"
+                                                      : "trade@");
     weir_put_str(&message, symbol);
     if (candles) {
         weir_put_char(&message, '@');
         weir_put_str(&message, span.len ? span : weir_text("1m"));
     }
+    if (book)
+        weir_put_text(&message, "@50");
     weir_put_text(&message, "\"]}");
     weir_put_string(b, weir_buf_str(&message));
     return !message.failed;
@@ -67,6 +71,7 @@ static bool put_candle_of(weir_buf *b, const candle_style *style, uint64_t start
 typedef enum venue_says { VENUE_NOTHING,
                           VENUE_CANDLE,
                           VENUE_TRADE,
+                          VENUE_BOOK,
                           VENUE_REFUSES,
                           VENUE_NONSENSE } venue_says;
 
@@ -91,6 +96,10 @@ static venue_says venue_frame(weir_buf *b, const candle_style *style, weir_str f
         weir_json_u64(weir_json_member(data, "st"), &ms);
         return put_candle_of(b, style, ms, values) ? VENUE_CANDLE : VENUE_NONSENSE;
     }
+    if (weir_starts(topic, weir_text("orderbookupdate@"))) {
+        weir_put_str(b, data);
+        return VENUE_BOOK;
+    }
     if (!weir_starts(topic, weir_text("trade@")))
         return VENUE_NOTHING;
     if (!weir_json_u64(weir_json_member(data, "ts"), &ms))
@@ -102,6 +111,16 @@ static venue_says venue_frame(weir_buf *b, const candle_style *style, weir_str f
     put_decimal(b, "size", weir_json_decimal(weir_json_member(data, "sx")), true);
     weir_put_text(b, weir_is(weir_json_raw(weir_json_member(data, "sd")), "BUY") ? ",\"side\":\"buy\"}" : ",\"side\":\"sell\"}");
     return VENUE_TRADE;
+}
+
+/* The numbers of a change of the book, beside its data: the venue counts by the time of the change before. */
+__attribute__((unused)) static void venue_put_numbers(weir_buf *b, weir_str frame)
+{
+    weir_str data = weir_json_member(frame, "data");
+    weir_put_text(b, ",\"sequence\":");
+    weir_put_str(b, weir_json_member(data, "ts"));
+    weir_put_text(b, ",\"previousSequence\":");
+    weir_put_str(b, weir_json_member(data, "prevTs"));
 }
 
 /* ---- REST ---- */

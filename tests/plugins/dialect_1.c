@@ -107,6 +107,10 @@ WEIR_EXPORT(handle_stream_message)
     case VENUE_TRADE:
         weir_put_text(&out, ",\"dataType\":\"trades\"}");
         return weir_reply(&out);
+    case VENUE_BOOK:
+        venue_put_numbers(&out, weir_buf_str(&frame));
+        weir_put_text(&out, ",\"dataType\":\"orderbook\"}");
+        return weir_reply(&out);
     case VENUE_NOTHING:
         return answer("{\"success\":true,\"action\":\"ignore\"}");
     case VENUE_REFUSES:

@@ -134,11 +134,13 @@ WEIR_EXPORT(handle_command)
         weir_put_char(&out, '}');
         return weir_reply(&out);
     }
-    if (!weir_is(name, "ohlcvStream") && !weir_is(name, "tradesStream") && !weir_is(name, "getOHLCV"))
+    if (!weir_is(name, "ohlcvStream") && !weir_is(name, "tradesStream") && !weir_is(name, "orderbookStream") && !weir_is(name, "getOHLCV"))
         return refuse("unknown command");
     if (!symbol.len)
         return refuse("market is no object with a symbol");
-    return weir_is(name, "getOHLCV") ? history(params, symbol) : stream(weir_is(name, "ohlcvStream") ? "ohlcv" : "trades", params, symbol);
+    return weir_is(name, "getOHLCV") ? history(params, symbol) : stream(weir_is(name, "ohlcvStream") ? "ohlcv" : weir_is(name, "tradesStream") ? "trades"
+                                                                                                                                               : "orderbook",
+                                                                        params, symbol);
 }
 
 WEIR_EXPORT(handle_stream_message)
@@ -161,6 +163,10 @@ WEIR_EXPORT(handle_stream_message)
         return weir_reply(&out);
     case VENUE_TRADE:
         weir_put_text(&out, ",\"dataType\":\"trades\"}");
+        return weir_reply(&out);
+    case VENUE_BOOK:
+        venue_put_numbers(&out, weir_buf_str(&frame));
+        weir_put_text(&out, ",\"dataType\":\"orderbook\"}");
         return weir_reply(&out);
     case VENUE_NOTHING:
         return answer("{\"success\":true,\"action\":\"ignore\"}", 0);

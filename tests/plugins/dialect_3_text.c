@@ -95,6 +95,8 @@ WEIR_EXPORT(handle_command)
         return stream("ohlcv", params);
     if (weir_is(name, "tradesStream"))
         return stream("trades", params);
+    if (weir_is(name, "orderbookStream"))
+        return stream("orderbook", params);
     if (weir_is(name, "getOHLCV"))
         return history(params);
     if (weir_is(name, "getTimeframes"))
@@ -125,6 +127,10 @@ WEIR_EXPORT(handle_stream_message)
         return weir_reply(&out);
     case VENUE_TRADE:
         weir_put_text(&out, ",\"dataType\":\"trades\"}");
+        return weir_reply(&out);
+    case VENUE_BOOK:
+        venue_put_numbers(&out, weir_buf_str(&frame));
+        weir_put_text(&out, ",\"dataType\":\"orderbook\"}");
         return weir_reply(&out);
     case VENUE_NOTHING:
         return answer("{\"success\":true,\"action\":\"ignore\"}", 0);

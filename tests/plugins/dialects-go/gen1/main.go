@@ -123,6 +123,9 @@ func handleStreamMessage() int32 {
 		return finish(map[string]any{"success": true, "action": "data", "dataType": "ohlcv", "data": what.Candle.As("timestamp", false)}, nil)
 	case what.Trade != nil:
 		return finish(map[string]any{"success": true, "action": "data", "dataType": "trades", "data": what.Trade}, nil)
+	case what.Book != nil:
+		return finish(map[string]any{"success": true, "action": "data", "dataType": "orderbook", "data": what.Book.Data,
+			"sequence": what.Book.Ts, "previousSequence": what.Book.PrevTs}, nil)
 	case what.Refused:
 		return finish(map[string]any{"success": true, "action": "close"}, nil)
 	}

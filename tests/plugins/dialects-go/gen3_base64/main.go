@@ -93,11 +93,12 @@ var commands map[string]func(p params) (response, error)
 
 func init() {
 	commands = map[string]func(p params) (response, error){
-		"getMarkets":    markets,
-		"getTimeframes": timeframes,
-		"getOHLCV":      history,
-		"ohlcvStream":   func(p params) (response, error) { return stream("ohlcv", p) },
-		"tradesStream":  func(p params) (response, error) { return stream("trades", p) },
+		"getMarkets":      markets,
+		"getTimeframes":   timeframes,
+		"getOHLCV":        history,
+		"ohlcvStream":     func(p params) (response, error) { return stream("ohlcv", p) },
+		"tradesStream":    func(p params) (response, error) { return stream("trades", p) },
+		"orderbookStream": func(p params) (response, error) { return stream("orderbook", p) },
 	}
 }
 
@@ -171,6 +172,8 @@ type verdict struct {
 	DataType string `json:"dataType,omitempty"`
 	Data     any    `json:"data,omitempty"`
 	Error    string `json:"error,omitempty"`
+	Sequence int64  `json:"sequence,omitempty"`
+	Previous int64  `json:"previousSequence,omitempty"`
 }
 
 //go:wasmexport handle_stream_message
@@ -193,6 +196,8 @@ func handleStreamMessage() int32 {
 		return output(verdict{Success: true, Action: "data", DataType: "ohlcv", Data: what.Candle.As("openTime", true)}, 0)
 	case what.Trade != nil:
 		return output(verdict{Success: true, Action: "data", DataType: "trades", Data: what.Trade}, 0)
+	case what.Book != nil:
+		return output(verdict{Success: true, Action: "data", DataType: "orderbook", Data: what.Book.Data, Sequence: what.Book.Ts, Previous: what.Book.PrevTs}, 0)
 	case what.Refused:
 		return output(verdict{Success: true, Action: "close"}, 0)
 	}

@@ -128,6 +128,8 @@ func handleCommand() int32 {
 		return stream("ohlcv", c.Params)
 	case "tradesStream":
 		return stream("trades", c.Params)
+	case "orderbookStream":
+		return stream("orderbook", c.Params)
 	}
 	if run := commands[c.Name]; run != nil {
 		return respond(run(c.Params))
@@ -141,6 +143,8 @@ type verdict struct {
 	DataType string `json:"dataType,omitempty"`
 	Data     any    `json:"data,omitempty"`
 	Error    string `json:"error,omitempty"`
+	Sequence int64  `json:"sequence,omitempty"`
+	Previous int64  `json:"previousSequence,omitempty"`
 }
 
 //go:wasmexport handle_stream_message
@@ -162,6 +166,8 @@ func handleStreamMessage() int32 {
 		return output(verdict{Success: true, Action: "data", DataType: "ohlcv", Data: what.Candle.As("timestamp", true)}, 0)
 	case what.Trade != nil:
 		return output(verdict{Success: true, Action: "data", DataType: "trades", Data: what.Trade}, 0)
+	case what.Book != nil:
+		return output(verdict{Success: true, Action: "data", DataType: "orderbook", Data: what.Book.Data, Sequence: what.Book.Ts, Previous: what.Book.PrevTs}, 0)
 	case what.Refused:
 		return output(verdict{Success: true, Action: "close"}, 0)
 	}

@@ -130,11 +130,13 @@ func History(symbol, span string, fromMs, toMs int64, limit int) ([]Candle, erro
 	return all, nil
 }
 
-// Subscribe is the message that asks for "ohlcv" or "trades" of a symbol.
+// Subscribe is the message that asks for "ohlcv", "trades" or "orderbook" (changes only) of a symbol.
 func Subscribe(kind, symbol, span string) (string, error) {
 	topic := "trade@" + symbol
 	switch kind {
 	case "trades":
+	case "orderbook":
+		topic = "orderbookupdate@" + symbol + "@50"
 	case "ohlcv":
 		if span == "" {
 			span = "1m"
@@ -150,7 +152,14 @@ func Subscribe(kind, symbol, span string) (string, error) {
 type What struct {
 	Candle  *Candle
 	Trade   map[string]any
+	Book    *Book
 	Refused bool
+}
+
+// Book is a change of the book, with the venue's numbers: it counts by the time of the change before.
+type Book struct {
+	Data       json.RawMessage
+	Ts, PrevTs int64
 }
 
 // Frame reads one.
@@ -175,6 +184,10 @@ func Frame(text []byte) (What, error) {
 		}
 		err := json.Unmarshal(f.Data, &k)
 		return What{Candle: &Candle{k.St / 1000, k.O, k.H, k.L, k.C, k.V}}, err
+	case strings.HasPrefix(f.Topic, "orderbookupdate@"):
+		b := Book{Data: f.Data}
+		err := json.Unmarshal(f.Data, &b)
+		return What{Book: &b}, err
 	case strings.HasPrefix(f.Topic, "trade@"):
 		var t struct {
 			Px, Sx, Sd string
