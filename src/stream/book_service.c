@@ -150,8 +150,24 @@ static record *make_whole(void *arg, const record *change)
 
 /* ---- What is held ---- */
 
+/* The one at `at`, which moves behind it. False: there is none. */
+static bool next_held(const book_service *b, size_t *at, book_message *out)
+{
+    held h;
+    if (*at >= b->held.len)
+        return false;
+    memcpy(&h, b->held.at + *at, sizeof h);
+    *out = (book_message){{JSON_OBJECT, {b->held.at + *at + sizeof h, h.len}}, h.last, h.ts_event, h.recv_ns};
+    *at += sizeof h + h.len;
+    return true;
+}
+
+/* Those that nobody got are counted. */
 static void drop_held(book_service *b)
 {
+    book_message m;
+    while (next_held(b, &b->held_at, &m))
+        record_stream_counts(b->stream->records)->stale++;
     buf_clear(&b->held);
     b->held_at = 0;
     b->replaying = false;
@@ -173,18 +189,6 @@ static void hold(book_service *b, const book_message *m)
     }
     buf_add(&b->held, &h, sizeof h);
     buf_add_bytes(&b->held, m->data.raw);
-}
-
-/* The one at `at`, which moves behind it. False: there is none. */
-static bool next_held(const book_service *b, size_t *at, book_message *out)
-{
-    held h;
-    if (*at >= b->held.len)
-        return false;
-    memcpy(&h, b->held.at + *at, sizeof h);
-    *out = (book_message){{JSON_OBJECT, {b->held.at + *at + sizeof h, h.len}}, h.last, h.ts_event, h.recv_ns};
-    *at += sizeof h + h.len;
-    return true;
 }
 
 /* ---- Findings ---- */
@@ -374,9 +378,10 @@ void book_service_take(book_service *b, const book_message *m)
     if (!err.code && (read_flags(&marks) & FLAG_MAYBE_BAD))
         error_set(&err, WEIR_INVALID, "the plugin says that it may be bad");
     if (!b->whole && (err.code || !is_snapshot(&marks))) {
-        record_stream_counts(b->stream->records)->stale += !b->by_request;
         if (b->by_request && !err.code)
             hold(b, m);
+        else
+            record_stream_counts(b->stream->records)->stale++;
         b->owner.want(b->owner.arg, "changes come, and the book has no snapshot yet", false);
     } else if (err.code) {
         drop_held(b);

@@ -307,9 +307,11 @@ TEST(book_service, begins_anew_when_too_much_waits_for_the_snapshot)
     take(big);
     CHECK_INT(t.anew, 1);
     take("{\"sequence\":101}");
+    CHECK_UINT(counts().stale, 3);
     take(SNAPSHOT);
     CHECK_HAS(next(), "\"snapshot\"");
     CHECK_HAS(next(), "\"sequence\":101");
+    CHECK_UINT(counts().stale, 4); /* and the fourth */
     free(big);
     end();
 }
