@@ -144,6 +144,8 @@ static void on_state(void *arg, weir_stream *stream, weir_stream_state state)
     if (state == WEIR_STREAM_FAILED) {
         fprintf(stderr, "weir: a stream is given up: %s%s\n", weir_stream_why(stream), cli_cure(weir_stream_why(stream)));
         r->failed++;
+        if (r->recording) /* its socket will not read the end */
+            recording_watch(r->recording, r->host, r->specs.count - r->failed);
     } else if (state == WEIR_STREAM_WAITING && !r->painting) {
         const char *why = weir_stream_why(stream);
         fprintf(stderr, "weir: a stream waits: %s%s\n", why, cli_cure(why));
