@@ -119,13 +119,16 @@ typedef struct weir_host_options {
     /* "wss://ws.okx.com=text:ping:pong:20s": the heartbeats of an origin, before what plugins declare and what is known
      * of it (docs/plugin-guide.md). NULL at the end. NULL itself: none. */
     const char *const *heartbeats;
+    /* "wss://ws.venue.example=24h": after how long a venue ends a connection, if its plugin does not say so and Weir does
+     * not know; "=none": never. A push stream's next connection is made before. NULL at the end; NULL itself: none. */
+    const char *const *lifetimes;
 } weir_host_options;
 
 /* clang-format off */
-#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL}
+#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL, NULL}
 /* clang-format on */
 
-/* `options` may be NULL. WEIR_SYSTEM: no descriptors, threads or address space; WEIR_INVALID: an override or a heartbeat. */
+/* `options` may be NULL. WEIR_SYSTEM: no descriptors, threads or address space; WEIR_INVALID: an override, a heartbeat or a lifetime. */
 WEIR_API weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_error *err);
 /* Ends what still runs, at once, and frees all of it. NULL is fine. */
 WEIR_API void weir_host_free(weir_host *host);
@@ -390,7 +393,7 @@ WEIR_API void weir_sink_limit(weir_sink *sink, uint64_t data_records);
 /* The terminal has another size now. */
 WEIR_API void weir_sink_resize(weir_sink *sink);
 
-/* The account, at any moment: received = taken + waiting + lost + unread, and what was offered to the readers =
+/* The account, at any moment: received = taken + waiting + lost + unread + doubles, and what was offered to the readers =
  * delivered + dropped + queued. */
 typedef struct weir_account {
     uint64_t received;  /* messages from venues, of all streams */
@@ -405,6 +408,7 @@ typedef struct weir_account {
     uint64_t unread;    /* messages that waited for a plugin when its stream was stopped as asked */
     uint64_t gaps;      /* gap records */
     uint64_t restarts;  /* of streams */
+    uint64_t doubles;   /* messages left out when a connection took over from another that had brought them */
 } weir_account;
 WEIR_API void weir_host_account(const weir_host *host, weir_account *out);
 /* True when every counter adds up; otherwise a bug of ours, and `err` says where. */

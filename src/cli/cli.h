@@ -63,6 +63,7 @@ typedef struct cli_common {
     bool json;
     uint32_t call_ms, silence_ms, retry_ms, rate_wait_ms; /* 0: the default */
     uint32_t connect_ms, quiet_after_ms;
+    cli_list lifetimes;
     bool own_instances, backfill;
     bool unconfigured; /* what is asked of the plugin needs no configuration */
     weir_on_trap on_trap;

@@ -31,6 +31,8 @@ static void help(void)
           "                         none; before what the plugin declares and what is known; repeat\n"
           "      --retry TIME       at most so long between tries; 60s\n"
           "      --connect-timeout TIME  a connection that is not open by then is given up; 10s\n"
+          "      --lifetime ORIGIN=TIME  after so long the venue ends a connection, so the next one is made before,\n"
+          "                         such as wss://ws.venue.example=24h, or =none; repeat\n"
           "      --on-trap WHAT     when it traps again and again: quarantine (it rests, then it is tried again),\n"
           "                         restart (for ever), fail; quarantine\n"
           "      --backfill         candles that a gap took are asked for and come marked \"backfill\":true\n"
@@ -243,11 +245,11 @@ static void summary(const run *r, const weir_account *a)
     if (r->common.json)
         fprintf(stderr,
                 "{\"received\":%llu,\"taken\":%llu,\"waiting\":%llu,\"lost\":%llu,\"unread\":%llu,\"published\":%llu,\"delivered\":%llu,"
-                "\"dropped\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"readers\":{\"offered\":%llu,\"delivered\":%llu,\"dropped\":%llu,"
+                "\"dropped\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"doubles\":%llu,\"readers\":{\"offered\":%llu,\"delivered\":%llu,\"dropped\":%llu,"
                 "\"queued\":%llu},\"seconds\":%.3f}\n",
                 (unsigned long long)a->received, (unsigned long long)a->taken, (unsigned long long)a->waiting,
                 (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->published,
-                (unsigned long long)r->seen, (unsigned long long)a->dropped, (unsigned long long)a->gaps, (unsigned long long)a->restarts,
+                (unsigned long long)r->seen, (unsigned long long)a->dropped, (unsigned long long)a->gaps, (unsigned long long)a->restarts, (unsigned long long)a->doubles,
                 (unsigned long long)a->offered, (unsigned long long)a->delivered, (unsigned long long)a->dropped, (unsigned long long)a->queued,
                 elapsed(r));
     else
@@ -362,6 +364,7 @@ static const struct option long_options[] = {
     {"heartbeat", required_argument, 0, 'H'},
     {"retry", required_argument, 0, 'R'},
     {"connect-timeout", required_argument, 0, 'C'},
+    {"lifetime", required_argument, 0, 'L'},
     {"on-trap", required_argument, 0, 'T'},
     {"slow-reader", required_argument, 0, 'W'},
     {"own-instances", no_argument, 0, 'I'},
@@ -384,6 +387,9 @@ static bool take_plain(run *r, int option)
         return true;
     case 'H':
         cli_add(&r->common.heartbeats, optarg);
+        return true;
+    case 'L':
+        cli_add(&r->common.lifetimes, optarg);
         return true;
     case 'I':
         return r->common.own_instances = true;

@@ -160,6 +160,7 @@ weir_host *cli_host(const cli_common *c, uint32_t instances, int *code)
     options.silence_ms = c->silence_ms;
     options.backoff_max_ms = c->retry_ms;
     options.connect_ms = c->connect_ms;
+    options.lifetimes = c->lifetimes.at;
     if (weir_host_new(&host, &options, &err)) {
         *code = cli_fail(err.code == WEIR_INVALID ? EXIT_USAGE : EXIT_FAILED, "%s", err.text);
         return NULL;

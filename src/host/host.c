@@ -117,6 +117,11 @@ weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_
     h->backoff_min_ns = o.backoff_min_ms * NS_PER_MS;
     h->backoff_max_ns = o.backoff_max_ms * NS_PER_MS;
     h->silence_ms = o.silence_ms;
+    for (size_t i = 0; o.lifetimes && o.lifetimes[i]; i++)
+        if (lifetimes_add(&h->lifetimes, bytes_of(o.lifetimes[i]), err)) {
+            weir_host_free(h);
+            return error_wrap(err, "host");
+        }
     dialer_options dial = {.ca_file = o.ca_file ? o.ca_file : getenv("WEIR_CA_FILE"), .connect_ms = o.connect_ms};
     if (cache_folder(h, o.cache_dir, err) ||
         (o.overrides ? take_overrides(h, o.overrides, err) : take_environment(h, err)) ||
@@ -155,6 +160,7 @@ void weir_host_free(weir_host *h)
     for (size_t i = 0; i < h->override_count; i++)
         free(h->overrides[i]);
     free(h->overrides);
+    lifetimes_fini(&h->lifetimes);
     free(h->cache_dir);
     free(h);
 }
@@ -231,6 +237,7 @@ void weir_host_account(const weir_host *h, weir_account *out)
         .gaps = s.counts.gaps,
         .restarts = s.counts.restarts,
         .taken = h->taken,
+        .doubles = s.counts.doubles,
         .lost = h->lost,
         .unread = h->unread,
     };
@@ -249,10 +256,10 @@ bool weir_host_account_check(const weir_host *h, weir_error *err)
 {
     weir_account a;
     weir_host_account(h, &a);
-    if (a.received != a.taken + a.waiting + a.lost + a.unread) {
-        error_set(err, WEIR_INVALID, "account: %llu messages received, but %llu taken, %llu waiting, %llu lost and %llu unread",
+    if (a.received != a.taken + a.waiting + a.lost + a.unread + a.doubles) {
+        error_set(err, WEIR_INVALID, "account: %llu messages received, but %llu taken, %llu waiting, %llu lost, %llu unread and %llu doubles",
                   (unsigned long long)a.received, (unsigned long long)a.taken, (unsigned long long)a.waiting,
-                  (unsigned long long)a.lost, (unsigned long long)a.unread);
+                  (unsigned long long)a.lost, (unsigned long long)a.unread, (unsigned long long)a.doubles);
         return false;
     }
     return hub_account_check(h->hub, err);

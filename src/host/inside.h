@@ -7,6 +7,7 @@
 #include "net/dial.h"
 #include "plugin/meta.h"
 #include "sink/sink.h"
+#include "stream/lifetime.h"
 #include "stream/stream.h"
 
 typedef struct custom_function custom_function;
@@ -23,7 +24,8 @@ struct weir_host {
     uint64_t backoff_min_ns, backoff_max_ns;
     uint32_t silence_ms;
     struct heartbeat_rules *heartbeats; /* NULL: none */
-    rates *rates;                       /* what the plugins' rate limits have left */
+    lifetimes lifetimes;
+    rates *rates; /* what the plugins' rate limits have left */
     custom_function *functions;
     list plugins, streams, subs, sinks;
     bool stopping;

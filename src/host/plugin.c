@@ -336,6 +336,7 @@ static void share(weir_plugin *p)
         .heartbeats = h->heartbeats,
         .silence_ms = h->silence_ms,
         .quiet_after_ms = p->quiet_after_ms,
+        .lifetimes = &h->lifetimes,
         .own_instances = p->own_instances,
         .health = p->health,
     };

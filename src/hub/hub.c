@@ -339,6 +339,7 @@ hub_stats hub_read_stats(const hub *h)
         out.counts.gaps += c->gaps;
         out.counts.restarts += c->restarts;
         out.counts.repeated += c->repeated;
+        out.counts.doubles += c->doubles;
         out.counts.stale += c->stale;
     }
     return out;

@@ -56,6 +56,7 @@ typedef struct record_counts {
     uint64_t published; /* data records made */
     uint64_t gaps;      /* gap records made */
     uint64_t restarts;  /* new instances that took over */
+    uint64_t doubles;   /* messages left out when a connection took over from another that had brought them */
     uint64_t repeated;  /* messages whose number was there before, or goes back; passed on. Of a book: doubles, left out */
     uint64_t stale;     /* changes of a book that its snapshot has already, or that came before it; left out */
 } record_counts;

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define LIFETIME_MAX_MS (366 * INT64_C(86400000))
+
 void marker_init(marker *m)
 {
     *m = (marker){0};
@@ -104,10 +106,23 @@ static weir_code read_heartbeat(marker *m, json heartbeat, weir_error *err)
     return WEIR_OK;
 }
 
+/* How long a connection lives, and whether there may be two. */
+static weir_code read_life(marker *m, json lifetime, json exclusive, weir_error *err)
+{
+    int64_t ms = 0;
+    if (lifetime.type != JSON_NONE && lifetime.type != JSON_NULL &&
+        (!json_i64(lifetime, &ms) || ms < 0 || (ms > 0 && ms < 1000) || ms > LIFETIME_MAX_MS))
+        return error_set(err, WEIR_INVALID, "\"lifetimeMs\" is " BYTES_FMT "; it is a number of milliseconds, from 1000 to a year, 0 for no end", BYTES_ARG(lifetime.raw));
+    if (exclusive.type != JSON_NONE && exclusive.type != JSON_NULL && !json_bool(exclusive, &m->exclusive))
+        return error_set(err, WEIR_INVALID, "\"exclusive\" is " BYTES_FMT "; it is true or false", BYTES_ARG(exclusive.raw));
+    m->lifetime_ms = (uint64_t)ms;
+    return WEIR_OK;
+}
+
 weir_code marker_read(marker *out, json object, weir_error *err)
 {
-    json id, other_id, url, headers, subprotocol, messages, context, heartbeat, book;
-    const json_field want[] = {{"streamID", &id}, {"streamId", &other_id}, {"websocketUrl", &url}, {"headers", &headers}, {"subprotocol", &subprotocol}, {"initialMessages", &messages}, {"streamContext", &context}, {"heartbeat", &heartbeat}, {"book", &book}};
+    json id, other_id, url, headers, subprotocol, messages, context, heartbeat, book, lifetime, exclusive;
+    const json_field want[] = {{"streamID", &id}, {"streamId", &other_id}, {"websocketUrl", &url}, {"headers", &headers}, {"subprotocol", &subprotocol}, {"initialMessages", &messages}, {"streamContext", &context}, {"heartbeat", &heartbeat}, {"book", &book}, {"lifetimeMs", &lifetime}, {"exclusive", &exclusive}};
     marker_fini(out);
     marker_init(out);
     /* Decoded it is no longer than as JSON, so the buffer does not move under what points into it. */
@@ -115,7 +130,7 @@ weir_code marker_read(marker *out, json object, weir_error *err)
         return error_set(err, WEIR_LIMIT, "%zu octets; at most %u are taken", object.raw.len, MARKER_OCTETS);
     if (!buf_reserve(&out->text, object.raw.len + 1))
         return error_set(err, WEIR_NOMEM, "a stream's set-up of %zu octets: out of memory", object.raw.len);
-    weir_code code = json_fields(object, want, 9, err);
+    weir_code code = json_fields(object, want, 11, err);
     if (!code)
         code = text_of(out, id.type == JSON_NONE ? other_id : id, "streamID", &out->id, err);
     if (!code)
@@ -130,6 +145,8 @@ weir_code marker_read(marker *out, json object, weir_error *err)
     }
     if (!code && !(code = read_headers(out, headers, err)) && !(code = read_messages(out, messages, err)))
         code = read_heartbeat(out, heartbeat, err);
+    if (!code)
+        code = read_life(out, lifetime, exclusive, err);
     if (code)
         marker_fini(out);
     return code;

@@ -27,10 +27,14 @@ typedef struct marker {
     bytes beat_field, beat_ping, beat_pong; /* of the venue's own messages; empty: none */
     uint32_t beat_client_ms;                /* {field: ping} is sent this often; 0: never */
     uint32_t beat_transport_ms;             /* WebSocket pings; 0: the host's own rhythm */
+
+    /* Weir's own members. */
+    uint64_t lifetime_ms; /* the venue ends a connection after so long; 0: not known */
+    bool exclusive;       /* no second connection beside the first, not even for a moment */
 } marker;
 
 /* Reads an object with streamID or streamId, websocketUrl, headers, subprotocol, initialMessages,
- * streamContext, heartbeat and book. WEIR_INVALID: no URL, or a member of a wrong type; the text says which.
+ * streamContext, heartbeat, book, lifetimeMs and exclusive. WEIR_INVALID: no URL, or a member of a wrong type; the text says which.
  * What *out held is freed first; on failure it is empty. */
 weir_code marker_read(marker *out, json object, weir_error *err);
 void marker_init(marker *m);

@@ -7,6 +7,8 @@
  * What can go wrong, and what follows:
  *   the wish for the stream is refused            failed; once there was data: the next try
  *   the socket is lost                            gap, back-off, dial again; the instance stays
+ *   its venue ends it after a known time          a successor is made in time (successor.h), or, where there may not
+ *                                                 be two, it is dialled anew at a quiet moment, with a gap
  *   a callback traps or takes more than 2 s       a new instance, the socket stays; frames wait in the inbox.
  *                                                 The frame comes once more, then it is dropped, and a gap says so
  *   a sibling's callback does                     the new instance is asked for the marker again, and goes on
@@ -22,13 +24,16 @@
 #include "base/rand.h"
 #include "stream/heartbeat_rules.h"
 #include "stream/inside.h"
+#include "stream/lifetime.h"
 #include "stream/push_book.h"
 #include "stream/session.h"
 #include "stream/shared.h"
+#include "stream/successor.h"
 
 #define SETUP_MS 30000 /* the wish: it may ask the venue's REST first */
 #define CALLBACK_MS 2000
 #define HASTY_NS NS_PER_S /* a socket younger than this is not dialled again at once */
+#define QUIET_NS NS_PER_S /* nothing for so long: a moment to dial anew */
 
 #define BIT(e) (1u << (e))
 
@@ -46,6 +51,11 @@ typedef struct push {
     session *session;
     bool open;
     uint64_t open_since;
+    successor heir;     /* the next socket, when this one's end is near */
+    timer renew;        /* when to make it */
+    backoff heir_tries; /* between those that fail */
+    uint64_t life_ends; /* clock_mono; 0: not known */
+    bool talks_first;   /* its answer to connected says more than the marker: no socket is made without it */
     char connection[33];
     char id[24]; /* the stream's, for plugins that name none */
 
@@ -58,7 +68,9 @@ typedef struct push {
     bool wishes;     /* the marker is to be asked for */
     bool redial;     /* the next try is due */
     stream_event event;
-    bool again; /* the frame trapped once already */
+    bool again;  /* the frame trapped once already */
+    inbox *from; /* that it lies in */
+    bool trial;  /* it is the successor's, who is being tried */
 
     verdict held; /* waits for the readers' room */
     json_iter rest;
@@ -75,6 +87,7 @@ typedef struct push {
 } push;
 
 static void pump(stream *s);
+static void take_over_early(stream *s, const weir_error *why);
 
 static const policy_limits *limits_of(const stream *s)
 {
@@ -138,17 +151,38 @@ static void on_shut_down(void *arg)
 
 /* ---- The socket ---- */
 
+static void count_sockets(stream *s)
+{
+    s->venue.open_sockets = (uint32_t)s->push->open + s->push->heir.open;
+}
+
+/* A successor that has not taken over goes along. */
 static void drop_socket(stream *s)
 {
     push *p = s->push;
-    p->old = p->in.count;
-    p->in.lost = true;
+    timer_stop(&p->renew);
+    if (p->heir.phase != SUCCESSOR_FOLLOWS)
+        s->lost_total += successor_drop(&p->heir);
+    p->old = p->in.count + p->heir.in.count;
+    (successor_waits(&p->heir) ? &p->heir.in : &p->in)->lost = true;
     p->late = p->on_answer;
     push_book_closed(&p->book);
-    s->venue.open_sockets -= p->open;
     p->open = p->greeted = false;
     session_close(p->session);
     p->session = NULL;
+    count_sockets(s);
+}
+
+/* When its end is known: in time before it. */
+static void plan_renewal(stream *s)
+{
+    push *p = s->push;
+    uint64_t life = lifetime_of(s->plugin->lifetimes, p->marker.url, p->marker.lifetime_ms);
+    p->life_ends = life ? p->open_since + life : 0;
+    if (life)
+        timer_at(&p->renew, p->open_since + lifetime_begin(life, rand_unit(&s->backoff.chance)));
+    else
+        timer_stop(&p->renew);
 }
 
 static void on_opened(void *arg)
@@ -157,7 +191,8 @@ static void on_opened(void *arg)
     push *p = s->push;
     p->open = true;
     p->open_since = loop_now(s->plugin->loop);
-    s->venue.open_sockets = 1;
+    count_sockets(s);
+    plan_renewal(s);
     p->events = BIT(EVENT_CONNECTED);
     p->trapped = 0;
     p->event_acted = false;
@@ -165,6 +200,12 @@ static void on_opened(void *arg)
 }
 
 /* ---- Messages ---- */
+
+/* What the old connection had brought, or only opened the new one. */
+static void left_out(stream *s, uint64_t messages)
+{
+    record_stream_counts(s->records)->doubles += messages;
+}
 
 /* The one that was asked about is done with, and counted as taken or lost. What the book asked for is counted as
  * received only now. */
@@ -179,28 +220,60 @@ static void drop_message(stream *s, uint64_t *count)
         push_book_read(&p->book);
         return;
     }
-    p->old -= p->old > 0;
-    inbox_drop(&p->in);
+    if (p->trial)
+        successor_tried(&p->heir);
+    else
+        p->old -= p->old > 0;
+    p->trial = false;
+    inbox_drop(p->from);
+}
+
+/* The plugin has had it, so the successor need not bring it again. */
+static void note_old(push *p)
+{
+    inbox_message m;
+    if (!p->on_answer && !p->trial && inbox_take(p->from, &m))
+        successor_old(&p->heir, m.text);
+}
+
+/* The oldest frame that is to be asked about: the old connection's, before those of one that took over or is tried. */
+static bool next_frame(stream *s, inbox_message *m)
+{
+    push *p = s->push;
+    p->trial = !p->in.count && successor_tries(&p->heir);
+    p->from = p->trial ? &p->heir.in : &p->in;
+    if (!p->in.count)
+        successor_merge(&p->heir, &p->in);
+    while (inbox_take(p->from, m)) {
+        if (p->trial || !successor_double(&p->heir, m->text))
+            return true;
+        p->old -= p->old > 0;
+        inbox_drop(p->from);
+        left_out(s, 1);
+    }
+    return false;
 }
 
 /* The next one: what the order book asked for comes first. One that trapped comes once more. False: none. */
-static bool next_message(push *p, inbox_message *m)
+static bool next_message(stream *s, inbox_message *m)
 {
-    m->binary = m->behind_loss = false;
+    push *p = s->push;
+    m->binary = m->behind_loss = p->trial = false;
     if (p->again && p->on_answer && !push_book_answer(&p->book, &m->text, &m->recv_ns))
         p->again = false; /* it went with its socket */
     else if (p->again && p->on_answer)
         return true;
     p->on_answer = !p->again && push_book_answer(&p->book, &m->text, &m->recv_ns);
     p->late = false;
-    return p->on_answer || inbox_take(&p->in, m);
+    return p->on_answer || next_frame(s, m);
 }
 
 /* Hop 2, message to job. */
 static bool on_message(void *arg, bytes message, bool binary, uint64_t recv_real_ns)
 {
     stream *s = arg;
-    if (!inbox_put(&s->push->in, message, binary, recv_real_ns))
+    push *p = s->push;
+    if (!inbox_put(successor_waits(&p->heir) ? &p->heir.in : &p->in, message, binary, recv_real_ns))
         return false;
     s->last_recv = recv_real_ns;
     record_stream_counts(s->records)->received++;
@@ -219,6 +292,10 @@ static void on_closed(void *arg, const weir_error *why, uint16_t http_status, ui
     push *p = s->push;
     bool was_open = p->open;
     p->session = NULL; /* frees itself */
+    if (s->state != STREAM_STOPPING && successor_stands(&p->heir)) {
+        take_over_early(s, why);
+        return;
+    }
     drop_socket(s);
     if (s->state == STREAM_STOPPING) /* it goes without */
         return;
@@ -231,16 +308,19 @@ static void on_closed(void *arg, const weir_error *why, uint16_t http_status, ui
 
 static bool holds(void *arg)
 {
-    return ((stream *)arg)->push->in.refused;
+    const push *p = ((stream *)arg)->push;
+    return p->in.refused || p->heir.in.refused;
 }
 
 static const session_reader reader = {on_opened, on_message, on_drained, on_closed, holds};
 
 static void inbox_on_room(void *arg)
 {
-    stream *s = arg;
-    if (s->push->session)
-        session_room(s->push->session);
+    push *p = ((stream *)arg)->push;
+    if (p->session)
+        session_room(p->session);
+    if (p->heir.session)
+        session_room(p->heir.session);
 }
 
 /* What the user says, else what the marker declares, else what is known of the origin. The session looks at it where it is, and it
@@ -269,13 +349,10 @@ static void set_beat(stream *s)
     p->beat = beat;
 }
 
-static void dial(stream *s)
+static session_options wanted(const stream *s)
 {
-    push *p = s->push;
-    const marker *m = &p->marker;
-    weir_error err = WEIR_ERROR_INIT;
-    unsigned char random[16];
-    session_options o = {
+    const marker *m = &s->push->marker;
+    return (session_options){
         .loop = s->plugin->loop,
         .dialer = s->plugin->dialer,
         .targets = s->plugin->targets,
@@ -285,11 +362,19 @@ static void dial(stream *s)
         .header_count = m->header_count,
         .max_message = limits_of(s)->message,
         .silence_ms = s->plugin->silence_ms,
+        .heartbeat = &s->push->beat,
     };
+}
+
+static void dial(stream *s)
+{
+    push *p = s->push;
+    weir_error err = WEIR_ERROR_INIT;
+    unsigned char random[16];
     if (!stream_enter(s, STREAM_CONNECTING, "dialling") || s->state != STREAM_CONNECTING)
         return;
     set_beat(s);
-    o.heartbeat = &p->beat;
+    session_options o = wanted(s);
     rand_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         snprintf(p->connection + 2 * i, 3, "%02x", random[i]);
@@ -306,18 +391,27 @@ static void dial(stream *s)
     }
 }
 
-/* The initial messages in order, after each handshake. False: the socket is lost, or the stream gone. */
+/* The initial messages in order, after each handshake. */
+static weir_code send_initial(void *arg, session *to, weir_error *err)
+{
+    const marker *m = &((stream *)arg)->push->marker;
+    for (size_t i = 0; i < m->message_count; i++)
+        if (session_send(to, m->messages[i], err))
+            return err->code;
+    return WEIR_OK;
+}
+
+/* False: the socket is lost, or the stream gone. */
 static bool greet(stream *s)
 {
     push *p = s->push;
     weir_error err = WEIR_ERROR_INIT;
     p->greeted = true;
-    for (size_t i = 0; i < p->marker.message_count; i++)
-        if (session_send(p->session, p->marker.messages[i], &err)) {
-            drop_socket(s);
-            stream_lose(s, RECORD_GAP_DISCONNECTED, err.text, false);
-            return false;
-        }
+    if (send_initial(s, p->session, &err)) {
+        drop_socket(s);
+        stream_lose(s, RECORD_GAP_DISCONNECTED, err.text, false);
+        return false;
+    }
     return stream_enter(s, STREAM_LIVE, "the socket is open and subscribed") && s->state == STREAM_LIVE;
 }
 
@@ -354,6 +448,111 @@ static void book_refused(void *arg, const char *why)
 }
 
 static const book_resync_ops book_ops = {.send = book_send, .dial = book_dial, .answered = book_answered, .refused = book_refused};
+
+/* ---- The successor ---- */
+
+/* From now on the successor is the socket. */
+static void hand_over(stream *s, const char *how)
+{
+    push *p = s->push;
+    char why[200];
+    session_close(p->session);
+    p->in.refused = false; /* the successor brings it */
+    p->open_since = p->heir.opened_at;
+    p->session = successor_take(&p->heir, &reader, s);
+    p->open = p->greeted = true;
+    count_sockets(s);
+    backoff_reset(&p->heir_tries);
+    plan_renewal(s);
+    snprintf(why, sizeof why, "a new connection took over: %s", how);
+    log_info("stream", "'%s': %s", record_stream_topic(s->records).at, why);
+    if (s->state == STREAM_LIVE)
+        hub_publish_status(s->plugin->hub, s->records, RECORD_LIVE, why);
+    pump(s);
+}
+
+/* The old one ended while its successor was being made. If that brought something it was subscribed in time. */
+static void take_over_early(stream *s, const weir_error *why)
+{
+    push *p = s->push;
+    if (!successor_heard(&p->heir)) {
+        stream_begin_gap(s, RECORD_GAP_DISCONNECTED);
+        p->heir.in.lost = true;
+    }
+    hand_over(s, why->text);
+}
+
+static void heir_received(void *arg)
+{
+    record_stream_counts(((stream *)arg)->records)->received++;
+}
+
+static void heir_changed(void *arg)
+{
+    count_sockets(arg);
+    pump(arg);
+}
+
+static void heir_ready(void *arg)
+{
+    hand_over(arg, "the old one's time is nearly over");
+}
+
+/* What it had brought the present one brings, too. */
+static void heir_failed(void *arg, const char *why, uint32_t retry_after_s)
+{
+    stream *s = arg;
+    push *p = s->push;
+    uint64_t wait = backoff_next(&p->heir_tries);
+    if (retry_after_s && retry_after_s * NS_PER_S > wait)
+        wait = retry_after_s * NS_PER_S + backoff_spread(&p->heir_tries);
+    left_out(s, successor_drop(&p->heir));
+    count_sockets(s);
+    log_warn("stream", "'%s': its connection's time is nearly over, and the next one cannot take over: %s; the present one goes on, next try in %.1f s",
+             record_stream_topic(s->records).at, why, (double)wait * 1e-9);
+    timer_after(&p->renew, wait);
+}
+
+static const successor_ops heir_ops = {
+    .greet = send_initial,
+    .received = heir_received,
+    .changed = heir_changed,
+    .ready = heir_ready,
+    .failed = heir_failed,
+};
+
+/* There may not be two: dialled anew when nothing comes for a moment, or when no time is left. */
+static void renew_when_quiet(stream *s)
+{
+    push *p = s->push;
+    bool idle = !p->asking && !p->holding && !p->in.count && clock_real() - s->last_recv >= QUIET_NS;
+    if (!idle && loop_now(s->plugin->loop) + lifetime_margin(p->life_ends - p->open_since) / 4 < p->life_ends) {
+        timer_after(&p->renew, QUIET_NS / 4);
+        return;
+    }
+    drop_socket(s);
+    stream_lose(s, RECORD_GAP_DISCONNECTED, "the connection's time is nearly over, and there may not be two at once", true);
+}
+
+static void on_renew(void *arg)
+{
+    stream *s = arg;
+    push *p = s->push;
+    weir_error err = WEIR_ERROR_INIT;
+    if (!p->open || s->state == STREAM_STOPPING)
+        return;
+    if (p->marker.exclusive || p->talks_first) {
+        renew_when_quiet(s);
+        return;
+    }
+    if (!p->greeted || p->heir.phase != SUCCESSOR_NONE) {
+        timer_after(&p->renew, QUIET_NS / 4);
+        return;
+    }
+    session_options o = wanted(s);
+    if (successor_open(&p->heir, &o, lifetime_margin(p->life_ends - p->open_since), &err))
+        heir_failed(s, err.text, 0);
+}
 
 /* ---- The wish ---- */
 
@@ -461,12 +660,17 @@ static void retry(stream *s)
 static void drop_frame(stream *s, const char *why)
 {
     push *p = s->push;
+    if (p->trial) { /* the old connection's counts */
+        drop_message(s, &record_stream_counts(s->records)->doubles);
+        return;
+    }
     record_gap gap = {.cause = RECORD_GAP_DROPPED, .from_ns = p->recv_ns, .to_ns = p->recv_ns, .count = 1};
     if (p->refused++ < 10 || p->refused % 1000 == 0)
         log_warn("stream", "'%s': a message is dropped (%llu so far): %s", record_stream_topic(s->records).at,
                  (unsigned long long)p->refused, why);
     stream_tell_gap(s, &gap);
     push_book_missed(&p->book);
+    note_old(p);
     drop_message(s, &s->lost_total);
 }
 
@@ -545,19 +749,36 @@ static void end_as_told(stream *s, json why)
     free(text);
 }
 
+static void send_text(stream *s, session *to, json what)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    buf text;
+    if (what.type != JSON_STRING || !to)
+        return;
+    buf_init(&text, SIZE_MAX);
+    json_string_add(what, &text);
+    if (session_send(to, buf_bytes(&text), &err))
+        log_warn("stream", "'%s': %s", record_stream_topic(s->records).at, err.text);
+    buf_fini(&text);
+}
+
+/* It was a message of the successor, who is being tried. */
+static void obey_trial(stream *s, const verdict *v)
+{
+    push *p = s->push;
+    send_text(s, p->heir.session, v->send);
+    if (p->heir.phase == SUCCESSOR_TRIES && (v->action == VERDICT_CLOSE || v->action == VERDICT_RECONNECT))
+        heir_failed(s, "the plugin ended it over what it brought", 0);
+    else if (p->heir.phase == SUCCESSOR_TRIES && v->action == VERDICT_DATA)
+        hand_over(s, "the old one's time is nearly over");
+    pump(s);
+}
+
 /* What is left to do once the data is out. May free the stream. */
 static void obey(stream *s, const verdict *v)
 {
     push *p = s->push;
-    weir_error err = WEIR_ERROR_INIT;
-    if (v->send.type == JSON_STRING && p->session) {
-        buf text;
-        buf_init(&text, SIZE_MAX);
-        json_string_add(v->send, &text);
-        if (session_send(p->session, buf_bytes(&text), &err))
-            log_warn("stream", "'%s': %s", record_stream_topic(s->records).at, err.text);
-        buf_fini(&text);
-    }
+    send_text(s, p->session, v->send);
     if (v->action == VERDICT_CLOSE) {
         end_as_told(s, v->why);
         return;
@@ -582,6 +803,20 @@ static void note_unknown(stream *s, bytes action)
              record_stream_topic(s->records).at, BYTES_ARG(action));
 }
 
+/* p->held is delivered. May free the stream. */
+static void done_with_message(stream *s)
+{
+    push *p = s->push;
+    bool trial = p->trial;
+    if (p->held.action == VERDICT_DATA)
+        note_old(p);
+    drop_message(s, &s->taken_total);
+    if (trial)
+        obey_trial(s, &p->held);
+    else
+        obey(s, &p->held);
+}
+
 static void take_verdict(stream *s, verdict *v)
 {
     push *p = s->push;
@@ -600,7 +835,9 @@ static void take_verdict(stream *s, verdict *v)
         p->rest = json_each((json){JSON_ARRAY, v->data});
     else if (v->data.len)
         p->rest = (json_iter){v->data.at, v->data.at + v->data.len, false};
-    if (!p->book.on) /* whose guard looks at the numbers of each change */
+    if (p->trial && v->action == VERDICT_DATA) /* numbers of another connection, as far as one knows */
+        s->numbers.known = false;
+    if (!p->book.on && (!p->trial || v->action == VERDICT_DATA)) /* a book's guard looks at the numbers of each change */
         stream_number(s, &v->number, p->recv_ns);
     if (!deliver(s)) {
         if ((p->holding = keep_rest(p)))
@@ -610,8 +847,7 @@ static void take_verdict(stream *s, verdict *v)
         obey(s, &(verdict){.action = v->action, .why = v->why});
         return;
     }
-    drop_message(s, &s->taken_total);
-    obey(s, &p->held);
+    done_with_message(s);
 }
 
 static void take_frame(stream *s, const call_result *r)
@@ -620,7 +856,7 @@ static void take_frame(stream *s, const call_result *r)
     weir_error err = WEIR_ERROR_INIT;
     verdict v;
     if (trapped(r)) {
-        if (p->again)
+        if (p->again || p->trial)
             drop_frame(s, r->why);
         else
             p->again = true;
@@ -666,6 +902,8 @@ static void take_event(stream *s, const call_result *r)
         log_info("stream", "'%s': its answer to '%s': %s", record_stream_topic(s->records).at, generation_event_name(p->event), err.text);
         v = (verdict){0};
     }
+    if (p->event == EVENT_CONNECTED)
+        p->talks_first = v.send.type == JSON_STRING;
     if (p->event == EVENT_CONNECTED && v.action != VERDICT_CLOSE && v.action != VERDICT_RECONNECT) {
         if (p->open && !p->greeted && greet(s))
             obey(s, &(verdict){.send = v.send});
@@ -706,7 +944,8 @@ static void on_answer(void *arg, const call_result *r, bool lost)
 
 static bool has_question(const push *p)
 {
-    return p->marked ? !p->holding && (p->events || p->in.count || push_book_answer(&p->book, NULL, NULL)) : p->wishes;
+    bool frames = p->in.count || push_book_answer(&p->book, NULL, NULL) || successor_tries(&p->heir) || (successor_waits(&p->heir) && p->heir.in.count);
+    return p->marked ? !p->holding && (p->events || frames) : p->wishes;
 }
 
 /* Gets in line, if there is something to ask. The last thing that its caller does: it may free the stream. */
@@ -764,7 +1003,7 @@ static const char *on_turn(void *arg, buf *in, uint64_t *ms)
     }
     if (p->events)
         return ask_event(s, in);
-    if (!next_message(p, &m))
+    if (!next_message(s, &m))
         return NULL;
     if (m.behind_loss && p->before_ns && p->before_ns != m.recv_ns) /* else it is the first of all, or comes once more */
         pass_loss(s, m.recv_ns);
@@ -790,8 +1029,7 @@ static void on_room(stream *s)
     if (!p->holding || !deliver(s))
         return;
     p->holding = false;
-    drop_message(s, &s->taken_total);
-    obey(s, &p->held);
+    done_with_message(s);
 }
 
 /* ---- The route ---- */
@@ -803,6 +1041,10 @@ static weir_code init(stream *s, weir_error *err)
         return error_set(err, WEIR_NOMEM, "stream: out of memory");
     s->push = p;
     inbox_init(&p->in, limits_of(s)->inbox, inbox_on_room, s);
+    successor_init(&p->heir, s->plugin->loop, limits_of(s)->inbox, inbox_on_room, &heir_ops, s);
+    timer_init(&p->renew, s->plugin->loop, on_renew, s);
+    p->heir_tries = s->backoff;
+    p->from = &p->in;
     buf_init(&p->kept, SIZE_MAX);
     marker_init(&p->marker);
     snprintf(p->id, sizeof p->id, "weir-%016llx", (unsigned long long)rand_u64());
@@ -833,7 +1075,7 @@ static void drop(stream *s)
     push *p = s->push;
     if (!p)
         return;
-    *(s->state == STREAM_STOPPING ? &s->unread_total : &s->lost_total) += p->in.count;
+    *(s->state == STREAM_STOPPING ? &s->unread_total : &s->lost_total) += p->in.count + successor_drop(&p->heir);
     drop_socket(s);
     shared_leave(&p->place);
     inbox_fini(&p->in);
@@ -845,7 +1087,7 @@ static void drop(stream *s)
 
 static uint64_t queued(const stream *s)
 {
-    return s->push ? s->push->in.count : 0;
+    return s->push ? s->push->in.count + s->push->heir.in.count : 0;
 }
 
 static void probe(stream *s)

@@ -150,6 +150,12 @@ weir_code session_send(session *s, bytes text, weir_error *err)
     return ws_client_send(s->ws, false, text, err);
 }
 
+void session_read_by(session *s, const session_reader *reader, void *arg)
+{
+    s->reader = reader;
+    s->arg = arg;
+}
+
 void session_room(session *s)
 {
     s->resumed = loop_now(s->loop);

@@ -37,6 +37,8 @@ typedef struct session_options {
 
 weir_code session_open(session **out, const session_options *options, const session_reader *reader, void *arg, weir_error *err);
 weir_code session_send(session *s, bytes text, weir_error *err); /* WEIR_BUSY above SESSION_QUEUE octets */
+/* From now on somebody else reads; not between a refused message and session_room of the one before. */
+void session_read_by(session *s, const session_reader *reader, void *arg);
 void session_room(session *s);
 void session_probe(session *s);           /* makes a venue that is there answer */
 uint64_t session_heard(const session *s); /* clock_mono of the last octet of the venue */

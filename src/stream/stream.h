@@ -46,6 +46,7 @@ typedef struct stream_plugin {
     const struct heartbeat_rules *heartbeats; /* the user's; NULL: none */
     uint32_t silence_ms;                      /* 0: what is known of the origin */
     uint32_t quiet_after_ms;                  /* without data for so long a stream subscribes anew; 0: as its rhythm says; LIVENESS_NEVER */
+    const struct lifetimes *lifetimes;        /* the user's; NULL: none */
     bool own_instances;                       /* each push stream has an instance to itself */
     struct shared *instance;                  /* of the push streams; NULL: none now. Kept by shared.c */
     uint64_t topic_cut;                       /* clock_mono: liveness.c took a topic for dead */

@@ -27,6 +27,7 @@ static void as_marker(const generation *g, const call_result *r)
         need(*err.text);
     } else {
         need(m.url.len && m.url.at[m.url.len] == '\0');
+        need(m.lifetime_ms == 0 || (m.lifetime_ms >= 1000 && m.lifetime_ms <= 366 * UINT64_C(86400000)));
         stream_frame f = {BYTES("c"), r->output, !bytes_utf8(r->output)};
         g->ask_frame(&in, &m, &f);
         need(json_read(&doc, buf_bytes(&in), NULL) == WEIR_OK);

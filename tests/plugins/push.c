@@ -11,8 +11,9 @@
  *     (else)       data {"frame": text, "n": frames so far, "context": what it was given back}
  *
  * The stream's parameter "marker" says how the wish is answered: refuse, no_id, no_url, elsewhere (an address
- * that meta does not list), bare (the older library: text frames, no responseType), else a StreamMarker. Its
- * parameter "event" is the action with which error and disconnected are answered. */
+ * that meta does not list), bare (the older library: text frames, no responseType), exclusive (its connection
+ * lives for 100 s and may have no other beside it), else a StreamMarker. Its
+ * With "woox" it is one that the simulated exchange understands: the trades of its symbol. Its parameter "event" is the action with which error and disconnected are answered. */
 #include "weir_pdk.h"
 
 static uint64_t frames;
@@ -80,11 +81,19 @@ WEIR_EXPORT(handle_command)
     if (weir_is(how, "elsewhere"))
         return answer("{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"streamID\":\"s\",\"websocketUrl\":\"wss://evil.example/\"}}", 0);
     weir_buf b = weir_buf_over(room, sizeof room);
+    if (weir_is(how, "woox")) {
+        weir_put_text(&b, "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"streamID\":\"s\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\","
+                          "\"initialMessages\":[\"{\\\"id\\\":\\\"1\\\",\\\"cmd\\\":\\\"SUBSCRIBE\\\",\\\"params\\\":[\\\"trade@");
+        weir_put_str(&b, weir_json_raw(weir_json_member(params, "symbol")));
+        weir_put_text(&b, "\\\"]}\"],\"streamContext\":{}}}");
+        return weir_reply(&b);
+    }
     weir_put_text(&b, weir_is(how, "bare") ? "{\"result\":true,\"data\":" : "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":");
     weir_put_text(&b, "{\"_stream\":true,\"streamID\":\"s\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"initialMessages\":[\"first\",\"second\"],"
                       "\"streamContext\":");
     weir_put_str(&b, params);
-    weir_put_text(&b, ",\"heartbeat\":{\"app\":{\"matchJsonField\":\"op\",\"pingValue\":\"beat\",\"pongValue\":\"alive\"}}}}");
+    weir_put_text(&b, ",\"heartbeat\":{\"app\":{\"matchJsonField\":\"op\",\"pingValue\":\"beat\",\"pongValue\":\"alive\"}}");
+    weir_put_text(&b, weir_is(how, "exclusive") ? ",\"lifetimeMs\":100000,\"exclusive\":true}}" : "}}");
     return weir_reply(&b);
 }
 

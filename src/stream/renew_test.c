@@ -1,0 +1,410 @@
+/* A push stream's connection is replaced before its venue ends it: real sockets on loopback, a clock that only the
+ * test moves, messages that are numbered. */
+#include "stream/lifetime.h"
+#include "stream/testing.h"
+
+static lifetimes lives;
+static server_ws *old, *new;
+
+/* Live, with a connection that the venue ends after 100 s; the successor is dialled after 85 to 90. */
+static void begin_with(const char *parameters, const char *rule)
+{
+    begin("push.wasm");
+    w.plugin.config = "{}";
+    w.plugin.has_shutdown = true;
+    if (rule)
+        CHECK_OK(lifetimes_add(&lives, bytes_of(rule), &err));
+    w.plugin.lifetimes = &lives;
+    w.plugin.silence_ms = 100000000;
+    open_stream(parameters, 0);
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 2);
+    old = w.ws;
+}
+
+static void finish(void)
+{
+    end();
+    lifetimes_fini(&lives);
+}
+
+static void tell(server_ws *to, const char *text)
+{
+    server_ws_send(to, false, bytes_of(text));
+    settle();
+}
+
+static void tell_both(const char *text)
+{
+    tell(old, text);
+    tell(new, text);
+}
+
+/* Until both connections are open and the second is greeted. */
+static void second(void)
+{
+    later(84000);
+    CHECK_INT(w.upgrades, 1);
+    for (int i = 0; i < 12 && w.upgrades == 1; i++)
+        later(500);
+    UNTIL(w.upgrades == 2);
+    UNTIL(w.subscribed == 4);
+    settle();
+    new = w.ws;
+    CHECK(new != old);
+    CHECK_UINT(stream_open_sockets(w.stream), 2);
+    CHECK_TEXT(w.heard, "first|second|first|second");
+}
+
+/* The records hold these frames, one digit each, in this order and no other; nothing was a gap, nothing is left. */
+static void expect_frames(const char *frames)
+{
+    char part[40];
+    for (; *frames; frames++) {
+        snprintf(part, sizeof part, "\"frame\":\"%c\"", *frames);
+        expect(part);
+    }
+    expect_none();
+}
+
+static const record_counts *counts(void)
+{
+    return record_stream_counts(stream_records(w.stream));
+}
+
+/* Every message is in a record, doubled, lost, or waits. */
+static void check_account(uint64_t asked)
+{
+    CHECK_UINT(counts()->received, asked + counts()->doubles + stream_lost(w.stream) + stream_queued(w.stream));
+    CHECK_UINT(counts()->restarts, 0);
+    CHECK_UINT(counts()->gaps, 0);
+    CHECK_TEXT(w.states, "cl");
+}
+
+TEST(renew, hands_over_without_a_message_missing_or_there_twice)
+{
+    static const char *const orders[] = {"o3 o4 n4 o5 n5 n6 o6", "o3 n4 n5 o4 n6 o5 o6", "o3 n4 o4 n5 n6", "o3 o4 o5 o6 n4"};
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        begin_with("", "wss://wss.woox.io=100s");
+        tell(old, "1");
+        tell(old, "2");
+        second();
+        tell(new, "ignore"); /* an acknowledgement, which only opens it */
+        for (const char *at = orders[i]; *at; at += 2 + (at[2] == ' '))
+            tell(*at == 'o' ? old : new, (char[]){at[1], '\0'});
+        CHECK_UINT(stream_open_sockets(w.stream), 2); /* another moment */
+        later(1000);
+        CHECK_UINT(stream_open_sockets(w.stream), 1);
+        for (char c = strstr(orders[i], "n6") ? '7' : '5'; c <= '9'; c++)
+            tell(new, (char[]){c, '\0'});
+        expect_frames("123456789");
+        CHECK(counts()->doubles >= 2);
+        check_account(9);
+        later(60000);
+        tell(new, "9"); /* the same again is no double by then */
+        expect_frames("9");
+        finish();
+    }
+}
+
+/* Two channels in one subscription, in another order on each connection: a moment later both have brought both. */
+TEST(renew, gives_the_old_connection_a_moment_to_bring_what_the_new_one_has_already)
+{
+    begin_with("", "wss://wss.woox.io=100s");
+    second();
+    tell(new, "B");
+    tell_both("4");
+    later(500);
+    CHECK_UINT(stream_open_sockets(w.stream), 2);
+    tell(old, "B");
+    later(500);
+    CHECK_UINT(stream_open_sockets(w.stream), 1);
+    tell(new, "5");
+    expect_frames("4B5");
+    check_account(3);
+    finish();
+}
+
+/* And again and again: a week, two messages an hour. */
+TEST(renew, goes_on_for_a_week)
+{
+    int n = 0, told = 0, handed = 1;
+    begin_with("", NULL); /* wss.woox.io is known for its 24 hours */
+    new = NULL;
+    for (int minute = 0; minute < 7 * 24 * 60; minute += 30) {
+        char text[20], part[60];
+        later(30 * 60000);
+        if (w.upgrades > handed) {
+            handed++;
+            UNTIL(w.subscribed == 2 * handed);
+            new = w.ws;
+            for (int i = 0; i < 3; i++) { /* some that both bring */
+                snprintf(text, sizeof text, "m%d", n++);
+                tell_both(text);
+            }
+            later(1000);
+            UNTIL(stream_open_sockets(w.stream) == 1);
+            old = new;
+        }
+        snprintf(text, sizeof text, "m%d", n++);
+        server_ws_send(old, false, bytes_of(text));
+        if (minute % 600 == 0)
+            for (; told < n; told++) {
+                snprintf(part, sizeof part, "\"seq\":\"%d\",\"kind\":\"data\"", told + 1);
+                expect(part);
+                snprintf(part, sizeof part, "\"frame\":\"m%d\"", told);
+                CHECK(memmem(kept->line.at, kept->line.len, part, strlen(part)) != NULL);
+            }
+    }
+    CHECK_INT(w.upgrades, 8);
+    CHECK_UINT(counts()->doubles, 21);
+    CHECK_TEXT(w.states, "cl");
+    finish();
+}
+
+TEST(renew, the_old_connection_goes_on_when_no_successor_can_be_dialled)
+{
+    begin_with("", "wss://wss.woox.io=100s");
+    w.status = 503;
+    w.retry_after = "0";
+    later(91000);
+    settle();
+    tell(old, "1");
+    expect_frames("1");
+    CHECK_UINT(stream_open_sockets(w.stream), 1);
+    CHECK_INT(w.upgrades, 1);
+    w.status = 0;
+    for (int i = 0; i < 4 && w.upgrades == 1; i++)
+        later(1000);
+    UNTIL(w.subscribed == 4);
+    new = w.ws;
+    tell_both("2");
+    later(1000);
+    tell(new, "3");
+    expect_frames("23");
+    check_account(3);
+    finish();
+}
+
+/* It is subscribed to nothing, or the venue has sent it to a dead corner: the old one has what it has not. */
+TEST(renew, a_successor_that_brings_nothing_does_not_take_over)
+{
+    for (int says = 0; says <= 1; says++) {
+        begin_with("", "wss://wss.woox.io=2000s");
+        later(1940000);
+        for (int i = 0; i < 22 && w.upgrades == 1; i++)
+            later(1000);
+        UNTIL(w.subscribed == 4);
+        new = w.ws;
+        if (says)
+            tell(new, "ignore"); /* "no such channel" */
+        tell(old, "1");
+        later(5000);
+        later(30000);
+        CHECK_UINT(stream_open_sockets(w.stream), 1);
+        tell(old, "2");
+        expect_frames("12");
+        check_account(2 + (uint64_t)says);
+        finish();
+    }
+}
+
+/* Texts that differ by connection: the plugin says what is data. */
+TEST(renew, where_texts_differ_the_plugins_verdict_decides)
+{
+    begin_with("", "wss://wss.woox.io=100s");
+    second();
+    tell(new, "ignore");
+    tell(old, "a");
+    tell(new, "A");
+    tell(old, "b");
+    tell(new, "B");
+    CHECK_UINT(stream_open_sockets(w.stream), 2);
+    later(5000);
+    UNTIL(stream_open_sockets(w.stream) == 1);
+    tell(new, "C");
+    expect_frames("abABC");
+    check_account(6);
+    finish();
+}
+
+TEST(renew, what_the_plugin_ends_over_a_successors_message_is_the_successor)
+{
+    static const char *const bad[] = {"close", "reconnect", "trap", "fail"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        begin_with("", "wss://wss.woox.io=100s");
+        second();
+        tell(new, bad[i]);
+        tell(old, "1");
+        later(5000);
+        later(2000);
+        CHECK(is(STREAM_LIVE));
+        tell(old, "2");
+        expect_frames("12");
+        CHECK_UINT(counts()->gaps, 0);
+        finish();
+    }
+}
+
+/* The venue is early. */
+TEST(renew, a_successor_that_was_subscribed_takes_over_at_once_and_nothing_is_missing)
+{
+    begin_with("", "wss://wss.woox.io=100s");
+    tell(old, "1");
+    second();
+    tell(new, "ignore");
+    tell(old, "2");
+    tell(new, "3");
+    server_ws_abort(old);
+    UNTIL(stream_open_sockets(w.stream) == 1);
+    tell(new, "4");
+    expect_frames("1234");
+    check_account(5);
+    finish();
+}
+
+TEST(renew, one_that_nobody_heard_of_yet_leaves_a_gap)
+{
+    begin_with("", "wss://wss.woox.io=100s");
+    tell(old, "1");
+    second();
+    tell(old, "2");
+    server_ws_abort(old);
+    UNTIL(stream_open_sockets(w.stream) == 1);
+    CHECK(is(STREAM_LIVE)); /* no back-off: it is there already */
+    tell(new, "4");
+    expect("\"frame\":\"1\"");
+    expect("\"frame\":\"2\"");
+    expect("\"cause\":\"disconnected\"");
+    expect_frames("4");
+    CHECK_TEXT(w.states, "cl");
+    finish();
+}
+
+TEST(renew, a_cut_before_the_successor_is_dialled_is_a_loss_like_any_other)
+{
+    begin_with("", "wss://wss.woox.io=100s");
+    later(40000);
+    server_ws_abort(old);
+    UNTIL(is(STREAM_WAITING));
+    later(2000);
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 4);
+    CHECK_INT(w.upgrades, 2);
+    later(59000); /* the old one's end means nothing now */
+    CHECK_INT(w.upgrades, 2);
+    later(31000);
+    UNTIL(w.upgrades == 3);
+    finish();
+}
+
+/* Only one at once: a quiet moment is waited for, and the gap is said. */
+TEST(renew, where_there_may_not_be_two_it_is_dialled_anew_at_a_quiet_moment)
+{
+    begin_with("{\"marker\":\"exclusive\"}", NULL); /* "lifetimeMs":100000 beside it */
+    later(84000);
+    for (int i = 0; i < 14; i++) { /* it is never quiet, until then */
+        later(500);
+        tell(old, "1");
+    }
+    CHECK_INT(w.upgrades, 1);
+    expect_frames("11111111111111");
+    later(1500);
+    UNTIL(w.upgrades == 2 && is(STREAM_LIVE));
+    UNTIL(w.subscribed == 4);
+    CHECK_UINT(stream_open_sockets(w.stream), 1);
+    say("2");
+    expect("\"cause\":\"disconnected\"");
+    expect_frames("2");
+    CHECK_HAS(w.states, "clwcl");
+    finish();
+}
+
+TEST(renew, where_there_may_not_be_two_and_it_is_never_quiet_it_is_in_time_all_the_same)
+{
+    begin_with("{\"marker\":\"exclusive\"}", NULL);
+    later(84000);
+    for (int i = 0; i < 28 && w.upgrades == 1; i++) {
+        later(500);
+        if (w.upgrades == 1)
+            tell(old, "1");
+    }
+    UNTIL(w.upgrades == 2);
+    finish();
+}
+
+/* Readers are full: what the old one brought waits, its successor takes over behind it. */
+TEST(renew, goes_well_while_readers_are_full)
+{
+    begin("push.wasm");
+    w.plugin.config = "{}";
+    CHECK_OK(lifetimes_add(&lives, BYTES("wss://wss.woox.io=100s"), &err));
+    w.plugin.lifetimes = &lives;
+    w.plugin.silence_ms = 100000000;
+    open_stream("", 1);
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 2);
+    old = w.ws;
+    tell(old, "1");
+    second();
+    for (char c = '2'; c <= '5'; c++)
+        tell_both((char[]){c, '\0'});
+    server_ws_abort(old);
+    UNTIL(stream_open_sockets(w.stream) == 1);
+    tell(new, "6");
+    expect_frames("123456");
+    CHECK_UINT(counts()->doubles, 4);
+    check_account(6);
+    finish();
+}
+
+TEST(renew, may_be_stopped_and_freed_in_every_phase)
+{
+    for (int phase = 0; phase < 5; phase++)
+        for (int frees = 0; frees <= 1; frees++) {
+            begin_with("", "wss://wss.woox.io=100s");
+            if (phase == 0) {
+                later(90000); /* it dials */
+            } else {
+                second();
+                if (phase > 1)
+                    tell_both("1");
+                if (phase > 2)
+                    later(1000);
+                if (phase > 3)
+                    tell(new, "2");
+            }
+            if (frees) {
+                stream_free(w.stream);
+                w.stream = NULL;
+            } else {
+                stream_stop(w.stream);
+                later(3000);
+                CHECK(is(STREAM_CLOSED));
+                CHECK_UINT(stream_open_sockets(w.stream), 0);
+            }
+            later(100000);
+            finish();
+        }
+}
+
+/* A trap meanwhile costs the instance and neither connection. */
+TEST(renew, a_trap_in_the_middle_costs_no_connection)
+{
+    begin_with("", "wss://wss.woox.io=100s");
+    second();
+    tell_both("1");
+    tell_both("trap");
+    tell_both("2");
+    later(2000);
+    settle();
+    later(1000);
+    tell(new, "3");
+    expect("\"frame\":\"1\"");
+    expect("\"cause\":\"dropped\"");
+    expect("\"frame\":\"2\"");
+    expect_frames("3");
+    CHECK_INT(w.upgrades, 2);
+    CHECK_UINT(stream_open_sockets(w.stream), 1);
+    finish();
+}

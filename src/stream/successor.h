@@ -1,0 +1,85 @@
+/* successor.h: the next connection of a push stream, made before the venue ends the present one.
+ *
+ * Nothing shall be missing between the two and nothing be there twice, and the plugin shall not notice. So the
+ * successor is dialled and greeted beside the old one, and its messages are put by:
+ *
+ *     DIALS      until its initial messages are sent
+ *     GATHERS    its messages wait; those of the old one go on. overlap.h looks for one that both brought
+ *     SETTLES    there was one: another moment, for a venue that serves one connection before the other; then `ready`
+ *     TRIES      there was none for some seconds (texts that differ by connection): the plugin is asked about the
+ *                successor's messages, too, in order, until it makes data of one; then the owner takes it
+ *     FOLLOWS    it was taken (successor_take) and the old one closed; what the old one brought is left out until
+ *                nothing more of that can come
+ *
+ * What can go wrong is told by `failed`, and the old one goes on: it cannot be dialled or greeted, it ends, it
+ * brings nothing or no data while the old one does. If the old one ends first, the owner takes the
+ * successor as it is (successor_stands, successor_heard). All on the loop's thread. */
+#ifndef STREAM_SUCCESSOR_H
+#define STREAM_SUCCESSOR_H
+
+#include "loop/loop.h"
+#include "plugin/inbox.h"
+#include "stream/overlap.h"
+#include "stream/session.h"
+
+typedef enum successor_phase { SUCCESSOR_NONE,
+                               SUCCESSOR_DIALS,
+                               SUCCESSOR_GATHERS,
+                               SUCCESSOR_TRIES,
+                               SUCCESSOR_SETTLES,
+                               SUCCESSOR_FOLLOWS } successor_phase;
+
+typedef struct successor_ops {
+    weir_code (*greet)(void *arg, session *s, weir_error *err);         /* its handshake is done */
+    void (*received)(void *arg);                                        /* a message, put by */
+    void (*changed)(void *arg);                                         /* its socket opened, or there is one to try */
+    void (*ready)(void *arg);                                           /* to be taken */
+    void (*failed)(void *arg, const char *why, uint32_t retry_after_s); /* to be dropped */
+} successor_ops;
+
+/* Embedded in the owner. */
+typedef struct successor {
+    loop *loop;
+    const successor_ops *ops;
+    void *arg;
+    successor_phase phase;
+    session *session;
+    bool open, heard, merged;
+    uint64_t opened_at; /* clock_mono */
+    uint64_t margin_ns;
+    timer step;
+    inbox in; /* what it brought */
+    overlap overlap;
+} successor;
+
+void successor_init(successor *n, loop *l, size_t inbox_max, void (*on_room)(void *arg), const successor_ops *ops, void *arg);
+/* In phase NONE. `margin_ns`: how long the old one has at least; shortens what is waited for. */
+weir_code successor_open(successor *n, const session_options *o, uint64_t margin_ns, weir_error *err);
+/* Ends it, in any phase; no report. Answers how many of its messages waited. */
+size_t successor_drop(successor *n);
+
+/* The plugin has had this message of the old connection. */
+void successor_old(successor *n, bytes text);
+
+static inline bool successor_tries(const successor *n)
+{
+    return n->phase == SUCCESSOR_TRIES && n->in.count;
+}
+void successor_tried(successor *n); /* one of them was read from n->in */
+
+static inline bool successor_stands(const successor *n) /* it is greeted, and not taken yet */
+{
+    return n->phase >= SUCCESSOR_GATHERS && n->phase <= SUCCESSOR_SETTLES;
+}
+bool successor_heard(const successor *n); /* so it was subscribed; or the old one brought nothing either */
+
+/* Takes it over: the session is the caller's, read by `reader` from now on; its messages belong into n->in until
+ * successor_merge. */
+session *successor_take(successor *n, const session_reader *reader, void *arg);
+/* Once all of the old one's messages are read: `in`, which is empty, becomes what the successor brought. */
+void successor_merge(successor *n, inbox *in);
+bool successor_waits(const successor *n); /* it was taken and is not merged */
+/* The next one of the successor's: is it to be left out? */
+bool successor_double(successor *n, bytes text);
+
+#endif
