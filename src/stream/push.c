@@ -438,7 +438,6 @@ static void book_answered(void *arg)
 {
     stream *s = arg;
     s->last_recv = clock_real();
-    record_stream_counts(s->records)->received++;
     pump(s);
 }
 
