@@ -188,6 +188,12 @@ typedef enum weir_on_trap { WEIR_ON_TRAP_QUARANTINE,
                             WEIR_ON_TRAP_RESTART,
                             WEIR_ON_TRAP_FAIL } weir_on_trap;
 
+/* How a hybrid streams, a plugin that has a loop of its own (start_stream) and callbacks (prepare_stream): by its loop, or by
+ * its callbacks where the loop does not start; or by one of them only. Of no account for others. */
+typedef enum weir_route { WEIR_ROUTE_AUTO,
+                          WEIR_ROUTE_LOOP,
+                          WEIR_ROUTE_CALLBACK } weir_route;
+
 typedef struct weir_plugin_options {
     size_t size;
     const char *config_json; /* {"name":"value"}: for plugin_configure and Extism's config_get. NULL: none */
@@ -205,13 +211,14 @@ typedef struct weir_plugin_options {
     /* A live stream without data for so long subscribes anew. 0: Weir learns each stream's rhythm, asks the venue
      * first, and compares with its siblings (docs/plugin-guide.md); WEIR_QUIET_NEVER: never. */
     uint32_t quiet_after_ms;
-    bool backfill;                       /* candles that a gap took are asked for (getOHLCV) and come as records marked so */
+    bool backfill; /* candles that a gap took are asked for (getOHLCV) and come as records marked so */
+    weir_route stream_route;
 } weir_plugin_options;
 
 #define WEIR_QUIET_NEVER UINT32_MAX
 
 /* clang-format off */
-#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0, false}
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0, false, WEIR_ROUTE_AUTO}
 /* clang-format on */
 
 /* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the

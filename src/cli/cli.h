@@ -67,6 +67,7 @@ typedef struct cli_common {
     bool own_instances, backfill;
     bool unconfigured; /* what is asked of the plugin needs no configuration */
     weir_on_trap on_trap;
+    weir_route route;
 } cli_common;
 
 #define CLI_COMMON_OPTIONS                                                               \

@@ -8,7 +8,7 @@ static const char common_words[] = "--config --config-file --allow --override --
 static const struct {
     const char *command, *words;
 } words[] = {
-    {"run", "--stream --sink --duration --count --silence --quiet-after --heartbeat --retry --connect-timeout --lifetime --on-trap --slow-reader --own-instances --backfill --replay-from --replay-speed --quiet"},
+    {"run", "--stream --sink --duration --count --silence --quiet-after --heartbeat --retry --connect-timeout --lifetime --on-trap --slow-reader --stream-route --own-instances --backfill --replay-from --replay-speed --quiet"},
     {"command", "--timeout --csv --raw --fresh --max-wait --from --to --limit --chart"},
     {"call", "--input --input-file --timeout --repeat"},
     {"inspect", ""},

@@ -36,6 +36,8 @@ static void help(void)
           "      --on-trap WHAT     when it traps again and again: quarantine (it rests, then it is tried again),\n"
           "                         restart (for ever), fail; quarantine\n"
           "      --backfill         candles that a gap took are asked for and come marked \"backfill\":true\n"
+          "      --stream-route WHAT  of a hybrid: loop (its start_stream), callback (its prepare_stream), auto (callback if\n"
+          "                         the loop does not start); auto\n"
           "      --own-instances    of a push plugin: an instance for each stream, not one for all\n"
           "      --replay-from PATH  play the recording of the plugin's venue, from a folder of recordings or one file, in place\n"
           "                         of the venue; ends with it. Without --stream: what its folder's file 'streams' says\n"
@@ -325,6 +327,17 @@ static bool parse_on_trap(const char *text, weir_on_trap *out)
     return false;
 }
 
+static bool parse_route(const char *text, weir_route *out)
+{
+    static const char *const names[] = {[WEIR_ROUTE_AUTO] = "auto", [WEIR_ROUTE_LOOP] = "loop", [WEIR_ROUTE_CALLBACK] = "callback"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(text, names[i])) {
+            *out = (weir_route)i;
+            return true;
+        }
+    return false;
+}
+
 static bool parse_speed(const char *text, double *out)
 {
     char *end;
@@ -368,6 +381,7 @@ static const struct option long_options[] = {
     {"on-trap", required_argument, 0, 'T'},
     {"slow-reader", required_argument, 0, 'W'},
     {"own-instances", no_argument, 0, 'I'},
+    {"stream-route", required_argument, 0, 'U'},
     {"backfill", no_argument, 0, 'B'},
     {"replay-from", required_argument, 0, 'F'},
     {"replay-speed", required_argument, 0, 'X'},
@@ -436,6 +450,10 @@ static int take_option(run *r, int option, char **argv)
     case 'T':
         if (!parse_on_trap(optarg, &r->common.on_trap))
             return cli_usage("run", "--on-trap '%s': quarantine, restart or fail", optarg);
+        return EXIT_FINE;
+    case 'U':
+        if (!parse_route(optarg, &r->common.route))
+            return cli_usage("run", "--stream-route '%s': loop, callback or auto", optarg);
         return EXIT_FINE;
     case 'X':
         if (!parse_speed(optarg, &r->replay_speed))

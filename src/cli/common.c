@@ -186,6 +186,7 @@ weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, 
     options.quiet_after_ms = c->quiet_after_ms;
     options.backfill = c->backfill;
     options.on_trap = c->on_trap;
+    options.stream_route = c->route;
     if (weir_plugin_load(&plugin, host, path, &options, &err))
         *code = cli_fail(err.code == WEIR_REFUSED ? EXIT_REFUSED : EXIT_PLUGIN, "%s", err.text);
     if (plugin && !c->unconfigured && !cli_configure(plugin, config)) {

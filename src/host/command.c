@@ -6,6 +6,7 @@
  * configuration that its fields refuse, a command that this generation does not know. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "host/answers.h"
@@ -85,6 +86,8 @@ static void answer_read(command *c, bool keep, const char *trace)
     weir_code code = c->answered.failed ? error_set(&why, WEIR_NOMEM, "out of memory") : p->generation->read_command(&a, &called, &why);
     if (!code && keep && a.cache_s)
         answers_keep(p->host->cache_dir, c->key, called.output, a.cache_s);
+    if (!code && keep && !strcmp(c->name, "import_events"))
+        events_answer(p, &a);
     if (!code)
         code = show(c, a.data, &why);
     size_t len = c->shown.len;
@@ -131,6 +134,8 @@ static void on_called(void *arg, const weir_result *r)
 
 static weir_code call(command *c, weir_error *err)
 {
+    if (!strcmp(c->name, "import_events"))
+        events_begin(c->plugin);
     return weir_plugin_call(c->plugin, c->export_name, c->in.at ? c->in.at : "", c->in.len, on_called, c, err);
 }
 

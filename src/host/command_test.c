@@ -315,3 +315,62 @@ TEST(command, kept_answer_does_not_come_inside_the_call)
     CHECK_TEXT(a.last, first);
     weir_host_free(h);
 }
+
+/* ---- Other kinds of plugins ---- */
+
+static unsigned events_read;
+static char last_topic[200], last_data[400];
+static uint64_t last_time;
+
+static void on_event(void *arg, const weir_record *r)
+{
+    (void)arg;
+    if (r->kind != WEIR_RECORD_DATA)
+        return;
+    events_read++;
+    last_time = r->ts_event;
+    snprintf(last_topic, sizeof last_topic, "%s", r->topic);
+    snprintf(last_data, sizeof last_data, "%.*s", (int)r->data_len, r->data);
+}
+
+TEST(command, of_a_planner_answers_its_events_and_each_is_a_record)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = load(h, "planner_1.wasm", NULL);
+    weir_sub *s;
+    CHECK_OK(weir_subscribe(&s, h, "event.>", on_event, NULL, &err));
+    CHECK_TEXT(asked(p, "import_events", "{\"from\":\"twice\",\"to\":\"x\"}", 0),
+               "[{\"ts_event\":\"1704088800000000000\",\"title\":\"First\",\"startDate\":\"2024-01-01T08:00:00+02:00\",\"endDate\":\"0001-01-01T00:00:00Z\",\"notes\":\"\",\"timezone\":\"UTC\",\"tags\":[]},"
+               "{\"ts_event\":\"1704844800000000000\",\"title\":\"Day\",\"startDate\":\"2024-01-10T00:00:00Z\",\"endDate\":\"0001-01-01T00:00:00Z\",\"notes\":\"\",\"timezone\":\"\",\"tags\":[]},"
+               "{\"ts_event\":\"1704979800000000000\",\"ts_end\":\"1704981600000000000\",\"title\":\"CPI\",\"startDate\":\"2024-01-11T13:30:00Z\",\"endDate\":\"2024-01-11T14:00:00Z\",\"notes\":\"n\",\"timezone\":\"America/New_York\",\"tags\":[\"us\"]}]");
+    while (events_read < 3)
+        weir_host_step(h, 1000);
+    CHECK_TEXT(last_topic, "event.planner-1.calendar");
+    CHECK_HAS(last_data, "\"title\":\"Day\"");
+    CHECK_UINT(last_time, UINT64_C(1704844800000000000));
+    CHECK_TEXT(asked(p, "import_events", "{\"from\":\"none\"}", 0), "[]");
+    CHECK_HAS(asked(p, "import_events", "{\"from\":\"x\"}", 0), "\"Day\""); /* and not those of before */
+    CHECK(strstr(asked(p, "import_events", "{\"from\":\"x\"}", 0), "First") == NULL);
+    while (events_read < 7)
+        weir_host_step(h, 1000);
+    CHECK_HAS(asked(p, "import_events", "{\"from\":\"bad\"}", 0), "calendar_import: event 2: \\\"startDate\\\" is \\\"tomorrow\\\"; RFC 3339 is needed");
+    CHECK_HAS(asked(p, "import_events", "{\"from\":\"silent\"}", 0), "import_events failed (code 1)");
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "a planner plugin knows import_events");
+    for (int i = 0; i < 10; i++)
+        weir_host_step(h, 0);
+    CHECK_UINT(events_read, 7); /* of a list that makes no sense, none */
+    weir_host_free(h);
+}
+
+TEST(command, of_other_kinds_of_plugins_passes_their_data_on)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = load(h, "kinds.wasm", NULL);
+    CHECK_TEXT(asked(p, "import_events", "{\"from\":\"here\"}", 0),
+               "[{\"ts_event\":\"1704844800000000000\",\"title\":\"From here\",\"startDate\":\"2024-01-10T00:00:00Z\",\"endDate\":\"0001-01-01T00:00:00Z\",\"tags\":[]},"
+               "{\"ts_event\":\"1704979800000000000\",\"ts_end\":\"1704981600000000000\",\"title\":\"Later\",\"startDate\":\"2024-01-11T13:30:00Z\",\"endDate\":\"2024-01-11T14:00:00Z\",\"tags\":[\"us\"]}]");
+    CHECK_TEXT(asked(p, "process", "{\"inputs\":{\"in\":[1,null]}}", 0), "{\"out\":[1,null]}");
+    CHECK_HAS(asked(p, "get_node_meta", NULL, 0), "\"OHLCVRecord\"");
+    CHECK_TEXT(asked(p, "getKept", NULL, 0), "{\"success\":false,\"result\":false,\"error\":\"host function kv_get is not available\"}");
+    weir_host_free(h);
+}

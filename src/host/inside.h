@@ -78,10 +78,14 @@ struct weir_plugin {
     uint32_t call_ms;
     bool own_instances;
     uint32_t quiet_after_ms;
-    bool backfill;                           /* gaps in candles are closed from the plugin's history */
-    health health;                           /* as the options say, nothing happened yet */
-    venue venue;                             /* for plain calls */
-    stream_plugin shared;                    /* for streams */
+    bool backfill;           /* gaps in candles are closed from the plugin's history */
+    health health;           /* as the options say, nothing happened yet */
+    venue venue;             /* for plain calls */
+    stream_plugin shared;    /* for streams */
+    stream_plugin callbacks; /* of a hybrid, by its other route; no generation: it is none */
+    weir_route route;
+    record_stream *event_stream;             /* of a calendar; NULL: none was reported yet */
+    buf events;                              /* of the import_events under way: a JSON list without its end */
     list calls, commands;                    /* under way */
     plugin_call *idle;                       /* one instance kept warm */
     buf wait_output, wait_error, wait_trace; /* of weir_plugin_call_wait */
@@ -108,6 +112,10 @@ struct weir_stream {
     backfill backfill;
     weir_plugin *plugin;
     stream *stream;
+    char *type, *identifier, *params; /* what it was opened with; params NULL: nothing */
+    bool was_live, fell_back;         /* by its first route; to its second */
+    bool changing;                    /* the route, in `change` */
+    deferred change;
     void (*on_state)(void *arg, weir_stream *stream, weir_stream_state state);
     void *arg;
 };
@@ -148,6 +156,14 @@ void functions_free(weir_host *host);
 /* ---- readers.c ---- */
 
 void readers_free(weir_host *host); /* closes every sink and subscriber */
+
+/* ---- events.c: what planners report ---- */
+
+extern const venue_listener events_listener; /* of plain calls; its argument is the weir_plugin */
+void events_begin(weir_plugin *p);
+/* A command that returned nothing returned its events; they hold until the next events_begin. */
+void events_answer(weir_plugin *p, answer *a);
+void events_free(weir_plugin *p);
 
 /* ---- config.c ---- */
 

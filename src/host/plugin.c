@@ -315,7 +315,7 @@ static const char *config_for(const weir_plugin *p)
 static void share(weir_plugin *p)
 {
     weir_host *h = p->host;
-    p->venue = (venue){.loop = h->loop, .dialer = h->dialer, .targets = p->targets, .name = p->name, .owner = p, .heartbeats = h->heartbeats};
+    p->venue = (venue){.loop = h->loop, .dialer = h->dialer, .targets = p->targets, .name = p->name, .owner = p, .listener = &events_listener, .arg = p, .heartbeats = h->heartbeats};
     p->shared = (stream_plugin){
         .loop = h->loop,
         .dialer = h->dialer,
@@ -340,6 +340,12 @@ static void share(weir_plugin *p)
         .own_instances = p->own_instances,
         .health = p->health,
     };
+    p->callbacks = (stream_plugin){0};
+    if (generation_callbacks(p->module)) {
+        p->callbacks = p->shared;
+        p->callbacks.generation = generation_callbacks(p->module);
+        p->callbacks.has_stop = false;
+    }
 }
 
 weir_code weir_plugin_configure(weir_plugin *p, const char *config_json, weir_error *err)
@@ -347,7 +353,7 @@ weir_code weir_plugin_configure(weir_plugin *p, const char *config_json, weir_er
     bool streams = false;
     for (const list_node *n = p->host->streams.head.next; n != &p->host->streams.head; n = n->next)
         streams |= LIST_OWNER(n, const weir_stream, node)->plugin == p;
-    if (streams || p->waiting || !list_empty(&p->calls))
+    if (streams || p->waiting || !list_empty(&p->calls) || !list_empty(&p->commands))
         return error_set(err, WEIR_BUSY, "plugin '%s': it cannot be configured while it has streams or calls", p->name);
     char *before = p->config_given;
     p->config_given = before ? strdup(before) : NULL; /* config_take frees its own */
@@ -395,12 +401,14 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
     buf_init(&p->wait_output, SIZE_MAX);
     buf_init(&p->wait_error, SIZE_MAX);
     buf_init(&p->wait_trace, SIZE_MAX);
+    buf_init(&p->events, SIZE_MAX);
     p->limits = policy_defaults;
     if (o.memory_bytes)
         p->limits.memory = o.memory_bytes;
     if (o.cpu_ms)
         p->limits.cpu_ms = o.cpu_ms;
     p->own_instances = o.own_instances;
+    p->route = o.stream_route;
     p->rate_wait_ms = o.rate_wait_ms ? o.rate_wait_ms : RATE_WAIT_MS;
     p->quiet_after_ms = o.quiet_after_ms;
     p->backfill = o.backfill;
@@ -480,6 +488,7 @@ void weir_plugin_free(weir_plugin *p)
     buf_fini(&p->wait_output);
     buf_fini(&p->wait_error);
     buf_fini(&p->wait_trace);
+    events_free(p);
     list_remove(&p->node);
     free(p->config);
     free(p->config_typed);

@@ -1,5 +1,6 @@
 /* Streams of the program: weir.h's names over stream/stream.c. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "host/inside.h"
@@ -13,31 +14,80 @@ static const weir_stream_state outside[] = {
     [STREAM_FAILED] = WEIR_STREAM_FAILED,
 };
 
-static void on_state(void *arg, stream *s, stream_state state, const char *why)
-{
-    weir_stream *w = arg;
-    (void)s;
-    (void)why;
-    if (w->on_state)
-        w->on_state(w->arg, w, outside[state]);
-}
+static void on_state(void *arg, stream *s, stream_state state, const char *why);
 
 static void on_resynced(void *arg, uint64_t from_event)
 {
     backfill_want(arg, from_event);
 }
 
+static weir_code open_by(stream **out, weir_stream *w, stream_plugin *route, weir_error *err)
+{
+    stream_options options = {
+        .type = bytes_of(w->type),
+        .identifier = bytes_of(w->identifier),
+        .parameters = bytes_of(w->params),
+        .on_state = on_state,
+        .on_resynced = on_resynced,
+        .arg = w,
+    };
+    return stream_open(out, route, &options, err);
+}
+
+/* What an ended stream leaves in the host's account. */
+static void settle(weir_stream *w)
+{
+    w->plugin->host->taken += stream_taken(w->stream);
+    w->plugin->host->lost += stream_lost(w->stream);
+    w->plugin->host->unread += stream_unread(w->stream) + stream_queued(w->stream);
+    stream_free(w->stream);
+}
+
+/* A hybrid's loop did not start: its callbacks may. */
+static void change_route(void *arg)
+{
+    weir_stream *w = arg;
+    weir_error err = WEIR_ERROR_INIT;
+    stream *other = NULL;
+    w->changing = false;
+    if (open_by(&other, w, &w->plugin->callbacks, &err)) {
+        log_warn("stream", "'%s:%s': its other route: %s", w->type, w->identifier, err.text);
+        if (w->on_state)
+            w->on_state(w->arg, w, WEIR_STREAM_FAILED);
+        return;
+    }
+    settle(w);
+    w->stream = other;
+}
+
+static void on_state(void *arg, stream *s, stream_state state, const char *why)
+{
+    weir_stream *w = arg;
+    const weir_plugin *p = w->plugin;
+    (void)s;
+    w->was_live |= state == STREAM_LIVE;
+    if (state == STREAM_FAILED && p->route == WEIR_ROUTE_AUTO && p->callbacks.generation && !w->was_live && !w->fell_back) {
+        log_warn("stream", "'%s:%s': its loop does not start (%s); its callbacks are tried", w->type, w->identifier, why);
+        w->fell_back = w->changing = true;
+        defer(p->host->loop, &w->change);
+        return;
+    }
+    if (w->on_state)
+        w->on_state(w->arg, w, outside[state]);
+}
+
+static void let_go(weir_stream *w)
+{
+    free(w->type);
+    free(w->identifier);
+    free(w->params);
+    free(w);
+}
+
 weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *type, const char *identifier,
                            const char *params_json, weir_error *err)
 {
     weir_stream *w;
-    stream_options options = {
-        .type = bytes_of(type),
-        .identifier = bytes_of(identifier),
-        .parameters = bytes_of(params_json),
-        .on_state = on_state,
-        .on_resynced = on_resynced,
-    };
     json parameters;
     if (!generation_streams(plugin->generation))
         return error_set(err, WEIR_UNSUPPORTED, "plugin '%s': it has none of the exports of a plugin that streams (start_stream, handle_command, prepare_stream); 'weir inspect' shows what it can", plugin->name);
@@ -45,16 +95,22 @@ weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *t
         error_recall(&plugin->config_wrong, err);
         return error_wrap(err, "plugin '%s'", plugin->name);
     }
-    if (options.parameters.len && json_read(&parameters, options.parameters, err))
+    if (params_json && *params_json && json_read(&parameters, bytes_of(params_json), err))
         return error_wrap(err, "stream '%s:%s': parameters", type, identifier);
+    if (plugin->route == WEIR_ROUTE_CALLBACK && plugin->generation->loops && !plugin->callbacks.generation)
+        return error_set(err, WEIR_UNSUPPORTED, "plugin '%s': it has no callback route: prepare_stream and handle_stream_message are not among its exports", plugin->name);
     w = calloc(1, sizeof *w);
-    if (!w)
+    if (!w || !(w->type = strdup(type)) || !(w->identifier = strdup(identifier)) || (params_json && !(w->params = strdup(params_json)))) {
+        if (w)
+            let_go(w);
         return error_set(err, WEIR_NOMEM, "stream: out of memory");
+    }
     w->plugin = plugin;
-    options.arg = w;
     backfill_init(w);
-    if (stream_open(&w->stream, &plugin->shared, &options, err)) {
-        free(w);
+    w->change = (deferred){.fn = change_route, .arg = w};
+    bool callback = plugin->route == WEIR_ROUTE_CALLBACK && plugin->callbacks.generation;
+    if (open_by(&w->stream, w, callback ? &plugin->callbacks : &plugin->shared, err)) {
+        let_go(w);
         return err ? err->code : WEIR_INVALID;
     }
     list_push(&plugin->host->streams, &w->node);
@@ -71,18 +127,17 @@ void weir_stream_free(weir_stream *w)
 {
     if (!w)
         return;
-    w->plugin->host->taken += stream_taken(w->stream);
-    w->plugin->host->lost += stream_lost(w->stream);
-    w->plugin->host->unread += stream_unread(w->stream) + stream_queued(w->stream);
+    if (w->changing)
+        defer_cancel(&w->change);
     backfill_fini(w);
-    stream_free(w->stream);
+    settle(w);
     list_remove(&w->node);
-    free(w);
+    let_go(w);
 }
 
 weir_stream_state weir_stream_get_state(const weir_stream *w)
 {
-    return outside[stream_get_state(w->stream)];
+    return w->changing ? WEIR_STREAM_CONNECTING : outside[stream_get_state(w->stream)];
 }
 
 bool weir_stream_idle(const weir_stream *w)

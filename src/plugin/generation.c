@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 /* All there are, in files of their names. The first that fits is taken. A hybrid of generations 1 and 2 is a 2: its
- * start_stream works, its callbacks may speak another dialect than its subscription. */
+ * start_stream works, its callbacks may speak another dialect than its subscription. They are `hybrid`, which generation_callbacks
+ * gives to those who ask for it. */
 #define GENERATIONS(X) \
     X(3)               \
     X(2)               \
+    X(hybrid)          \
     X(1)               \
     X(planner)         \
     X(none)
@@ -34,6 +36,11 @@ const generation *generation_of(const module *code)
     while (!all[i]->fits(code))
         i++;
     return all[i];
+}
+
+const generation *generation_callbacks(const module *code)
+{
+    return generation_of(code)->loops && generation_hybrid.fits(code) ? &generation_hybrid : NULL;
 }
 
 const char *generation_title(const module *code)

@@ -72,6 +72,9 @@ typedef struct generation {
 const generation *generation_of(const module *code);
 const char *generation_title(const module *code); /* for people: "3", "2, hybrid", "none: ..." */
 
+/* How a hybrid streams when it is not asked to loop; NULL: the module is none. */
+const generation *generation_callbacks(const module *code);
+
 bool generation_streams(const generation *g); /* a plugin of it may have streams */
 
 /* Whether the module has a function of this name. */

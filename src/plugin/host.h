@@ -1,4 +1,4 @@
-/* host.h: what the files of host functions share (host_ws, host_http, host_misc; the table is in
+/* host.h: what the files of host functions share (host_ws, host_http, host_calendar, host_misc; the table is in
  * imports.c).
  *
  * Each host function gets the task and the request block's octets and leaves its answer in t->reply;
@@ -21,6 +21,7 @@ bool host_ws_close(task *t, bytes request);
 bool host_publish_stream_data(task *t, bytes request);
 bool host_http_request(task *t, bytes request);
 bool host_log_record(task *t, bytes request);
+bool host_calendar_import(task *t, bytes request);
 
 bool host_extism_http(guest *g, guest_http *request);
 

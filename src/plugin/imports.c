@@ -89,6 +89,7 @@ static const import_entry entries[] = {
     {"publish_stream_data", "I(I)", by_block, host_publish_stream_data},
     {"http_request", "I(I)", by_block, host_http_request},
     {"log_record", "I(I)", by_block, host_log_record},
+    {"calendar_import", "I(I)", by_block, host_calendar_import},
     {"time_now", "I(I)", time_now, NULL},
     {"sleep_ms", "I(I)", sleep_ms, NULL},
 };

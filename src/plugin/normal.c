@@ -186,6 +186,77 @@ static void write_markets(buf *out, json list)
     buf_add_char(out, ']');
 }
 
+/* ---- Events ---- */
+
+typedef struct event {
+    uint64_t start, end; /* 0: none */
+    size_t place;
+    json row;
+} event;
+
+static int by_start(const void *a, const void *b)
+{
+    const event *x = a, *y = b;
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static uint64_t date_of(json value)
+{
+    uint64_t ns = 0;
+    bytes text;
+    return json_string_slice(value, &text) && clock_parse(text, &ns) ? ns : 0;
+}
+
+static void put_event(buf *out, const event *e)
+{
+    json key, value;
+    buf_add_text(out, "{\"ts_event\":\"");
+    buf_add_u64(out, e->start);
+    buf_add_char(out, '"');
+    if (e->end) {
+        buf_add_text(out, ",\"ts_end\":\"");
+        buf_add_u64(out, e->end);
+        buf_add_char(out, '"');
+    }
+    for (json_iter it = json_each(e->row); json_next(&it, &key, &value);)
+        if (!json_is(key, "ts_event") && !json_is(key, "ts_end")) {
+            buf_add_char(out, ',');
+            buf_add_bytes(out, key.raw);
+            buf_add_char(out, ':');
+            buf_add_bytes(out, json_is(key, "tags") && value.type == JSON_NULL ? BYTES("[]") : value.raw);
+        }
+    buf_add_char(out, '}');
+}
+
+/* Sorted by their start; the dates as nanoseconds first, the plugin's own members behind. */
+static weir_code write_events(buf *out, json list, normal_notes *notes, weir_error *err)
+{
+    json key, row;
+    size_t count = 0, good = 0, place = 0;
+    for (json_iter it = json_each(list); json_next(&it, &key, &row);)
+        count++;
+    event *rows = calloc(count ? count : 1, sizeof *rows);
+    if (!rows)
+        return error_set(err, WEIR_NOMEM, "%zu events: out of memory", count);
+    for (json_iter it = json_each(list); json_next(&it, &key, &row); place++) {
+        json title = json_member(row, "title");
+        if (title.type != JSON_STRING || title.raw.len == 2)
+            refuse(notes, place, "title", title);
+        else
+            rows[good++] = (event){date_of(json_member(row, "startDate")), date_of(json_member(row, "endDate")), place, row};
+    }
+    qsort(rows, good, sizeof *rows, by_start);
+    for (size_t i = 0; i < good; i++) {
+        buf_add_char(out, i ? ',' : '[');
+        put_event(out, &rows[i]);
+    }
+    buf_add_text(out, good ? "]" : "[]");
+    free(rows);
+    return out->failed ? error_set(err, WEIR_NOMEM, "%zu events: out of memory", count) : WEIR_OK;
+}
+
 /* Time frames: the text and the seconds first, the plugin's own members behind. */
 static void write_frames(buf *out, json list)
 {
@@ -217,16 +288,18 @@ static void write_frames(buf *out, json list)
 
 weir_code normal_write(buf *out, bytes command, json data, normal_notes *notes, weir_error *err)
 {
-    bool markets = bytes_is(command, "getMarkets"), frames = bytes_is(command, "getTimeframes"), candles = bytes_is(command, "getOHLCV");
+    bool markets = bytes_is(command, "getMarkets"), frames = bytes_is(command, "getTimeframes"), candles = bytes_is(command, "getOHLCV"), events = bytes_is(command, "import_events");
     *notes = (normal_notes){0};
     if (data.type == JSON_NONE)
         data = (json){JSON_NULL, BYTES("null")};
-    if ((markets || frames || candles) && data.type == JSON_NULL)
+    if ((markets || frames || candles || events) && data.type == JSON_NULL)
         data = (json){JSON_ARRAY, BYTES("[]")};
-    if ((markets || frames || candles) && data.type != JSON_ARRAY)
+    if ((markets || frames || candles || events) && data.type != JSON_ARRAY)
         return error_set(err, WEIR_INVALID, "its answer to " BYTES_FMT " is no list: " BYTES_FMT, BYTES_ARG(command), BYTES_ARG(data.raw));
     if (candles)
         return write_candles(out, data, notes, err);
+    if (events)
+        return write_events(out, data, notes, err);
     if (markets)
         write_markets(out, data);
     else if (frames)

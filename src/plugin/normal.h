@@ -16,7 +16,7 @@ typedef struct normal_notes {
 bool normal_say(buf *out, const normal_notes *notes);
 
 /* Writes the answer to `command` in its normal form. WEIR_INVALID: `data` is not what such a command
- * returns, a list for getMarkets, getTimeframes and getOHLCV; WEIR_NOMEM. Unknown commands' data stay as
+ * returns, a list for getMarkets, getTimeframes, getOHLCV and import_events; WEIR_NOMEM. Unknown commands' data stay as
  * they are; no data is null. */
 weir_code normal_write(buf *out, bytes command, json data, normal_notes *notes, weir_error *err);
 

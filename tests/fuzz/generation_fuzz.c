@@ -50,7 +50,7 @@ static void as_verdict(const generation *g, const call_result *r)
 
 static void as_answer(const generation *g, const call_result *r)
 {
-    static const char *const commands[] = {"getOHLCV", "getMarkets", "getAccount"};
+    static const char *const commands[] = {"getOHLCV", "getMarkets", "getTimeframes", "import_events", "getAccount"};
     weir_error err = WEIR_ERROR_INIT;
     answer a;
     json doc;
