@@ -347,6 +347,39 @@ TEST(pdk, receive_asks_for_the_message_as_it_is)
     fake_reset();
 }
 
+TEST(pdk, a_frame_comes_as_it_is_or_as_base64_in_json)
+{
+    static const struct {
+        const char *input, *id, *text; /* id NULL: it is none */
+    } frames[] = {
+        {"=s-1\n{\"a\":\"\\\"\"}", "s-1", "{\"a\":\"\\\"\"}"},
+        {"=\n\nx", "", "\nx"},
+        {"=s\n", "s", ""},
+        {"{\"streamId\":\"s-1\",\"connectionId\":\"c\",\"message\":\"eyJhIjoxfQ==\",\"messageType\":\"data\"}", "s-1", "{\"a\":1}"},
+        {"{\"message\":\"\",\"streamId\":\"s\"}", "s", ""},
+        {"=s", NULL, NULL},
+        {"", NULL, NULL},
+        {"{\"streamId\":\"s\"}", NULL, NULL},
+        {"{\"message\":\"eyJh", NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+        char input[200];
+        weir_frame f;
+        fake_reset();
+        snprintf(input, sizeof input, "%s", frames[i].input);
+        fake.input = input;
+        bool ok = weir_frame_read(&f);
+        fake.input = NULL;
+        if (ok != (frames[i].id != NULL))
+            test_fail(__FILE__, __LINE__, "%s: %s", frames[i].input, ok ? "taken" : "not taken");
+        if (!ok)
+            continue;
+        CHECK_TEXT(str_of(f.id), frames[i].id);
+        CHECK_TEXT(str_of(f.text), frames[i].text);
+    }
+    fake_reset();
+}
+
 TEST(pdk, a_reply_that_is_no_json_closes_the_socket_and_says_so)
 {
     static const char *const bad[] = {"", "{", "{\"success\":true,\"message\":\"x", "{\"success\":true,\"message\":\"\\q\"}", "null"};

@@ -128,6 +128,8 @@ WEIR_IMPORT("extism:host/env", log_error)
 void weir_env_log_error(uint64_t message);
 
 #ifdef WEIR_ONLY
+WEIR_IMPORT("weir:host", input_read)
+uint64_t weir_host_input_read(char *to, uint32_t room);
 WEIR_IMPORT("weir:host", block_new)
 uint64_t weir_host_block_new(const char *from, uint32_t len);
 WEIR_IMPORT("weir:host", block_take)
@@ -583,6 +585,15 @@ WEIR_COLD bool weir_block_take(uint64_t block, weir_buf *to)
 /* Reads the call's input into `to`, replacing what was there; false if it does not fit. */
 WEIR_COLD bool weir_input_read(weir_buf *to)
 {
+#ifdef WEIR_ONLY
+    uint64_t len = weir_host_input_read(to->at, (uint32_t)to->cap);
+    weir_buf_clear(to);
+    if (len > to->cap) {
+        if (len >= 0x3fffffff || !weir_buf_room(to, (size_t)len))
+            return false;
+        weir_host_input_read(to->at, (uint32_t)to->cap);
+    }
+#else
     uint64_t len = weir_env_input_length(), eight;
     size_t i = 0;
     weir_buf_clear(to);
@@ -594,6 +605,7 @@ WEIR_COLD bool weir_input_read(weir_buf *to)
     }
     for (; i < len; i++)
         to->at[i] = (char)weir_env_input_load_u8(i);
+#endif
     to->len = (size_t)len;
     return true;
 }
@@ -1515,6 +1527,58 @@ WEIR_COLD bool weir_ws_close(const weir_ws *ws, weir_fail *fail)
     weir_put_text(&b, "}");
     return weir_ask(weir_user_ws_close, "ws_close", weir_buf_str(&b), &b, fail) &&
            weir_succeeded(weir_buf_str(&b), "ws_close", fail);
+}
+
+/* ---- Frames, for plugins whose sockets the host owns ----
+ *
+ * A stream whose marker says "raw":true gets each frame as `=`, its streamID, a line break and the frame's own octets. A
+ * host that does not know the member gives JSON, with the frame as base64. Both are taken here:
+ *
+ *     WEIR_EXPORT(handle_stream_message)
+ *     {
+ *         weir_frame f;
+ *         if (!weir_frame_read(&f)) ...                                                          */
+
+typedef struct weir_frame {
+    weir_str id;   /* as the marker has it; where the host gives JSON, still escaped */
+    weir_str text; /* both stay until the next call */
+} weir_frame;
+
+/* {"streamId","message": base64, ...}; decodes over the message. */
+WEIR_COLD bool weir_frame_json(weir_frame *f, weir_str input)
+{
+    weir_json_iter it = weir_json_each(input);
+    char *at = NULL;
+    while (weir_json_next(&it)) {
+        if (weir_is(it.key, "streamId"))
+            f->id = weir_json_raw(it.value);
+        else if (weir_is(it.key, "message"))
+            f->text = weir_json_raw(it.value);
+    }
+    if (it.bad || !f->text.at)
+        return false;
+    at = (char *)(uintptr_t)f->text.at;
+    f->text.len = weir_base64_decode(f->text, at);
+    return true;
+}
+
+/* Reads handle_stream_message's input. False: it is no frame. */
+WEIR_COLD bool weir_frame_read(weir_frame *f)
+{
+    static weir_buf in;
+    size_t i = 1;
+    f->id = f->text = weir_slice(NULL, 0);
+    if (!weir_input_read(&in) || in.len == 0)
+        return false;
+    if (in.at[0] != '=')
+        return weir_frame_json(f, weir_buf_str(&in));
+    while (i < in.len && in.at[i] != '\n')
+        i++;
+    if (i == in.len)
+        return false;
+    f->id = weir_slice(in.at + 1, i - 1);
+    f->text = weir_slice(in.at + i + 1, in.len - i - 1);
+    return true;
 }
 
 /* ---- Publishing ----

@@ -200,6 +200,11 @@ typedef struct outcome {
 void instance_call(instance *i, const func *f, value *v);
 run_state instance_resume(instance *i);
 const outcome *instance_outcome(const instance *i); /* after RUN_DONE */
+
+/* When a call has returned, `next` is asked on the fiber before the loop is: true, and it has prepared another
+ * by instance_call, which runs at once. So a chain of calls costs no resume and no park in between. It may
+ * neither park nor free the instance. */
+void instance_on_returned(instance *i, bool (*next)(void *guest));
 bool instance_idle(const instance *i);
 
 /* Unwinds a parked or yielded call: every instance_park on its fiber answers a trap, the outcome is

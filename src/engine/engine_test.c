@@ -333,6 +333,74 @@ TEST(engine, a_call_allocates_nothing)
     rig_fini(&r);
 }
 
+/* What on_returned calls next, as the export's name and its argument; NULL: nothing. */
+static const char *chain[200];
+static int chained;
+
+static bool next_in_chain(void *guest)
+{
+    static value v[2];
+    world *w = guest;
+    func f;
+    if (!chain[chained])
+        return false;
+    CHECK(instance_outcome(w->self)->kind == OUTCOME_RETURNED);
+    CHECK(instance_func(w->self, chain[chained++], &f));
+    v[0].i64 = chained;
+    instance_call(w->self, &f, v);
+    return true;
+}
+
+static void chain_begin(rig *r)
+{
+    rig_init(r);
+    memset(chain, 0, sizeof chain);
+    chained = 0;
+    instance_on_returned(r->i, next_in_chain);
+}
+
+TEST(engine, a_chain_of_calls_runs_in_one_resume_and_allocates_nothing)
+{
+    rig r;
+    chain_begin(&r);
+    run(&r, "notes", 0, 0);
+    for (int k = 0; k < 199; k++)
+        chain[k] = "notes";
+    uint64_t before = fault_allocations();
+    CHECK_INT(begin(&r, "notes", 0, 0), RUN_DONE);
+    CHECK_UINT(fault_allocations() - before, 0);
+    CHECK_INT(chained, 199);
+    CHECK_INT(r.w.note, 199);
+    check_usable(&r);
+    rig_fini(&r);
+}
+
+TEST(engine, a_link_of_a_chain_may_park_trap_and_be_cancelled)
+{
+    rig r;
+    chain_begin(&r);
+    chain[0] = "parks";
+    chain[1] = "notes";
+    chain[2] = "boom";
+    chain[3] = "notes";
+    CHECK_INT(begin(&r, "notes", 9, 0), RUN_PARKED);
+    CHECK_INT(instance_resume(r.i), RUN_DONE);
+    CHECK_INT(r.w.note, 2);
+    CHECK_INT(instance_outcome(r.i)->kind, OUTCOME_TRAPPED);
+    CHECK_INT(chained, 3); /* behind a trap nothing is asked */
+    memset(chain, 0, sizeof chain);
+    check_usable(&r);
+
+    chained = 0;
+    chain[0] = "parks";
+    CHECK_INT(begin(&r, "notes", 9, 0), RUN_PARKED);
+    instance_cancel(r.i);
+    CHECK_INT(instance_outcome(r.i)->kind, OUTCOME_CANCELLED);
+    memset(chain, 0, sizeof chain);
+    check_usable(&r);
+    rig_fini(&r);
+}
+
 TEST(engine, a_trap_says_why_and_where_and_the_instance_goes_on)
 {
     static const struct {

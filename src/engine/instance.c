@@ -2,7 +2,8 @@
  *
  * The fiber is entered once, by an asynchronous call of fiber_main, a host function of ours. That is
  * a loop: run the prepared job by a nested call, keep its outcome, park, again. So a call costs a
- * resume, a nested call and a park, and allocates nothing.
+ * resume, a nested call and a park, and allocates nothing; one whose successor is known by then (on_returned)
+ * costs the nested call alone.
  *
  * Parking calls fiber_park, the only asynchronous host function there is: its future is ready when
  * `wake` is set, and until then the whole fiber stays suspended, C frames included. A guest's imports
@@ -64,6 +65,7 @@ struct instance {
     size_t size;   /* as far as known; it only grows */
     wasmtime_memory_t memory;
     slice_verdict (*on_slice)(void *guest);
+    bool (*on_returned)(void *guest); /* NULL: nobody is asked */
     linked *linked;
     wasmtime_store_t *store;
     wasmtime_instance_t handle;
@@ -253,8 +255,11 @@ wasm_trap_t *fiber_main(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t
     instance *i = current;
     i->stack_top = __builtin_frame_address(0);
     for (;;) {
-        run_job(i);
-        i->state = STATE_IDLE;
+        do {
+            i->state = STATE_RUNNING;
+            run_job(i);
+            i->state = STATE_IDLE;
+        } while (i->on_returned && !i->cancelling && i->outcome.kind == OUTCOME_RETURNED && i->on_returned(i->guest));
         if (i->cancelling || !suspend(i))
             return wasmtime_trap_new("cancelled", 9);
         if (i->quitting)
@@ -329,6 +334,11 @@ run_state instance_resume(instance *i)
         return RUN_PARKED;
     i->state = STATE_YIELDED;
     return RUN_YIELDED;
+}
+
+void instance_on_returned(instance *i, bool (*next)(void *guest))
+{
+    i->on_returned = next;
 }
 
 const outcome *instance_outcome(const instance *i)

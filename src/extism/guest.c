@@ -19,6 +19,8 @@
 #define RC_HOST (-1)    /* everything else that is no code of the guest's */
 #define RC_EXIT_MAX 125 /* exit codes beyond it are none */
 
+static bool on_returned(void *self);
+
 /* ---- Life ---- */
 
 static weir_code guest_parts(guest_core *c, const guest_options *o, weir_error *err)
@@ -65,6 +67,8 @@ weir_code guest_new(guest **out, linked *l, const guest_options *o, weir_error *
         guest_free(g);
         return err ? err->code : WEIR_INVALID;
     }
+    if (g->ops->next)
+        instance_on_returned(g->inst, on_returned);
     return WEIR_OK;
 }
 
@@ -404,6 +408,17 @@ static bool step_enter(guest_core *c)
     return true;
 }
 
+/* On the fiber, when an export has returned. */
+static bool on_returned(void *self)
+{
+    guest *g = self;
+    guest_core *c = guest_core_of(g);
+    if (c->steps[c->step_now].init || c->cancel_code)
+        return false;
+    outcome_take(c, instance_outcome(g->inst));
+    return g->ops->next(g) && c->phase == GUEST_CALLING && step_enter(c);
+}
+
 run_state guest_step(guest *g)
 {
     guest_core *c = guest_core_of(g);
@@ -420,6 +435,8 @@ run_state guest_step(guest *g)
         }
         if (state != RUN_DONE)
             return state;
+        if (c->phase != GUEST_CALLING) /* on_returned has taken it */
+            break;
         c->entered = false;
         const outcome *o = instance_outcome(g->inst);
         if (!c->steps[c->step_now].init)

@@ -59,6 +59,9 @@ typedef struct guest_ops {
     bool (*http)(guest *g, guest_http *request);
     /* One log line of the guest: Extism's log_*, its stdout and stderr. Not yet escaped. */
     void (*log)(guest *g, log_level level, const char *origin, bytes text);
+    /* An export has returned, and guest_result tells of it. Asked on the guest's fiber, before guest_step comes
+     * back: true, and it has made the next call by guest_call, which goes on at once. NULL op: never. */
+    bool (*next)(guest *g);
 } guest_ops;
 
 struct guest {

@@ -1,4 +1,4 @@
-/* The 32 functions of extism:host/env, and the two of weir:host.
+/* The 32 functions of extism:host/env, and the three of weir:host.
  *
  * Each is the same three steps: fetch from the guest, ask what may refuse, do it. A handle given to
  * config_get, var_get, var_set, http_request or log_* becomes the host's, which frees it; kits in
@@ -196,6 +196,21 @@ IMPORT(memory_bytes)
 static trap *beyond(const char *name, uint32_t at, uint32_t len)
 {
     return trap_new("%s: out of bounds memory access: %" PRIu32 " octets at %" PRIu32 " of linear memory", name, len, at);
+}
+
+/* input_read(to, room) -> length of the call's input: copies it to linear memory, if there is room for all. */
+IMPORT(input_read)
+{
+    KERNEL;
+    uint32_t to = v[0].u32, room = v[1].u32;
+    uint64_t len = kernel_input_length(k);
+    void *space = wasi_at(self, to, room);
+    if (!space)
+        return beyond("input_read", to, room);
+    if (len && len <= room)
+        memcpy(space, k->base + kernel_input_offset(k), len);
+    v[0].u64 = len;
+    return NULL;
 }
 
 /* block_new(from, len) -> block: a new block with these octets of linear memory; 0 for none. */
@@ -404,6 +419,7 @@ const size_t imports_count = sizeof imports_table / sizeof *imports_table;
 
 /* clang-format off */
 const import_entry blocks_table[] = {
+    ENTRY(input_read, "I(ii)"),
     ENTRY(block_new, "I(ii)"),
     ENTRY(block_take, "I(Iii)"),
 };

@@ -102,6 +102,8 @@ TEST(imports, other_names_modules_and_kinds_are_not_offered)
     CHECK_TEXT(b.type, "I(ii)");
     CHECK(guest_bind(&(module_extern){.module = BYTES("weir:host"), .name = BYTES("block_take"), .kind = EXTERN_FUNC}, &b));
     CHECK_TEXT(b.type, "I(Iii)");
+    CHECK(guest_bind(&(module_extern){.module = BYTES("weir:host"), .name = BYTES("input_read"), .kind = EXTERN_FUNC}, &b));
+    CHECK_TEXT(b.type, "I(ii)");
 }
 
 TEST(imports, loads_and_stores_move_octets_and_trap_one_past_the_end_only)
@@ -219,6 +221,29 @@ TEST(imports, a_block_is_taken_whole_or_not_at_all)
     test_guest_free(&t);
 }
 
+static uint64_t read_input(guest *g, uint32_t to, uint32_t room)
+{
+    value v[2] = {{.u32 = to}, {.u32 = room}};
+    CHECK(test_import(g, "input_read", v) == NULL);
+    return v[0].u64;
+}
+
+TEST(imports, the_input_is_read_whole_or_not_at_all_and_again)
+{
+    test_guest t = test_guest_new(PLAIN, "");
+    char *memory = instance_at(t.g->inst, 0, MEMORY);
+    CHECK_UINT(read_input(t.g, 100, 10), 0);
+    uint64_t at = BLOCK("0123456789");
+    kernel_input_set(t.g->kernel, at, 10);
+    CHECK_UINT(read_input(t.g, 100, 9), 10);
+    CHECK_INT(memory[100], 0);
+    CHECK_UINT(read_input(t.g, MEMORY - 10, 10), 10);
+    CHECK_MEM(memory + MEMORY - 10, 10, "0123456789", 10);
+    CHECK_UINT(read_input(t.g, 100, 50), 10);
+    CHECK_MEM(memory + 100, 11, "0123456789\0", 11);
+    test_guest_free(&t);
+}
+
 TEST(imports, octets_outside_of_linear_memory_trap)
 {
     test_guest t = test_guest_new(PLAIN, "");
@@ -226,6 +251,7 @@ TEST(imports, octets_outside_of_linear_memory_trap)
     static const uint32_t ranges[][2] = {{MEMORY - 9, 10}, {MEMORY, 1}, {MEMORY + 1, 0}, {0, MEMORY + 1}, {UINT32_MAX, 1}, {1, UINT32_MAX}, {UINT32_MAX, UINT32_MAX}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         unreachable(t.g, "block_new", 0, ranges[i][0], ranges[i][1]);
+        unreachable(t.g, "input_read", 0, ranges[i][0], ranges[i][1]);
         unreachable(t.g, "block_take", at, ranges[i][0], ranges[i][1]);
         unreachable(t.g, "block_take", 0, ranges[i][0], ranges[i][1]);
     }

@@ -81,6 +81,17 @@ const char *generation_event_name(stream_event event)
     return names[event];
 }
 
+bool generation_put_raw(buf *in, const marker *m, const stream_frame *f)
+{
+    if (!m->raw)
+        return false;
+    buf_add_char(in, '=');
+    buf_add_bytes(in, m->id);
+    buf_add_char(in, '\n');
+    buf_add_bytes(in, f->text);
+    return true;
+}
+
 /* {"streamId","connectionId","eventType","error"?}: the same in 1 and 3. */
 void generation_put_event(buf *in, const marker *m, bytes connection, stream_event event, const char *error)
 {

@@ -88,6 +88,8 @@ weir_code generation_failure(const call_result *r, weir_error *err);
 const char *generation_event_name(stream_event event);
 const char *generation_1_command(buf *in, bytes name, json params, weir_error *err); /* an export for each; 2 has them, too */
 weir_code generation_1_answer(answer *out, const call_result *r, weir_error *err);
+/* The frame as a marker with "raw" wants it. False: it wants something else. */
+bool generation_put_raw(buf *in, const marker *m, const stream_frame *f);
 void generation_put_event(buf *in, const marker *m, bytes connection, stream_event event, const char *error);
 
 #endif

@@ -137,6 +137,8 @@ static weir_code read_marker(marker *out, const call_result *r, weir_error *err)
 /* {"streamId","connectionId","message","messageType":"data"} */
 static const char *ask_frame(buf *in, const marker *m, const stream_frame *f)
 {
+    if (generation_put_raw(in, m, f))
+        return "handle_stream_message";
     buf_add_text(in, "{\"streamId\":");
     json_put_string(in, m->id);
     buf_add_text(in, ",\"connectionId\":");

@@ -119,10 +119,19 @@ static weir_code read_life(marker *m, json lifetime, json exclusive, weir_error 
     return WEIR_OK;
 }
 
+static weir_code read_raw(marker *m, json raw, weir_error *err)
+{
+    if (raw.type != JSON_NONE && raw.type != JSON_NULL && !json_bool(raw, &m->raw))
+        return error_set(err, WEIR_INVALID, "\"raw\" is " BYTES_FMT "; it is true or false", BYTES_ARG(raw.raw));
+    if (m->raw && m->id.len && memchr(m->id.at, '\n', m->id.len))
+        return error_set(err, WEIR_INVALID, "\"streamID\" has a line break, which \"raw\" cannot carry");
+    return WEIR_OK;
+}
+
 weir_code marker_read(marker *out, json object, weir_error *err)
 {
-    json id, other_id, url, headers, subprotocol, messages, context, heartbeat, book, lifetime, exclusive;
-    const json_field want[] = {{"streamID", &id}, {"streamId", &other_id}, {"websocketUrl", &url}, {"headers", &headers}, {"subprotocol", &subprotocol}, {"initialMessages", &messages}, {"streamContext", &context}, {"heartbeat", &heartbeat}, {"book", &book}, {"lifetimeMs", &lifetime}, {"exclusive", &exclusive}};
+    json id, other_id, url, headers, subprotocol, messages, context, heartbeat, book, lifetime, exclusive, raw;
+    const json_field want[] = {{"streamID", &id}, {"streamId", &other_id}, {"websocketUrl", &url}, {"headers", &headers}, {"subprotocol", &subprotocol}, {"initialMessages", &messages}, {"streamContext", &context}, {"heartbeat", &heartbeat}, {"book", &book}, {"lifetimeMs", &lifetime}, {"exclusive", &exclusive}, {"raw", &raw}};
     marker_fini(out);
     marker_init(out);
     /* Decoded it is no longer than as JSON, so the buffer does not move under what points into it. */
@@ -130,7 +139,7 @@ weir_code marker_read(marker *out, json object, weir_error *err)
         return error_set(err, WEIR_LIMIT, "%zu octets; at most %u are taken", object.raw.len, MARKER_OCTETS);
     if (!buf_reserve(&out->text, object.raw.len + 1))
         return error_set(err, WEIR_NOMEM, "a stream's set-up of %zu octets: out of memory", object.raw.len);
-    weir_code code = json_fields(object, want, 11, err);
+    weir_code code = json_fields(object, want, sizeof want / sizeof *want, err);
     if (!code)
         code = text_of(out, id.type == JSON_NONE ? other_id : id, "streamID", &out->id, err);
     if (!code)
@@ -147,6 +156,8 @@ weir_code marker_read(marker *out, json object, weir_error *err)
         code = read_heartbeat(out, heartbeat, err);
     if (!code)
         code = read_life(out, lifetime, exclusive, err);
+    if (!code)
+        code = read_raw(out, raw, err);
     if (code)
         marker_fini(out);
     return code;

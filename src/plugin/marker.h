@@ -22,6 +22,7 @@ typedef struct marker {
     bytes context; /* JSON, given back with every frame; empty: none */
     bytes book;    /* JSON: how the order book is guarded, for stream/book_service.h; empty: it is none */
     bool base64;   /* frames travel as base64; else as text */
+    bool raw;      /* as they are: `=`, the id, a line break, the frame; goes before base64 */
 
     /* Heartbeats it declares. */
     bytes beat_field, beat_ping, beat_pong; /* of the venue's own messages; empty: none */
@@ -34,7 +35,7 @@ typedef struct marker {
 } marker;
 
 /* Reads an object with streamID or streamId, websocketUrl, headers, subprotocol, initialMessages,
- * streamContext, heartbeat, book, lifetimeMs and exclusive. WEIR_INVALID: no URL, or a member of a wrong type; the text says which.
+ * streamContext, heartbeat, book, lifetimeMs, exclusive and raw. WEIR_INVALID: no URL, or a member of a wrong type; the text says which.
  * What *out held is freed first; on failure it is empty. */
 weir_code marker_read(marker *out, json object, weir_error *err);
 void marker_init(marker *m);

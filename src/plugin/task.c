@@ -37,16 +37,15 @@ static void run(void *arg)
     task *t = arg;
     if (!t->active)
         return;
-    switch (guest_step(t->guest)) {
-    case RUN_DONE:
+    run_state state = guest_step(t->guest);
+    if (state == RUN_DONE) {
         finish(t);
-        break;
-    case RUN_YIELDED:
-        defer(t->loop, &t->ready);
-        break;
-    case RUN_PARKED: /* task_wait has arranged who wakes it */
-        break;
+        return;
     }
+    if (state == RUN_YIELDED)
+        defer(t->loop, &t->ready); /* if parked, task_wait has arranged who wakes it */
+    if (t->deadline && !timer_running(&t->call_timer))
+        timer_at(&t->call_timer, t->deadline);
 }
 
 static void on_wait_timer(void *arg)
@@ -89,7 +88,13 @@ static void op_log(guest *g, log_level level, const char *origin, bytes text)
     t->world->log(t->world_arg, level, origin, text);
 }
 
-static const guest_ops ops = {.wait = op_wait, .http = host_extism_http, .log = op_log};
+static bool op_next(guest *g)
+{
+    task *t = g->owner;
+    return t->on_returned && t->on_returned(t->done_arg, guest_result(g));
+}
+
+static const guest_ops ops = {.wait = op_wait, .http = host_extism_http, .log = op_log, .next = op_next};
 
 weir_code task_new(task **out, loop *l, linked *code, const task_options *options, weir_error *err)
 {
@@ -155,23 +160,46 @@ void task_free(task *t)
     free(t);
 }
 
+static void begin(task *t, const char *export_name, bytes input, uint64_t call_ms)
+{
+    size_t len = strnlen(export_name, sizeof t->export_name - 1);
+    t->waiting = t->woken = t->overran = t->stopping = false;
+    t->ticks = 0;
+    memcpy(t->export_name, export_name, len);
+    t->export_name[len] = '\0';
+    t->call_ms = call_ms;
+    t->deadline = call_ms ? loop_now(t->loop) + call_ms * NS_PER_MS : 0;
+    guest_call(t->guest, export_name, input);
+}
+
 void task_call(task *t, const char *export_name, bytes input, uint64_t call_ms, task_done on_done, void *arg)
 {
     assert(!t->active);
     t->active = true;
-    t->waiting = t->woken = t->overran = t->stopping = false;
-    t->ticks = 0;
     t->on_done = on_done;
     t->done_arg = arg;
-    snprintf(t->export_name, sizeof t->export_name, "%s", export_name);
-    t->call_ms = call_ms;
-    t->deadline = 0;
-    if (call_ms) {
-        t->deadline = loop_now(t->loop) + call_ms * NS_PER_MS;
-        timer_at(&t->call_timer, t->deadline);
-    }
-    guest_call(t->guest, export_name, input);
+    begin(t, export_name, input, call_ms);
     defer(t->loop, &t->ready);
+}
+
+void task_on_returned(task *t, task_returned on_returned)
+{
+    t->on_returned = on_returned;
+}
+
+void task_call_next(task *t, const char *export_name, bytes input, uint64_t call_ms)
+{
+    assert(t->active);
+    timer_stop(&t->call_timer); /* of the call that has returned, if it took long */
+    begin(t, export_name, input, call_ms);
+}
+
+void task_run(task *t)
+{
+    if (list_linked(&t->ready.node) && t->ready.fn == run) {
+        defer_cancel(&t->ready);
+        run(t);
+    }
 }
 
 bool task_idle(const task *t)

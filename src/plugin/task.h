@@ -18,6 +18,7 @@
 typedef struct task task;
 
 typedef void (*task_done)(void *arg, const call_result *result);
+typedef bool (*task_returned)(void *arg, const call_result *result);
 
 struct task {
     guest *guest;
@@ -40,6 +41,7 @@ struct task {
     call_result result;  /* with our words where the guest layer has none */
     weir_error why;
     task_done on_done;
+    task_returned on_returned; /* NULL: nobody is asked */
     void *done_arg;
 
     list sockets;
@@ -81,6 +83,13 @@ void task_free(task *t);
 
 /* Starts a call. `call_ms` bounds the whole call, 0 does not. `input` is copied. The task must be idle. */
 void task_call(task *t, const char *export_name, bytes input, uint64_t call_ms, task_done on_done, void *arg);
+/* Begins at once what task_call has queued; on_done may come from within. On the loop's own stack only. */
+void task_run(task *t);
+/* `on_returned` is asked on the guest's fiber, with task_call's arg, when an export has returned: true, and it has taken
+ * the result and made the next call with task_call_next, which goes on at once; on_done comes of the last one. It may free
+ * nothing, and wait for nothing. */
+void task_on_returned(task *t, task_returned on_returned);
+void task_call_next(task *t, const char *export_name, bytes input, uint64_t call_ms);
 bool task_idle(const task *t);
 
 /* Ends the call with this code and text; on_done comes in the next turn. No effect when idle. */

@@ -371,3 +371,75 @@ TEST(task, survives_any_failed_allocation)
     }
     fake_end(&f);
 }
+
+/* Asks for the time `left` more times, then, as `ends` says, for something that fails or waits. */
+static struct {
+    fake *f;
+    int left, taken;
+    const char *ends, *input;
+} follow;
+
+static bool call_on(void *arg, const call_result *r)
+{
+    CHECK(arg == follow.f);
+    CHECK_INT(r->code, WEIR_OK);
+    follow.taken++;
+    if (follow.left-- > 0)
+        task_call_next(follow.f->task, "time_now", BYTES("{}"), 100);
+    else if (follow.ends)
+        task_call_next(follow.f->task, follow.ends, bytes_of(follow.input), 100);
+    else
+        return false;
+    if (follow.left < 0)
+        follow.ends = NULL;
+    return true;
+}
+
+TEST(task, a_chain_of_calls_ends_in_one_on_done)
+{
+    fake f;
+    fake_begin(&f, "ask.wasm", NULL);
+    fake_ask(&f, "time_now", "{}"); /* the runtime is up */
+    task_on_returned(f.task, call_on);
+    follow.f = &f;
+    follow.left = 50;
+    follow.taken = 0;
+    f.dones = 0;
+    task_call(f.task, "time_now", BYTES("{}"), 0, fake_done, &f);
+    task_run(f.task);
+    CHECK_INT(follow.taken, 51);
+    CHECK_INT(f.dones, 1);
+    CHECK(task_idle(f.task));
+    fake_end(&f);
+}
+
+TEST(task, each_call_of_a_chain_has_its_own_deadline_and_its_own_end)
+{
+    fake f;
+    fake_begin(&f, "ask.wasm", NULL);
+    fake_ask(&f, "time_now", "{}");
+    task_on_returned(f.task, call_on);
+    follow.f = &f;
+    follow.left = 3;
+    follow.ends = "sleep_ms";
+    follow.input = "100000";
+    fake_call(&f, "sleep_ms", "50", 0);
+    fake_later(&f, 50); /* it has slept, and the others came and slept again */
+    CHECK(!f.over);
+    fake_later(&f, 99);
+    CHECK(!f.over);
+    fake_later(&f, 1);
+    CHECK(f.over);
+    CHECK_INT(f.code, WEIR_TIMEOUT);
+    CHECK_TEXT(text_of(&f.why), "sleep_ms stopped after 100 ms; it was waiting in sleep_ms");
+
+    fake_end(&f);
+    fake_begin(&f, "ask.wasm", NULL);
+    task_on_returned(f.task, call_on);
+    follow.left = 3;
+    follow.ends = "no_such_export";
+    fake_call(&f, "time_now", "{}", 0); /* the first one, whose runtime is initialised within */
+    CHECK(f.over);
+    CHECK_INT(f.code, WEIR_NOT_FOUND);
+    fake_end(&f);
+}

@@ -72,8 +72,9 @@ typedef struct push {
     inbox *from; /* that it lies in */
     bool trial;  /* it is the successor's, who is being tried */
 
-    verdict held; /* waits for the readers' room */
-    json_iter rest;
+    verdict held;   /* waits for the readers' room */
+    json_iter rest; /* data that are not published yet: items of a list, or one value */
+    bool list;
     buf kept; /* what `rest`, held.send and held.why point into while they wait: the instance goes on */
     bool holding;
     uint64_t recv_ns;   /* of the frame it is about */
@@ -673,17 +674,28 @@ static void drop_frame(stream *s, const char *why)
     drop_message(s, &s->lost_total);
 }
 
-static uint64_t event_time(json item, uint64_t fallback)
+/* Most items have none of their own, and to look for the octets is cheaper than to read. */
+static uint64_t event_time(bytes item, uint64_t fallback)
 {
     bytes text;
     uint64_t ns;
-    json at = json_member(item, "ts_event");
+    if (item.at[0] != '{' || !memmem(item.at, item.len, "\"ts_event\"", 10))
+        return fallback;
+    json at = json_member((json){JSON_OBJECT, item}, "ts_event");
     if (json_string_slice(at, &text)) {
         json number = {JSON_NUMBER, text};
         if (json_u64(number, &ns))
             return ns;
     }
     return fallback;
+}
+
+static void publish(stream *s, bytes item, uint64_t ts_event)
+{
+    liveness_data(s, s->push->recv_ns);
+    if (s->push->recv_ns > s->lost_from)
+        stream_end_gap(s); /* else the message came before the loss and only waited */
+    stream_publish(s, event_time(item, ts_event), s->push->recv_ns, item);
 }
 
 /* Hop 4 to hop 6. False: the readers have no room; the rest comes later. */
@@ -699,22 +711,22 @@ static bool deliver(stream *s)
         }
         if (push_book_next(&p->book)) /* what it held comes before */
             continue;
+        if (!p->list && !p->book.on && p->rest.at < p->rest.end) { /* one value, which was read already */
+            publish(s, bytes_make(p->rest.at, (size_t)(p->rest.end - p->rest.at)), p->held.ts_event);
+            p->rest.at = p->rest.end;
+        }
         if (!json_next(&p->rest, &key, &item))
-            break;
-        liveness_data(s, p->recv_ns);
-        uint64_t ts_event = event_time(item, p->held.ts_event);
-        if (p->book.on) {
-            json_iter behind = p->rest;
-            json next;
-            book_message m = {item, !json_next(&behind, &key, &next), ts_event, p->recv_ns};
-            push_book_take(&p->book, &m, p->on_answer ? p->late : p->old > 0);
+            return true;
+        if (!p->book.on) {
+            publish(s, item.raw, p->held.ts_event);
             continue;
         }
-        if (p->recv_ns > s->lost_from)
-            stream_end_gap(s); /* else the message came before the loss and only waited */
-        stream_publish(s, ts_event, p->recv_ns, item.raw);
+        liveness_data(s, p->recv_ns);
+        json_iter behind = p->rest;
+        json next;
+        book_message m = {item, !json_next(&behind, &key, &next), event_time(item.raw, p->held.ts_event), p->recv_ns};
+        push_book_take(&p->book, &m, p->on_answer ? p->late : p->old > 0);
     }
-    return true;
 }
 
 /* What is left of the verdict waits without the instance: the next question would take it away. False: out of
@@ -816,24 +828,26 @@ static void done_with_message(stream *s)
         obey(s, &p->held);
 }
 
+static size_t octets_of(const verdict *v)
+{
+    return v->data.len > v->send.raw.len ? v->data.len : v->send.raw.len;
+}
+
 static void take_verdict(stream *s, verdict *v)
 {
     push *p = s->push;
-    size_t most = limits_of(s)->message, longest = v->data.len > v->send.raw.len ? v->data.len : v->send.raw.len;
-    if (longest > most) {
+    size_t longest = octets_of(v);
+    if (longest > limits_of(s)->message) {
         char why[80];
-        snprintf(why, sizeof why, "its answer has %zu octets; at most %zu are taken", longest, most);
+        snprintf(why, sizeof why, "its answer has %zu octets; at most %llu are taken", longest, (unsigned long long)limits_of(s)->message);
         drop_frame(s, why);
         pump(s);
         return;
     }
     note_unknown(s, v->unknown);
     p->held = *v;
-    p->rest = (json_iter){0};
-    if (v->data.len && v->data.at[0] == '[')
-        p->rest = json_each((json){JSON_ARRAY, v->data});
-    else if (v->data.len)
-        p->rest = (json_iter){v->data.at, v->data.at + v->data.len, false};
+    p->list = v->data.len && v->data.at[0] == '[';
+    p->rest = p->list ? json_each((json){JSON_ARRAY, v->data}) : (json_iter){v->data.at, v->data.at + v->data.len, false};
     if (p->trial && v->action == VERDICT_DATA) /* numbers of another connection, as far as one knows */
         s->numbers.known = false;
     if (!p->book.on && (!p->trial || v->action == VERDICT_DATA)) /* a book's guard looks at the numbers of each change */
@@ -847,6 +861,30 @@ static void take_verdict(stream *s, verdict *v)
         return;
     }
     done_with_message(s);
+}
+
+/* Hop 4 to hop 6 for most frames: a verdict after which nothing remains to be done. What may wait, end or dial is
+ * take_frame's, which reads the answer again. */
+static bool on_publish(void *arg, const call_result *r)
+{
+    stream *s = arg;
+    push *p = s->push;
+    verdict v;
+    if (p->asking != ASKS_FRAME || p->book.on || p->trial || s->state != STREAM_LIVE || s->gapped || s->lost_from || hub_blocked(s->plugin->hub, s->records))
+        return false;
+    if (s->plugin->generation->read_verdict(&v, &p->marker, r, NULL) || v.action > VERDICT_DATA || v.send.type || v.unknown.len)
+        return false;
+    if ((v.data.len && v.data.at[0] == '[') || v.data.len > limits_of(s)->message)
+        return false;
+    p->asking = ASKS_NOTHING;
+    stream_number(s, &v.number, p->recv_ns);
+    if (v.data.len)
+        publish(s, v.data, v.ts_event);
+    if (v.action == VERDICT_DATA)
+        note_old(p);
+    drop_message(s, &s->taken_total);
+    pump(s);
+    return true;
 }
 
 static void take_frame(stream *s, const call_result *r)
@@ -985,12 +1023,26 @@ static void pass_loss(stream *s, uint64_t recv_ns)
         stream_tell_gap(s, &gap);
 }
 
-/* Its turn. (Hop 3.) */
+/* Hop 3, job to guest. NULL: there is none. */
+static const char *ask_frame(stream *s, buf *in)
+{
+    push *p = s->push;
+    inbox_message m;
+    if (!next_message(s, &m))
+        return NULL;
+    if (m.behind_loss && p->before_ns && p->before_ns != m.recv_ns) /* else it is the first of all, or comes once more */
+        pass_loss(s, m.recv_ns);
+    p->recv_ns = m.recv_ns;
+    p->before_ns = p->on_answer ? p->before_ns : m.recv_ns;
+    p->asking = ASKS_FRAME;
+    stream_frame f = {bytes_make(p->connection, sizeof p->connection - 1), m.text, m.binary};
+    return s->plugin->generation->ask_frame(in, &p->marker, &f);
+}
+
 static const char *on_turn(void *arg, buf *in, uint64_t *ms)
 {
     stream *s = arg;
     push *p = s->push;
-    inbox_message m;
     if (p->asking || !has_question(p) || s->state == STREAM_STOPPING)
         return NULL;
     *ms = CALLBACK_MS;
@@ -1000,22 +1052,22 @@ static const char *on_turn(void *arg, buf *in, uint64_t *ms)
         p->asking = ASKS_MARKER;
         return ask_marker(s, in);
     }
-    if (p->events)
-        return ask_event(s, in);
-    if (!next_message(s, &m))
-        return NULL;
-    if (m.behind_loss && p->before_ns && p->before_ns != m.recv_ns) /* else it is the first of all, or comes once more */
-        pass_loss(s, m.recv_ns);
-    p->recv_ns = m.recv_ns;
-    p->before_ns = p->on_answer ? p->before_ns : m.recv_ns;
-    p->asking = ASKS_FRAME;
-    stream_frame f = {bytes_of(p->connection), m.text, m.binary};
-    return s->plugin->generation->ask_frame(in, &p->marker, &f);
+    return p->events ? ask_event(s, in) : ask_frame(s, in);
+}
+
+static const char *on_frame_turn(void *arg, buf *in, uint64_t *ms)
+{
+    stream *s = arg;
+    const push *p = s->push;
+    *ms = CALLBACK_MS;
+    return p->asking || !p->marked || p->holding || p->events || !p->in.count || s->state != STREAM_LIVE ? NULL : ask_frame(s, in);
 }
 
 static const place_ops instance_ops = {
     .ask = on_turn,
     .answer = on_answer,
+    .publish = on_publish,
+    .ask_frame = on_frame_turn,
     .lost = on_lost,
     .ready = on_instance,
     .refused = on_refused,

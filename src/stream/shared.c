@@ -1,5 +1,7 @@
-/* See shared.h. Frequent is the way shared_want -> next -> ask -> task_call -> on_answer: a list's end, a
- * list's head, and no allocation. Replacing the instance goes through all places; it is rare.
+/* See shared.h. Frequent is the way shared_want -> work -> ask -> task_call -> on_answer: a list's end, a
+ * list's head, and no allocation. Questions are asked in a row for as long as a turn's share lasts, since a turn of the
+ * loop costs as much as a question; and while answers need no more than publishing, the guest's fiber stays (on_returned),
+ * since to leave it and come back costs a sixth of one. Replacing the instance goes through all places; it is rare.
  *
  * Callbacks may free any stream, the last one included. So whoever calls one pins the struct, and takes
  * places off one list and onto another instead of walking along. */
@@ -12,8 +14,11 @@
 #include "stream/inside.h"
 
 #define SHUTDOWN_MS 1500
+#define SHARE_NS (2 * NS_PER_MS) /* of one turn of the loop, less than a guest's slice: what a socket gives in one, and then its next */
+#define LOOK_AFTER 4             /* questions between two looks at the clock */
 
 struct shared {
+    loop *loop;
     stream_plugin *plugin; /* NULL: the last place has left */
     venue venue;
     task *task;
@@ -25,6 +30,10 @@ struct shared {
     place *asked;             /* whose question is under way; NULL also when it has left meanwhile */
     place *parting;           /* the last one, which waits for the shutdown */
     bool answering;           /* what the answer points into must stay: no next question yet */
+    bool working;             /* work() is asking */
+    deferred work;
+    uint64_t until; /* of its share */
+    unsigned asked_now;
     buf question;
     backoff backoff;
     timer start;
@@ -38,6 +47,7 @@ static void unpin(shared *sh)
 {
     if (--sh->pins || sh->plugin)
         return;
+    defer_cancel(&sh->work);
     buf_fini(&sh->question);
     free(sh);
 }
@@ -162,12 +172,16 @@ static void on_answer(void *arg, const call_result *r)
     unpin(sh);
 }
 
-/* Whose turn it is, until one really asks. */
-static void next(shared *sh)
+static bool may_ask(const shared *sh)
 {
-    list_node *node;
-    sh->pins++;
-    while (sh->up && !sh->parting && !sh->answering && task_idle(sh->task) && (node = list_pop(&sh->turns))) {
+    return sh->up && !sh->parting && !sh->answering && task_idle(sh->task) && !list_empty(&sh->turns);
+}
+
+/* Whose turn it is, until one really asks. */
+static bool ask(shared *sh)
+{
+    while (may_ask(sh)) {
+        list_node *node = list_pop(&sh->turns);
         place *p = LIST_OWNER(node, place, turn);
         uint64_t ms = 0;
         buf_clear(&sh->question);
@@ -176,8 +190,66 @@ static void next(shared *sh)
             continue;
         sh->asked = p;
         task_call(sh->task, export_name, buf_bytes(&sh->question), ms, on_answer, sh);
+        return true;
     }
+    return false;
+}
+
+/* Of this turn. Looks at the clock now and then; deadlines count from its last look. */
+static bool share_left(shared *sh)
+{
+    if (++sh->asked_now % LOOK_AFTER)
+        return true;
+    loop_refresh(sh->loop);
+    return loop_now(sh->loop) < sh->until;
+}
+
+/* On the guest's fiber: takes an answer that needs no more than publishing, and asks the next one in line. False: the
+ * loop has to, for what is not done yet. */
+static bool on_returned(void *arg, const call_result *r)
+{
+    shared *sh = arg;
+    uint64_t ms = 0;
+    if (!sh->working || !sh->asked || sh->parting || r->code != WEIR_OK || r->needs_reset || !sh->asked->ops->publish(sh->asked->arg, r))
+        return false;
+    sh->asked = NULL;
+    sh->proven = true;
+    if (!share_left(sh) || list_empty(&sh->turns))
+        return false;
+    place *p = LIST_OWNER(sh->turns.head.next, place, turn);
+    buf_clear(&sh->question);
+    const char *export_name = p->ops->ask_frame(p->arg, &sh->question, &ms);
+    if (!export_name)
+        return false;
+    list_remove(&p->turn);
+    sh->asked = p;
+    task_call_next(sh->task, export_name, buf_bytes(&sh->question), ms);
+    return true;
+}
+
+/* Questions and answers, most of which come at once. One that waits or computes for long ends it: on_answer goes on. */
+static void work(void *arg)
+{
+    shared *sh = arg;
+    sh->pins++;
+    sh->working = true;
+    loop_refresh(sh->loop);
+    sh->until = loop_now(sh->loop) + SHARE_NS;
+    do {
+        if (!ask(sh))
+            break;
+        task_run(sh->task);
+    } while (share_left(sh));
+    sh->working = false;
+    next(sh);
     unpin(sh);
+}
+
+/* Goes on with those that are in line. */
+static void next(shared *sh)
+{
+    if (!sh->working && may_ask(sh))
+        defer(sh->loop, &sh->work);
 }
 
 /* What one instance may do grows with what it serves. */
@@ -227,6 +299,7 @@ static void start(void *arg)
         unpin(sh);
         return;
     }
+    task_on_returned(sh->task, on_returned);
     budget(sh);
     if (p->config) {
         task_call(sh->task, p->generation->configure, bytes_of(p->config), STREAM_CONFIGURE_MS, on_configured, sh);
@@ -267,11 +340,13 @@ static shared *shared_new(stream_plugin *p)
     shared *sh = calloc(1, sizeof *sh);
     if (!sh)
         return NULL;
+    sh->loop = p->loop;
     sh->plugin = p;
     sh->venue = (venue){.loop = p->loop, .dialer = p->dialer, .targets = p->targets, .name = p->name, .owner = p->owner, .silence_ms = p->silence_ms, .listener = &listener};
     list_init(&sh->places);
     list_init(&sh->turns);
     buf_init(&sh->question, SIZE_MAX);
+    sh->work = (deferred){.fn = work, .arg = sh};
     timer_init(&sh->start, p->loop, start, sh);
     backoff_init(&sh->backoff, p->backoff_min_ns ? p->backoff_min_ns : NS_PER_S,
                  p->backoff_max_ns ? p->backoff_max_ns : 60 * NS_PER_S, rand_u64());

@@ -25,6 +25,11 @@ typedef struct place_ops {
     const char *(*ask)(void *arg, buf *in, uint64_t *ms);
     /* `r` is lent. `lost`: the instance is of no use any more; `lost` follows. */
     void (*answer)(void *arg, const call_result *r, bool lost);
+    /* The quick way for most of them, on the guest's fiber, where nothing may be freed, dialled or waited for. publish:
+     * takes the answer, if to publish and to get in line again is all that follows from it. ask_frame: as ask, if
+     * it is a frame's turn. Else they do nothing and say false, NULL, and answer or ask comes. */
+    bool (*publish)(void *arg, const call_result *r);
+    const char *(*ask_frame)(void *arg, buf *in, uint64_t *ms);
     void (*lost)(void *arg, const char *why, uint64_t wait_ns); /* the next one comes after wait_ns */
     void (*ready)(void *arg);
     void (*refused)(void *arg, const char *why);

@@ -303,7 +303,8 @@ static void on_configured(void *arg, const call_result *r)
 weir_code stream_task(task **out, const stream_plugin *p, venue *v, weir_error *err)
 {
     /* With GOGC=5 a Go plugin collects its garbage while it starts. A first collection later on would park the
-     * loop inside start_stream and let the call return, which freezes the feed. */
+     * loop inside start_stream and let the call return, which freezes the feed. A push plugin has no such loop, and
+     * so frequent collections would be a quarter of its work. */
     static const char *const env[] = {"GOGC=5", NULL};
     task_options options = {
         .manifest = p->manifest,
@@ -311,7 +312,7 @@ weir_code stream_task(task **out, const stream_plugin *p, venue *v, weir_error *
         .world_arg = v,
         .name = p->name,
         .limits = p->limits,
-        .env = env,
+        .env = p->generation->loops ? env : NULL,
     };
     return task_new(out, p->loop, p->code, &options, err);
 }

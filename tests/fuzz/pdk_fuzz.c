@@ -1,5 +1,5 @@
 /* Any octets to the kit's reader: as document walked to the bottom, as string, as decimal, as base64, as
- * time. What it accepts as string or decimal must be what a writer may put into JSON again, and where a
+ * time, as frame. What it accepts as string or decimal must be what a writer may put into JSON again, and where a
  * string is decoded to makes no difference. */
 #include "fake_host.h"
 
@@ -42,6 +42,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     weir_ws_reply(&ws, &frame, &fail);
     free(ws.in.at);
     weir_base64_decode(text, copy);
+    memcpy(copy, data, size);
+    weir_frame f = {{NULL, 0}, {NULL, 0}};
+    if (weir_frame_json(&f, text)) /* decoded over what it was */
+        assert(f.text.at >= copy && f.text.at + f.text.len <= copy + size);
     memcpy(copy, data, size);
     end = weir_json_unquote(copy, copy + size, apart, &there);
     if (end) { /* what is decoded in place is the same */

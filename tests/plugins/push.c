@@ -11,7 +11,7 @@
  *     (else)       data {"frame": text, "n": frames so far, "context": what it was given back}
  *
  * The stream's parameter "marker" says how the wish is answered: refuse, no_id, no_url, elsewhere (an address
- * that meta does not list), bare (the older library: text frames, no responseType), exclusive (its connection
+ * that meta does not list), bare (the older library: text frames, no responseType), raw (frames as they are), exclusive (its connection
  * lives for 100 s and may have no other beside it), else a StreamMarker. Its
  * With "woox" it is one that the simulated exchange understands: the trades of its symbol. Its parameter "event" is the action with which error and disconnected are answered. */
 #include "weir_pdk.h"
@@ -89,7 +89,8 @@ WEIR_EXPORT(handle_command)
         return weir_reply(&b);
     }
     weir_put_text(&b, weir_is(how, "bare") ? "{\"result\":true,\"data\":" : "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":");
-    weir_put_text(&b, "{\"_stream\":true,\"streamID\":\"s\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"initialMessages\":[\"first\",\"second\"],"
+    weir_put_text(&b, weir_is(how, "raw") ? "{\"raw\":true," : "{");
+    weir_put_text(&b, "\"_stream\":true,\"streamID\":\"s\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"initialMessages\":[\"first\",\"second\"],"
                       "\"streamContext\":");
     weir_put_str(&b, params);
     weir_put_text(&b, ",\"heartbeat\":{\"app\":{\"matchJsonField\":\"op\",\"pingValue\":\"beat\",\"pongValue\":\"alive\"}}");
@@ -97,10 +98,12 @@ WEIR_EXPORT(handle_command)
     return weir_reply(&b);
 }
 
-/* The frame, from base64 or text. */
+/* The frame: raw, from base64 or from text. */
 static weir_str frame_of(weir_str in)
 {
     static char text[4096];
+    if (weir_starts(in, weir_text("=s\n")))
+        return weir_slice(in.at + 3, in.len - 3);
     weir_str context = weir_json_member(in, "streamContext"), message = weir_json_raw(weir_json_member(in, "message"));
     if (weir_is(weir_json_raw(weir_json_member(context, "marker")), "bare")) {
         weir_buf b = weir_buf_over(text, sizeof text);
@@ -154,7 +157,7 @@ WEIR_EXPORT(handle_stream_message)
     weir_put_text(&b, ",\"n\":");
     weir_put_u64(&b, frames);
     weir_put_text(&b, ",\"context\":");
-    weir_put_str(&b, weir_json_member(in, "streamContext"));
+    weir_put_str(&b, in.at[0] == '=' ? weir_text("null") : weir_json_member(in, "streamContext"));
     weir_put_text(&b, "}}");
     return weir_reply(&b);
 }
