@@ -439,6 +439,8 @@ static const struct wish_case {
     {"marker-headers_list", "\"headers\" is neither an object nor null", "\"headers\" is neither an object nor null"},
     {"marker-headers_number", "\"headers\" is 1; it is text", "\"headers\" is 1; it is text"},
     {"marker-headers_lines", "header 'X'", "header 'X'"},
+    {"marker-raw_text", "\"raw\" is \"yes\"; it is true or false", "\"raw\" is \"yes\"; it is true or false"},
+    {"marker-raw_lines", "\"streamID\" has a line break, which \"raw\" cannot carry", "\"streamID\" has a line break, which \"raw\" cannot carry"},
     {"marker-beat_text", "\"pingIntervalMs\" is \"often\"", "\"pingIntervalMs\" is \"often\""},
     {"marker-beat_negative", "\"clientPingIntervalMs\" is -5", "\"clientPingIntervalMs\" is -5"},
     {"marker-long", "at most 4194304", "at most 4194304"},

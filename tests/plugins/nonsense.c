@@ -134,6 +134,8 @@ static const char *socket_of(weir_str what)
         {"headers_list", "\"streamID\":\"x\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"headers\":[]", 0},
         {"headers_number", "\"streamID\":\"x\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"headers\":{\"X\":1}", 0},
         {"headers_lines", "\"streamID\":\"x\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"headers\":{\"X\":\"a\\r\\nHost: evil\"}", 0},
+        {"raw_text", "\"streamID\":\"x\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"raw\":\"yes\"", 0},
+        {"raw_lines", "\"streamID\":\"x\\ny\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"raw\":true", 0},
         {"beat_text", "\"streamID\":\"x\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"heartbeat\":{\"transport\":{\"pingIntervalMs\":\"often\"}}", 0},
         {"beat_negative", "\"streamID\":\"x\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\",\"heartbeat\":{\"app\":{\"clientPingIntervalMs\":-5}}", 0},
     };
