@@ -29,7 +29,7 @@ TEST(traps, number_6_a_failure_without_a_text_has_one)
     begin(NULL);
     weir_plugin *p = load("dialect_3_base64.wasm", "{\"depth\":5000}");
     CHECK(weir_command_wait(p, "getTimeframes", NULL, 0, &r, &err) != WEIR_OK);
-    CHECK_HAS(err.text, "code 1");
+    CHECK_HAS(err.text, "init failed (code 1)");
     err = (weir_error)WEIR_ERROR_INIT;
     e2e_close(&world);
 }
