@@ -198,6 +198,7 @@ TEST(liveness, leaves_a_market_alone_that_is_quiet_as_a_whole)
 {
     for (int n = 1; n <= 2; n++) {
         begin_with(n == 1 ? &push : &pull, 2, 0);
+        w.answers = true;
         both_speak(120);
         if (n == 1) {
             stream_free(streams[0]);
@@ -262,6 +263,7 @@ TEST(liveness, subscribes_anew_one_after_the_other)
 TEST(liveness, keeps_the_users_limit_instead)
 {
     begin_with(&push, 2, 5000);
+    w.answers = true;
     both_speak(4); /* it knows no rhythm yet, and there is no need to */
     int took = until_dialled(100, false, NULL);
     CHECK(w.upgrades > 2);
@@ -269,6 +271,7 @@ TEST(liveness, keeps_the_users_limit_instead)
     expect_story((const char *const[]){"\"state\":\"waiting\",\"why\":\"no data for 5.0 s, though the venue answers; --quiet-after allows 5.0 s: it is subscribed anew; next try in ", NULL});
     end_with();
     begin_with(&pull, 2, LIVENESS_NEVER);
+    w.answers = true;
     both_speak(120);
     until_dialled(600, true, NULL);
     CHECK_INT(w.upgrades, 2);
@@ -281,6 +284,7 @@ TEST(liveness, does_not_blame_the_venue_for_a_slow_reader)
     const struct sample *guests[] = {&push, &pull};
     for (int k = 0; k < 2; k++) {
         begin_with(guests[k], 1, 20000);
+        w.answers = true;
         sub *slow;
         CHECK_OK(hub_subscribe(&slow, w.hub, "raw.>", &(sub_options){.policy = SUB_BLOCK, .max_records = 4}, &err));
         for (int i = 0; i < 8; i++)

@@ -60,9 +60,10 @@ static void on_beat(void *arg)
     if (h->client_ping_ms && s->opened) {
         heartbeat_write_ping(h, &s->out, clock_real());
         ws_client_send(s->ws, false, buf_bytes(&s->out), NULL);
-    }
-    if (h->transport_ping_ms || quiet > s->silence_ns / 2)
+    } else if (h->transport_ping_ms || quiet > s->silence_ns / 2) {
+        /* Not beside the venue's own ping: a WebSocket pong may come of a front whose venue is dead. */
         ws_client_ping(s->ws, BYTES("weir"));
+    }
     arm(s);
 }
 

@@ -29,6 +29,7 @@ static struct scene {
     server_ws *ws; /* the venue's end of the last socket */
     server_ws *all[1000];
     int upgrades, subscribed, status;
+    bool answers; /* the host's own pings, as the venue does whose address this is */
     const char *retry_after;
     const char *rest; /* what a GET is answered, with rest_status (0: 200), and Retry-After if that is not 200 */
     int rest_status, gets;
@@ -52,8 +53,11 @@ static weir_error err;
 
 static inline void venue_on_message(void *arg, bool binary, bytes message)
 {
-    (void)arg;
     (void)binary;
+    if (w.answers && bytes_starts(message, BYTES("{\"cmd\":\"PING\""))) {
+        server_ws_send(*(server_ws **)arg, false, BYTES("{\"cmd\":\"PONG\"}"));
+        return;
+    }
     w.subscribed++;
     snprintf(w.last, sizeof w.last, BYTES_FMT, BYTES_ARG(message));
     size_t at = strlen(w.heard);
@@ -69,8 +73,10 @@ static inline void venue_on_close(void *arg, uint16_t code, bytes reason)
 {
     (void)code;
     (void)reason;
-    if (w.ws == *(server_ws **)arg)
+    server_ws **slot = arg;
+    if (w.ws == *slot)
         w.ws = NULL;
+    *slot = NULL;
 }
 
 static inline void on_request(void *arg, server_request *r)
@@ -89,9 +95,8 @@ static inline void on_request(void *arg, server_request *r)
         return;
     }
     w.upgrades++;
-    w.ws = server_upgrade(r, BYTES(""), &events, &w.ws);
-    if ((size_t)w.upgrades <= sizeof w.all / sizeof *w.all)
-        w.all[w.upgrades - 1] = w.ws;
+    server_ws **slot = (size_t)w.upgrades <= sizeof w.all / sizeof *w.all ? &w.all[w.upgrades - 1] : &w.ws;
+    w.ws = *slot = server_upgrade(r, BYTES(""), &events, slot);
 }
 
 /* ---- The stream ---- */
