@@ -122,10 +122,11 @@ typedef struct weir_host_options {
     /* "wss://ws.venue.example=24h": after how long a venue ends a connection, if its plugin does not say so and Weir does
      * not know; "=none": never. A push stream's next connection is made before. NULL at the end; NULL itself: none. */
     const char *const *lifetimes;
+    const char *state_dir; /* what outlives the process: traps; NULL: $XDG_STATE_HOME/weir or ~/.local/state/weir; "": nothing does */
 } weir_host_options;
 
 /* clang-format off */
-#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL, NULL}
+#define WEIR_HOST_OPTIONS_INIT {sizeof(weir_host_options), NULL, NULL, NULL, 0, 0, 0, 0, 0, NULL, NULL, NULL}
 /* clang-format on */
 
 /* `options` may be NULL. WEIR_SYSTEM: no descriptors, threads or address space; WEIR_INVALID: an override, a heartbeat or a lifetime. */
@@ -230,6 +231,19 @@ WEIR_API weir_code weir_plugin_load(weir_plugin **out, weir_host *host, const ch
 /* The same for octets in memory; `name` is for messages. */
 WEIR_API weir_code weir_plugin_load_bytes(weir_plugin **out, weir_host *host, const char *name, const void *at, size_t len,
                                           const weir_plugin_options *options, weir_error *err);
+/* Another file for it, with the same options, while its streams run. Loads it as weir_plugin_load does and configures
+ * it once on trial; if anything is wrong with it the old one goes on. Then the streams go over: those of a push plugin
+ * between two messages, on the same sockets; those that dial themselves on fresh ones, to which what still comes over
+ * the old ones is joined. No record is lost or doubled. What getters of the plugin returned before is gone. Turns the
+ * host's loop; not from a callback.
+ * WEIR_REFUSED: it asks for more than the first file did; the text shows each target that is new, "+ https ...".
+ * WEIR_INVALID: another plugin, or as for weir_plugin_load; perhaps it is half written. WEIR_UNSUPPORTED: of a kind that
+ * streams which run cannot go over to. */
+WEIR_API weir_code weir_plugin_swap(weir_plugin *plugin, const char *path, weir_error *err);
+/* Calls `fn` when the file at `path` has changed and is left alone since 0.2 s: the moment for weir_plugin_swap, outside
+ * the callback. One watch per plugin; `fn` NULL ends it. The file of a manifest is watched, not the module it names. */
+WEIR_API weir_code weir_plugin_watch(weir_plugin *plugin, const char *path, void (*fn)(void *arg, weir_plugin *plugin), void *arg, weir_error *err);
+
 /* Ends its calls and streams first. NULL is fine. */
 WEIR_API void weir_plugin_free(weir_plugin *plugin);
 
@@ -243,6 +257,18 @@ WEIR_API const char *weir_plugin_fields(const weir_plugin *plugin);
  * WEIR_NOT_FOUND, required ones are missing, and the text names them. WEIR_BUSY: it has streams or calls. */
 WEIR_API weir_code weir_plugin_configure(weir_plugin *plugin, const char *config_json, weir_error *err);
 WEIR_API bool weir_plugin_exports(const weir_plugin *plugin, const char *export_name);
+
+/* Why its instances died: a JSON list of the last 16 traps (and calls that overran their time), the newest
+ * first, "[]" if there was none. Good until the next call of this. Of each: time, plugin, version, file, stream
+ * (its key; null: a plain call), topic, export, code, trap (the text), then ("restarted", "quarantined", "gave up",
+ * "stopped", "told the caller"), again_s (until when it rests), input and message (what the export was given, and
+ * the venue's message that it was about: cut at 4096 octets, with input_octets and message_octets as it was, and
+ * secrets as ***), calls (the last 16 host calls, the latest first: name, time, ms, outcome) and backtrace. */
+WEIR_API const char *weir_plugin_why(weir_plugin *plugin);
+/* The same from the state folder, also of earlier runs: of each plugin the last 16. `what` is a plugin's id or
+ * file, or a stream, "TYPE:IDENTIFIER[:TIMEFRAME]" or its topic. `state_dir` as in weir_host_options. The text is
+ * yours; free(). WEIR_NOT_FOUND: none is kept, and the text says of whom there are some. */
+WEIR_API weir_code weir_why(char **json, const char *what, const char *state_dir, weir_error *err);
 
 /* What a call came to. Everything is lent to the callback. */
 typedef struct weir_result {
@@ -412,10 +438,11 @@ typedef struct weir_account {
     uint64_t queued;    /* now, in all readers' queues */
     uint64_t waiting;   /* messages in plugins' inboxes now */
     uint64_t lost;      /* messages that died with an instance */
-    uint64_t unread;    /* messages that waited for a plugin when its stream was stopped as asked */
+    uint64_t unread;    /* messages that waited for a plugin when its stream was stopped as asked, or that its next socket brought, too */
     uint64_t gaps;      /* gap records */
     uint64_t restarts;  /* of streams */
     uint64_t doubles;   /* messages left out when a connection took over from another that had brought them */
+    uint64_t repeats;   /* records that an old socket and its successor brought both, left out once */
 } weir_account;
 WEIR_API void weir_host_account(const weir_host *host, weir_account *out);
 /* True when every counter adds up; otherwise a bug of ours, and `err` says where. */

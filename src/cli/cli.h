@@ -28,6 +28,7 @@ int cmd_run(int argc, char **argv);
 int cmd_call(int argc, char **argv);
 int cmd_command(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
+int cmd_why(int argc, char **argv);
 int cmd_sim(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 

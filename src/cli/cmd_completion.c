@@ -8,10 +8,11 @@ static const char common_words[] = "--config --config-file --allow --override --
 static const struct {
     const char *command, *words;
 } words[] = {
-    {"run", "--stream --sink --duration --count --silence --quiet-after --heartbeat --retry --connect-timeout --lifetime --on-trap --slow-reader --stream-route --own-instances --backfill --replay-from --replay-speed --quiet"},
+    {"run", "--stream --sink --duration --count --silence --quiet-after --heartbeat --retry --connect-timeout --lifetime --on-trap --slow-reader --stream-route --own-instances --watch --backfill --replay-from --replay-speed --quiet"},
     {"command", "--timeout --csv --raw --fresh --max-wait --from --to --limit --chart"},
     {"call", "--input --input-file --timeout --repeat"},
     {"inspect", ""},
+    {"why", "--last --state-dir"},
     {"sim", "--port --address --plain --certs --speed --deflate --duration --quiet --seed --start --rate --frames --symbols --history --truth --fault --no-limits --ping --silence --life --key --secret --legacy-kline --wrapped-kline --http --hold --loop"},
     {NULL, NULL},
 };

@@ -38,6 +38,8 @@ static void help(void)
           "      --backfill         candles that a gap took are asked for and come marked \"backfill\":true\n"
           "      --stream-route WHAT  of a hybrid: loop (its start_stream), callback (its prepare_stream), auto (callback if\n"
           "                         the loop does not start); auto\n"
+          "      --watch            swap the plugin when its file changes, while its streams run; a file that asks for\n"
+          "                         more than was granted, or cannot be used, is refused, and the old one goes on\n"
           "      --own-instances    of a push plugin: an instance for each stream, not one for all\n"
           "      --replay-from PATH  play the recording of the plugin's venue, from a folder of recordings or one file, in place\n"
           "                         of the venue; ends with it. Without --stream: what its folder's file 'streams' says\n"
@@ -70,6 +72,11 @@ typedef struct run {
     struct timespec began;
     size_t failed;           /* streams given up */
     bool stopping, painting; /* a table shows the states */
+    bool watch;
+    bool changed;      /* the plugin's file has, or is to be looked at again */
+    double look_again; /* elapsed() at which; 0: not */
+    weir_plugin *plugin;
+    const char *path;
     int code;
 } run;
 
@@ -193,8 +200,44 @@ static bool is_enough(const run *r)
 static void on_tick(void *arg)
 {
     run *r = arg;
-    if (is_enough(r))
+    r->changed |= r->look_again > 0 && elapsed(r) >= r->look_again;
+    if (r->changed || is_enough(r))
         weir_host_stop(r->host);
+}
+
+/* ---- Another file for the plugin (--watch) ---- */
+
+#define LOOK_AGAIN_S 0.5
+
+static void on_change(void *arg, weir_plugin *plugin)
+{
+    run *r = arg;
+    (void)plugin;
+    r->changed = true;
+    r->look_again = 0;
+    weir_host_stop(r->host); /* not from inside a callback */
+}
+
+/* A file that cannot be used may be half written: it gets another look before anything is said. */
+static void swap(run *r)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    bool second = r->look_again > 0;
+    r->changed = false;
+    r->look_again = 0;
+    switch (weir_plugin_swap(r->plugin, r->path, &err)) {
+    case WEIR_OK:
+        fprintf(stderr, "weir: the plugin is replaced; the streams go on\n");
+        return;
+    case WEIR_INVALID:
+    case WEIR_NOT_FOUND:
+        if (!second) {
+            r->look_again = elapsed(r) + LOOK_AGAIN_S;
+            return;
+        } /* fall through */
+    default:
+        fprintf(stderr, "weir: the new file is refused, the old plugin goes on: %s\n", err.text);
+    }
 }
 
 static bool any_left(const run *r)
@@ -223,6 +266,8 @@ static void turn(run *r)
             return;
         if (enough && !r->stopping)
             stop_all(r);
+        else if (r->changed && !r->stopping)
+            swap(r);
         if (!any_left(r))
             return;
     }
@@ -385,6 +430,7 @@ static const struct option long_options[] = {
     {"backfill", no_argument, 0, 'B'},
     {"replay-from", required_argument, 0, 'F'},
     {"replay-speed", required_argument, 0, 'X'},
+    {"watch", no_argument, 0, 'w'},
     {"quiet", no_argument, 0, 'q'},
     CLI_COMMON_OPTIONS,
     {0, 0, 0, 0},
@@ -407,6 +453,8 @@ static bool take_plain(run *r, int option)
         return true;
     case 'I':
         return r->common.own_instances = true;
+    case 'w':
+        return r->watch = true;
     case 'q':
         return r->quiet = true;
     default:
@@ -503,6 +551,14 @@ static bool open_all(run *r, weir_plugin *plugin)
     return true;
 }
 
+static bool watch(run *r)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    if (r->watch && weir_plugin_watch(r->plugin, r->path, on_change, r, &err))
+        r->code = cli_fail(EXIT_FAILED, "%s", err.text);
+    return !r->code;
+}
+
 /* In place of the venue, its recording: which one, says the plugin's meta, so the plugin is looked at first. */
 static int open_recording(run *r, const char *path)
 {
@@ -533,9 +589,9 @@ static void stream_all(run *r, weir_plugin *plugin)
 {
     if (r->recording)
         recording_watch(r->recording, r->host, r->specs.count);
-    if (!open_all(r, plugin))
+    if (!open_all(r, plugin) || !watch(r))
         return;
-    if (r->seconds > 0 || r->recording)
+    if (r->seconds > 0 || r->recording || r->watch)
         weir_host_tick(r->host, 50, on_tick, r);
     turn(r);
     drain(r);
@@ -569,6 +625,8 @@ int cmd_run(int argc, char **argv)
     sigaction(SIGWINCH, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     clock_gettime(CLOCK_MONOTONIC, &r.began);
+    r.plugin = plugin;
+    r.path = argv[optind];
     if (plugin)
         stream_all(&r, plugin);
     recording_close(r.recording);

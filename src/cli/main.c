@@ -13,6 +13,7 @@ const command commands[] = {
     {"call", "call one export of a plugin", cmd_call},
     {"command", "ask a plugin for markets, time frames, candles, accounts", cmd_command},
     {"inspect", "say what a module is, what it may do, and what is wrong with it", cmd_inspect},
+    {"why", "say why a plugin or a stream trapped last", cmd_why},
     {"sim", "a simulated venue, and a player of recorded traffic", cmd_sim},
     {"completion", "print the completion script for bash, zsh or fish", cmd_completion},
     {NULL, NULL, NULL},
@@ -34,6 +35,7 @@ static void help(FILE *out)
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m\n"
           "  weir call woox.wasm list_markets\n"
           "  weir inspect woox.wasm\n"
+          "  weir why woox.wasm\n"
           "  weir sim woox --port 8443\n\n"
           "exit codes\n"
           "  0 fine   1 it did not work   2 wrong usage   3 the plugin cannot be loaded\n"

@@ -146,6 +146,11 @@ weir_code config_build(weir_plugin *p, weir_error *err)
     json given = {0}, doc;
     buf out;
     weir_code code = WEIR_OK;
+    mask *secrets = NULL;
+    if (mask_new(&secrets, bytes_of(p->config_given), bytes_of(p->fields), err))
+        return WEIR_NOMEM;
+    mask_free(p->mask);
+    p->mask = secrets;
     error_keep(&p->config_wrong, NULL);
     if (p->config_given)
         json_read(&given, bytes_of(p->config_given), NULL);

@@ -18,7 +18,12 @@ static weir_code publish(void *arg, const world_publication *what, weir_error *e
     return WEIR_OK;
 }
 
-static void no_socket(void *arg)
+static void no_socket(void *arg, plug *s)
+{
+    (void)arg, (void)s;
+}
+
+static void nothing(void *arg)
 {
     (void)arg;
 }
@@ -33,7 +38,7 @@ static void no_message(void *arg, uint64_t recv_real_ns)
     (void)arg, (void)recv_real_ns;
 }
 
-const venue_listener events_listener = {.publish = publish, .socket_up = no_socket, .socket_down = no_close, .message = no_message, .receiving = no_socket};
+const venue_listener events_listener = {.publish = publish, .socket_up = no_socket, .socket_gone = no_socket, .socket_down = no_close, .message = no_message, .receiving = nothing, .left = nothing};
 
 void events_begin(weir_plugin *p)
 {

@@ -25,8 +25,12 @@ static trap *call_custom(void *env, void *self, value *v)
     custom_function *f = env;
     guest *g = self;
     weir_guest caller = {.guest = g};
-    ((task *)g->owner)->ticks = 0;
-    if (f->fn(f->arg, &caller, (weir_value *)v)) {
+    task *t = g->owner;
+    t->ticks = 0;
+    uint64_t serial = task_call_begins(t, f->name);
+    bool fine = f->fn(f->arg, &caller, (weir_value *)v);
+    task_call_ends(t, serial, fine ? WEIR_OK : WEIR_FAILED);
+    if (fine) {
         trap_free(caller.failed);
         return NULL;
     }

@@ -64,6 +64,20 @@ static weir_code cache_folder(weir_host *h, const char *asked, weir_error *err)
     return h->cache_dir ? WEIR_OK : error_set(err, WEIR_NOMEM, "host: out of memory");
 }
 
+static weir_code state_folder(weir_host *h, const char *asked, weir_error *err)
+{
+    buf path;
+    weir_code code = WEIR_OK;
+    buf_init(&path, 1 << 16);
+    traps_folder(&path, asked);
+    if (path.len) {
+        buf_add_char(&path, '\0');
+        code = path.failed ? error_set(err, WEIR_NOMEM, "host: out of memory") : traps_new(&h->traps, h->loop, path.at, err);
+    }
+    buf_fini(&path);
+    return code;
+}
+
 /* Kept as text for every plugin's targets, and checked now. */
 static weir_code take_overrides(weir_host *h, const char *const *overrides, weir_error *err)
 {
@@ -127,6 +141,7 @@ weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_
         (o.overrides ? take_overrides(h, o.overrides, err) : take_environment(h, err)) ||
         heartbeat_rules_read(&h->heartbeats, o.heartbeats, err) ||
         loop_new(&h->loop, err) ||
+        state_folder(h, o.state_dir, err) ||
         modules_engine(&h->engine, o.max_instances, err) ||
         dialer_new(&h->dialer, h->loop, &dial, err) ||
         hub_new(&h->hub, err) ||
@@ -151,6 +166,7 @@ void weir_host_free(weir_host *h)
     rates_free(h->rates);
     hub_free(h->hub);
     dialer_free(h->dialer);
+    traps_free(h->traps);
     if (h->loop) {
         timer_stop(&h->ticker);
         loop_free(h->loop);
@@ -222,6 +238,27 @@ void weir_log(weir_log_level threshold, void (*fn)(void *arg, weir_log_level lev
     log_set_sink(fn ? pass_on : NULL, NULL);
 }
 
+/* ---- Traps of earlier runs ---- */
+
+weir_code weir_why(char **json, const char *what, const char *state_dir, weir_error *err)
+{
+    buf folder, out;
+    weir_code code = WEIR_NOMEM;
+    buf_init(&folder, 1 << 16);
+    buf_init(&out, 64u << 20);
+    traps_folder(&folder, state_dir);
+    buf_add_char(&folder, '\0');
+    if (folder.failed)
+        error_set(err, WEIR_NOMEM, "out of memory");
+    else if (folder.len == 1)
+        code = error_set(err, WEIR_NOT_FOUND, "no trap is kept: there is no state folder; set XDG_STATE_HOME or HOME to an absolute path");
+    else if ((code = traps_find(&out, folder.at, what, err)) == WEIR_OK && !(*json = bytes_dup(buf_bytes(&out))))
+        code = error_set(err, WEIR_NOMEM, "out of memory");
+    buf_fini(&folder);
+    buf_fini(&out);
+    return code;
+}
+
 /* ---- The account ---- */
 
 void weir_host_account(const weir_host *h, weir_account *out)
@@ -238,6 +275,7 @@ void weir_host_account(const weir_host *h, weir_account *out)
         .restarts = s.counts.restarts,
         .taken = h->taken,
         .doubles = s.counts.doubles,
+        .repeats = h->doubles,
         .lost = h->lost,
         .unread = h->unread,
     };
@@ -249,6 +287,7 @@ void weir_host_account(const weir_host *h, weir_account *out)
         out->waiting += stream_queued(t->stream);
         out->lost += stream_lost(t->stream);
         out->unread += stream_unread(t->stream);
+        out->repeats += stream_doubles(t->stream);
     }
 }
 

@@ -4,7 +4,9 @@
 
 #include "host/rates.h"
 #include "base/json.h"
+#include "host/traps.h"
 #include "net/dial.h"
+#include "plugin/mask.h"
 #include "plugin/meta.h"
 #include "sink/sink.h"
 #include "stream/lifetime.h"
@@ -35,6 +37,8 @@ struct weir_host {
     void (*on_tick)(void *arg);
     void *tick_arg;
     uint64_t taken, lost, unread; /* messages of streams that are gone */
+    uint64_t doubles;
+    traps *traps; /* on disk; NULL: they are kept in memory alone */
 };
 
 /* One call under way, or an instance that waits for the next one. */
@@ -53,6 +57,8 @@ typedef struct plugin_call {
 typedef enum call_wait_state { WAIT_ON,
                                WAIT_OVER,
                                WAIT_GONE /* the plugin was freed */ } call_wait_state;
+
+#define WHY_KEPT 16 /* traps, in memory */
 
 struct weir_plugin {
     list_node node;
@@ -91,6 +97,21 @@ struct weir_plugin {
     buf wait_output, wait_error, wait_trace; /* of weir_plugin_call_wait */
     weir_result wait_result;
     call_wait_state *waiting; /* NULL: nobody waits */
+
+    weir_plugin_options options; /* as given, without the configuration; allow is a copy */
+    char **allow;                /* options.allow; NULL: none given */
+    targets *granted;            /* what the first file asked for: no later one may ask for more */
+    manifest **retired;          /* of codes before, which instances may still hold */
+    size_t retired_count;
+    bool *gone; /* set when it is freed while its new file is loaded */
+    loop_watch *watch;
+    void (*on_change)(void *arg, weir_plugin *plugin);
+    void *on_change_arg;
+
+    mask *mask;            /* of what is secret in its configuration */
+    char *traps[WHY_KEPT]; /* JSON, a ring */
+    uint64_t trap_count;   /* all there were */
+    buf why;               /* of weir_plugin_why */
 };
 
 /* What a stream's gaps still want from the history: backfill.c. */
@@ -127,6 +148,15 @@ void modules_release(engine *e);
 /* The compiled module of these octets: from the process, the cache folder, or the compiler, which works on
  * another thread while this turns the loop. */
 weir_code modules_get(module **out, weir_host *host, bytes wasm, const char *name, weir_error *err);
+/* A later load of `m` finds it no more, unless it is `but`: who has it keeps it. */
+void modules_forget(const module *m, const module *but);
+
+/* ---- plugin.c, for swap.c ---- */
+
+weir_code plugin_call_wait(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, const weir_result **result, weir_error *err);
+void plugin_drop_idle(weir_plugin *p);
+void plugin_share_code(weir_plugin *p); /* into p->shared, where streams run */
+void plugin_share(weir_plugin *p);      /* all of it, where none does */
 
 /* ---- await.c: what is waited for, one at a time ---- */
 
@@ -164,6 +194,11 @@ void events_begin(weir_plugin *p);
 /* A command that returned nothing returned its events; they hold until the next events_begin. */
 void events_answer(weir_plugin *p, answer *a);
 void events_free(weir_plugin *p);
+
+/* ---- why.c ---- */
+
+void why_keep(void *plugin, const trap_note *note); /* for stream_plugin.on_trap */
+void why_free(weir_plugin *p);
 
 /* ---- config.c ---- */
 

@@ -87,6 +87,26 @@ static module *find(const char *digest)
     return m;
 }
 
+void modules_forget(const module *m, const module *but)
+{
+    size_t at = 0;
+    bytes key;
+    void *known_one, *found = NULL;
+    char digest[DIGEST_HEX] = "";
+    pthread_mutex_lock(&lock);
+    while (m != but && map_each(known, &at, &key, &known_one))
+        if (known_one == m && key.len < sizeof digest) {
+            memcpy(digest, key.at, key.len);
+            digest[key.len] = '\0';
+            found = known_one;
+        }
+    if (found) {
+        map_remove(known, bytes_of(digest));
+        module_unref(found);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 /* Two hosts may have compiled the same one meanwhile; then the first to come stays. */
 static module *keep(const char *digest, module *m)
 {

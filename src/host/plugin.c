@@ -29,6 +29,13 @@ static void call_free(plugin_call *c)
     free(c);
 }
 
+void plugin_drop_idle(weir_plugin *p)
+{
+    if (p->idle)
+        call_free(p->idle);
+    p->idle = NULL;
+}
+
 /* Keeps the instance for the next call, or throws it away. */
 static void retire(plugin_call *c, const call_result *r)
 {
@@ -58,6 +65,11 @@ static void on_called(void *arg, const call_result *r)
         .error = why.text,
         .trace = r->trace ? r->trace : "",
     };
+    trap_note note = {.result = r, .task = c->task, .input = bytes_make(c->input, c->input_len), .then = "told the caller"};
+    if (!c->configured && c->plugin->shared.config && !strcmp(c->task->export_name, c->plugin->generation->configure))
+        note.input = bytes_of(c->plugin->shared.config);
+    if (r->code == WEIR_TRAPPED || r->code == WEIR_TIMEOUT)
+        why_keep(c->plugin, &note);
     bool gone = false; /* on_done may free the plugin, and this call with it */
     c->gone = &gone;
     c->on_done(c->arg, &result);
@@ -185,6 +197,11 @@ static weir_code call_wait(weir_plugin *p, const char *export_name, bytes input,
     return p->wait_result.code;
 }
 
+weir_code plugin_call_wait(weir_plugin *p, const char *export_name, bytes input, uint64_t ms, const weir_result **result, weir_error *err)
+{
+    return call_wait(p, export_name, input, ms, false, result, err);
+}
+
 weir_code weir_plugin_call_wait(weir_plugin *p, const char *export_name, const void *input, size_t len,
                                 const weir_result **result, weir_error *err)
 {
@@ -255,11 +272,10 @@ static weir_code grant(weir_plugin *p, const char *const *allow, weir_error *err
         code = targets_add(p->targets, bytes_of(allow[i]), err);
     if (!code && allow && p->meta && !targets_within(p->targets, asked, err))
         code = err ? err->code : WEIR_REFUSED;
-    if (!allow) {
-        targets_free(p->targets);
-        p->targets = asked;
-        asked = NULL;
-    }
+    if (!code && !allow)
+        targets_exchange(p->targets, asked);
+    for (size_t i = 0; !code && p->meta && i < p->meta->target_count; i++)
+        code = targets_add(p->granted, bytes_of(p->meta->targets[i]), err);
     for (size_t i = 0; !code && i < p->host->override_count; i++)
         code = targets_override(p->targets, bytes_of(p->host->overrides[i]), err);
     targets_free(asked);
@@ -312,6 +328,18 @@ static const char *config_for(const weir_plugin *p)
     return p->config;
 }
 
+void plugin_share_code(weir_plugin *p)
+{
+    stream_plugin *s = &p->shared;
+    s->code = p->code;
+    s->manifest = p->manifest;
+    s->plugin_id = weir_plugin_id(p);
+    s->generation = p->generation;
+    s->config = config_for(p);
+    s->has_stop = weir_plugin_exports(p, "stop_stream");
+    s->has_shutdown = p->generation->shutdown && weir_plugin_exports(p, p->generation->shutdown);
+}
+
 static void share(weir_plugin *p)
 {
     weir_host *h = p->host;
@@ -320,15 +348,8 @@ static void share(weir_plugin *p)
         .loop = h->loop,
         .dialer = h->dialer,
         .hub = h->hub,
-        .code = p->code,
-        .manifest = p->manifest,
         .targets = p->targets,
         .name = p->name,
-        .plugin_id = weir_plugin_id(p),
-        .generation = p->generation,
-        .config = config_for(p),
-        .has_stop = weir_plugin_exports(p, "stop_stream"),
-        .has_shutdown = p->generation->shutdown && weir_plugin_exports(p, p->generation->shutdown),
         .limits = &p->limits,
         .owner = p,
         .backoff_min_ns = h->backoff_min_ns,
@@ -339,13 +360,50 @@ static void share(weir_plugin *p)
         .lifetimes = &h->lifetimes,
         .own_instances = p->own_instances,
         .health = p->health,
+        .on_trap = why_keep,
     };
+    plugin_share_code(p);
     p->callbacks = (stream_plugin){0};
     if (generation_callbacks(p->module)) {
         p->callbacks = p->shared;
         p->callbacks.generation = generation_callbacks(p->module);
         p->callbacks.has_stop = false;
     }
+}
+
+void plugin_share(weir_plugin *p)
+{
+    share(p);
+}
+
+/* For weir_plugin_swap: the same options once more. */
+static weir_code options_keep(weir_plugin *p, const weir_plugin_options *o, weir_error *err)
+{
+    size_t n = 0;
+    bool fine = true;
+    while (o->allow && o->allow[n])
+        n++;
+    p->granted = targets_new();
+    if (o->allow)
+        fine = (p->allow = calloc(n + 1, sizeof *p->allow)) != NULL;
+    for (size_t i = 0; fine && i < n; i++)
+        fine = (p->allow[i] = strdup(o->allow[i])) != NULL;
+    p->options = *o;
+    p->options.size = sizeof p->options;
+    p->options.config_json = NULL; /* p->config_given */
+    p->options.allow = (const char *const *)p->allow;
+    return fine && p->granted ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
+}
+
+static void options_forget(weir_plugin *p)
+{
+    for (size_t i = 0; p->allow && p->allow[i]; i++)
+        free(p->allow[i]);
+    free(p->allow);
+    targets_free(p->granted);
+    for (size_t i = 0; i < p->retired_count; i++)
+        manifest_free(p->retired[i]);
+    free(p->retired);
 }
 
 weir_code weir_plugin_configure(weir_plugin *p, const char *config_json, weir_error *err)
@@ -402,6 +460,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
     buf_init(&p->wait_error, SIZE_MAX);
     buf_init(&p->wait_trace, SIZE_MAX);
     buf_init(&p->events, SIZE_MAX);
+    buf_init(&p->why, SIZE_MAX);
     p->limits = policy_defaults;
     if (o.memory_bytes)
         p->limits.memory = o.memory_bytes;
@@ -425,7 +484,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
         weir_plugin_free(p);
         return error_set(err, WEIR_NOMEM, "plugin '%s': out of memory", name);
     }
-    if (config_take(p, o.config_json, err) || link_module(p, o.strict_imports, err)) {
+    if (options_keep(p, &o, err) || config_take(p, o.config_json, err) || link_module(p, o.strict_imports, err)) {
         weir_plugin_free(p);
         return error_wrap(err, "plugin '%s'", name);
     }
@@ -475,20 +534,24 @@ void weir_plugin_free(weir_plugin *p)
     }
     if (p->waiting)
         *p->waiting = WAIT_GONE;
+    if (p->gone)
+        *p->gone = true;
+    watch_close(p->watch);
     command_drop_all(p);
     while (!list_empty(&p->calls))
         call_free(LIST_OWNER(p->calls.head.next, plugin_call, node));
-    if (p->idle)
-        call_free(p->idle);
+    plugin_drop_idle(p);
     linked_free(p->code);
     module_unref(p->module);
     manifest_free(p->manifest);
     meta_free(p->meta);
     targets_free(p->targets);
+    options_forget(p);
     buf_fini(&p->wait_output);
     buf_fini(&p->wait_error);
     buf_fini(&p->wait_trace);
     events_free(p);
+    why_free(p);
     list_remove(&p->node);
     free(p->config);
     free(p->config_typed);

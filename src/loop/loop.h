@@ -86,6 +86,14 @@ typedef struct job job;
 weir_code job_start(job **out, loop *l, void (*work)(void *arg), void (*done)(void *arg, bool cancelled), void *arg, weir_error *err);
 void job_cancel(job *j); /* if it has not begun: done(cancelled); otherwise it runs to its end */
 
+/* ---- Files ---- */
+
+/* Tells when the file at `path` was written or replaced and nothing has happened to it for `quiet_ns`. It need not be
+ * there, its folder must. WEIR_SYSTEM: the folder cannot be watched. */
+typedef struct loop_watch loop_watch;
+weir_code watch_file(loop_watch **out, loop *l, const char *path, uint64_t quiet_ns, void (*fn)(void *arg), void *arg, weir_error *err);
+void watch_close(loop_watch *w); /* also from inside `fn`; NULL is fine */
+
 /* ---- Signals ---- */
 
 typedef struct loop_signal loop_signal;

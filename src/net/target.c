@@ -185,6 +185,29 @@ bool targets_within(const targets *narrow, const targets *wide, weir_error *err)
     return true;
 }
 
+bool targets_beyond(const targets *more, const targets *than, const char *mark, buf *out)
+{
+    bool any = false;
+    for (size_t i = 0; i < more->count; i++) {
+        const pattern *n = &more->patterns[i];
+        bool covered = false;
+        for (size_t k = 0; k < than->count && !covered; k++)
+            covered = pattern_within(n, &than->patterns[k]);
+        if (covered)
+            continue;
+        any = true;
+        buf_add_fmt(out, "%s%s %s %s", out->len ? ", " : "", mark, n->where.scheme, n->text);
+    }
+    return any;
+}
+
+void targets_exchange(targets *t, targets *from)
+{
+    targets was = *t;
+    *t = *from;
+    *from = was;
+}
+
 weir_code targets_allow_private(targets *t, bytes host)
 {
     char *copy = bytes_dup(host);

@@ -24,6 +24,12 @@ bytes targets_pattern(const targets *t, size_t i);
 /* Is everything that `narrow` reaches also reached by `wide`? For --allow and upgrades. */
 bool targets_within(const targets *narrow, const targets *wide, weir_error *err);
 
+/* What `more` reaches and `than` does not, a pattern each ("+ https https://api.example/v3") behind this mark.
+ * True: there is any. */
+bool targets_beyond(const targets *more, const targets *than, const char *mark, buf *out);
+/* `t` becomes what `from` is, and the other way round; who holds either goes on with it. */
+void targets_exchange(targets *t, targets *from);
+
 /* Development only: a literal address or names that may resolve to private or loopback addresses ("127.0.0.1", "sim.local"). */
 weir_code targets_allow_private(targets *t, bytes host);
 

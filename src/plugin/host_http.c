@@ -47,6 +47,7 @@ static bool perform(waiting *w, const char *where, const world_http_request *req
 static void write_plugin_reply(waiting *w, const world_http_reply *r)
 {
     buf *out = &w->task->reply;
+    w->task->said = r->error.code;
     buf_clear(out);
     if (r->error.code) {
         buf_add_text(out, "{\"status\":0,\"statusCode\":0,\"headers\":null,\"body\":null,\"error\":");

@@ -10,6 +10,7 @@ bool host_say_ok(task *t)
 
 bool host_say_error(task *t, const weir_error *err)
 {
+    t->said = err->code;
     buf_clear(&t->reply);
     buf_add_text(&t->reply, "{\"success\":false,\"error\":");
     json_put_text(&t->reply, err->text);

@@ -43,6 +43,7 @@ bool host_ws_connect(task *t, bytes request)
         error_set(&err, WEIR_NOMEM, "ws_connect: out of memory");
         return host_say_error(t, &err);
     }
+    plug_dials(s, dial.url);
     if (t->world->socket_open(t->world_arg, s, &dial, &err)) {
         plug_free(s);
         return host_say_error(t, &err);
@@ -133,6 +134,7 @@ bool host_ws_send(task *t, bytes request)
 /* What runs nested in a ws_receive leaves its own answers in t->reply: it is empty again here. */
 static bool say_timeout(task *t)
 {
+    t->said = WEIR_TIMEOUT;
     buf_clear(&t->reply);
     buf_add_text(&t->reply, "{\"success\":true,\"timeout\":true}");
     return true;
@@ -142,6 +144,7 @@ static bool say_timeout(task *t)
  * asks for it raw gets it as it is, behind an octet that no JSON starts with. */
 static bool say_message(task *t, plug *s, const inbox_message *m, bool raw)
 {
+    t->said = WEIR_OK; /* whatever ran nested */
     buf_clear(&t->reply);
     if (m->binary && !bytes_utf8(m->text)) {
         buf_add_text(&t->reply, "{\"success\":true,\"binary\":true,\"message\":\"");
@@ -155,10 +158,25 @@ static bool say_message(task *t, plug *s, const inbox_message *m, bool raw)
         json_put_string(&t->reply, m->text);
         buf_add_char(&t->reply, '}');
     }
+    inbox *in = plug_inbox(s);
     t->recv_ns = m->recv_ns;
     t->taken++;
-    inbox_drop(&s->in);
+    t->received_from = s;
+    t->received_before = in != &s->in;
+    t->unanswered = true;
+    inbox_drop(in);
     return true;
+}
+
+/* It gives way to another instance: here, between two messages, and no further. */
+static bool leave(task *t)
+{
+    if (!t->left && t->world->left)
+        t->world->left(t->world_arg);
+    t->left = true;
+    while (task_wait(t, "ws_receive", UINT64_MAX) != WAIT_CANCELLED)
+        ;
+    return false;
 }
 
 /* The plugin was asked to stop: its stop export runs nested, here, once. */
@@ -263,6 +281,9 @@ bool host_ws_receive(task *t, bytes request)
     inbox_message m;
     bool raw, alive = true;
     plug *s = receive_request(t, request, &timeout_ms, &raw, &err);
+    t->unanswered = false;
+    if (t->leaving)
+        return leave(t);
     if (!s)
         return err.code == WEIR_NOT_FOUND ? say_unknown(t, request, &err) : host_say_error(t, &err);
     if (!s->announced && s->state == PLUG_OPEN) {
@@ -270,7 +291,7 @@ bool host_ws_receive(task *t, bytes request)
         t->world->receiving(t->world_arg, s);
     }
     s->unread_since = loop_now(t->loop);
-    if (!t->stop_export && inbox_take(&s->in, &m))
+    if (!t->stop_export && inbox_take(plug_inbox(s), &m))
         return say_message(t, s, &m, raw);
     s->busy++;
     for (uint64_t until = 0;;) {
@@ -278,7 +299,11 @@ bool host_ws_receive(task *t, bytes request)
             alive = stop_nested(t) && say_timeout(t);
             break;
         }
-        if (inbox_take(&s->in, &m)) {
+        if (t->leaving) {
+            alive = leave(t);
+            break;
+        }
+        if (inbox_take(plug_inbox(s), &m)) {
             say_message(t, s, &m, raw);
             break;
         }
@@ -297,7 +322,7 @@ bool host_ws_receive(task *t, bytes request)
             alive = false;
             break;
         }
-        if (end == WAIT_TIMEOUT && s->in.count == 0 && s->state != PLUG_CLOSED && (!t->stop_export || t->stopping)) {
+        if (end == WAIT_TIMEOUT && plug_inbox(s)->count == 0 && s->state != PLUG_CLOSED && (!t->stop_export || t->stopping)) {
             say_timeout(t);
             break;
         }

@@ -26,15 +26,19 @@ static trap *by_block(void *env, void *self, value *v)
     uint64_t request = v[0].u64;
     bytes text;
 
+    uint64_t serial = task_call_begins(t, entry->name);
     t->ticks = 0;
+    t->said = WEIR_OK;
     buf_clear(&t->reply);
     if (!guest_block(g, request, &text)) {
         weir_error err = WEIR_ERROR_INIT;
         error_set(&err, WEIR_INVALID, "%s: no block at %" PRIu64 "; pass the offset of one that holds the request", entry->name, request);
         host_say_error(t, &err);
     } else if (!entry->function(t, text)) {
+        task_call_ends(t, serial, WEIR_CANCELLED);
         return g->cancelled;
     }
+    task_call_ends(t, serial, t->said);
     kernel_request_done(g->kernel, request);
     if (t->reply.failed)
         return guest_trap(g, "%s: out of memory", entry->name);
@@ -51,6 +55,7 @@ static trap *time_now(void *env, void *self, value *v)
     guest *g = self;
     char text[CLOCK_RFC3339_SIZE], quoted[CLOCK_RFC3339_SIZE + 2];
     (void)env;
+    task_call_ends(g->owner, task_call_begins(g->owner, "time_now"), WEIR_OK);
     clock_rfc3339(text, clock_real(), 9);
     int n = snprintf(quoted, sizeof quoted, "\"%s\"", text);
     return guest_reply(g, bytes_make(quoted, (size_t)n), v);
@@ -68,12 +73,14 @@ static trap *sleep_ms(void *env, void *self, value *v)
         return NULL;
     if (ms > INT64_C(86400000))
         ms = INT64_C(86400000);
-    uint64_t until = loop_now(t->loop) + (uint64_t)ms * NS_PER_MS;
+    uint64_t until = loop_now(t->loop) + (uint64_t)ms * NS_PER_MS, serial = task_call_begins(t, "sleep_ms");
     for (;;)
         switch (task_wait(t, "sleep_ms", until)) {
         case WAIT_CANCELLED:
+            task_call_ends(t, serial, WEIR_CANCELLED);
             return g->cancelled;
         case WAIT_TIMEOUT:
+            task_call_ends(t, serial, WEIR_OK);
             return NULL;
         case WAIT_WOKEN:
             break; /* something else happened; it sleeps on */
@@ -109,6 +116,7 @@ trap *task_stub(void *env, void *self, value *v)
     guest *g = self;
     task *t = g->owner;
     t->ticks = 0;
+    task_call_ends(t, task_call_begins(t, s->name), WEIR_UNSUPPORTED);
     if (!__atomic_exchange_n(&s->said, true, __ATOMIC_RELAXED)) { /* shared by all threads' hosts */
         char text[300];
         snprintf(text, sizeof text, "host function '%.100s' of '%.100s' is not available; it answers an error", s->name, s->module);

@@ -50,11 +50,20 @@ plug *plug_new(struct task *t)
     return s;
 }
 
+void plug_dials(plug *s, bytes url)
+{
+    s->url = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < url.len; i++)
+        s->url = (s->url ^ (unsigned char)url.at[i]) * UINT64_C(1099511628211);
+}
+
 void plug_free(plug *s)
 {
     plug_close(s);
     if (s->task->receive_plug == s)
         s->task->receive_plug = NULL;
+    if (s->task->received_from == s)
+        s->task->received_from = NULL;
     list_remove(&s->node);
     inbox_fini(&s->in);
     error_keep(&s->why, NULL);
@@ -89,6 +98,17 @@ void plug_close(plug *s)
     become_closed(s);
     s->task->discarded += s->in.count;
     inbox_fini(&s->in);
+}
+
+void plug_give_away(plug *s)
+{
+    s->session = NULL;
+    become_closed(s);
+}
+
+inbox *plug_inbox(plug *s)
+{
+    return s->before && s->draining ? s->before : &s->in;
 }
 
 void socket_opened(plug *s)

@@ -30,14 +30,23 @@ struct plug {
     uint32_t busy;         /* host calls that hold it now */
     uint64_t unread_since; /* clock_mono since when messages wait (if any do) and no ws_receive came */
     bool announced;        /* world->receiving was told */
+    uint64_t url;          /* hash of the address it dialled */
+    inbox *before;         /* messages of an earlier socket to it, which come first; NULL: none. The world's */
+    bool draining;         /* `before` is read now; its own messages wait */
 };
 
 plug *plug_new(struct task *t);            /* NULL: out of memory */
 void plug_free(plug *s);                   /* closes it first */
 plug *plug_find(struct task *t, bytes id); /* NULL: not one of this instance's */
 
+void plug_dials(plug *s, bytes url); /* so that a later socket to the same address is known for its successor */
+
 /* The guest is done with it. */
 void plug_close(plug *s);
+/* Its session is somebody else's from now on; for the guest it is closed. */
+void plug_give_away(plug *s);
+/* Where the guest's next message comes from. */
+inbox *plug_inbox(plug *s);
 
 /* ---- Reports from the world ---- */
 

@@ -88,13 +88,22 @@ static void op_log(guest *g, log_level level, const char *origin, bytes text)
     t->world->log(t->world_arg, level, origin, text);
 }
 
+static bool op_http(guest *g, guest_http *request)
+{
+    task *t = g->owner;
+    uint64_t serial = task_call_begins(t, "extism http_request");
+    bool alive = host_extism_http(g, request);
+    task_call_ends(t, serial, alive ? request->error.code : WEIR_CANCELLED);
+    return alive;
+}
+
 static bool op_next(guest *g)
 {
     task *t = g->owner;
     return t->on_returned && t->on_returned(t->done_arg, guest_result(g));
 }
 
-static const guest_ops ops = {.wait = op_wait, .http = host_extism_http, .log = op_log, .next = op_next};
+static const guest_ops ops = {.wait = op_wait, .http = op_http, .log = op_log, .next = op_next};
 
 weir_code task_new(task **out, loop *l, linked *code, const task_options *options, weir_error *err)
 {
@@ -236,6 +245,12 @@ weir_code task_ask_stop(task *t, const char *export_name, bytes input, weir_erro
     return WEIR_OK;
 }
 
+void task_ask_leave(task *t)
+{
+    t->leaving = true;
+    task_wake(t);
+}
+
 wait_end task_wait(task *t, const char *where, uint64_t deadline)
 {
     t->ticks = 0;
@@ -269,6 +284,40 @@ void task_wake(task *t)
     t->woken = true;
     if (t->waiting)
         defer(t->loop, &t->ready);
+}
+
+/* ---- What it asked for last ---- */
+
+uint64_t task_call_begins(task *t, const char *name)
+{
+    uint64_t serial = ++t->call_count;
+    t->calls[serial % TASK_CALLS] = (host_call){.name = name, .serial = serial, .began = loop_now(t->loop)};
+    return serial;
+}
+
+/* A nested call may have had the place meanwhile. */
+void task_call_ends(task *t, uint64_t serial, weir_code code)
+{
+    host_call *c = &t->calls[serial % TASK_CALLS];
+    if (c->serial != serial)
+        return;
+    c->ended = loop_now(t->loop);
+    c->code = code;
+}
+
+const host_call *task_last_call(const task *t, uint64_t i)
+{
+    return i < TASK_CALLS && i < t->call_count ? &t->calls[(t->call_count - i) % TASK_CALLS] : NULL;
+}
+
+bytes task_message(const task *t)
+{
+    const host_call *last = task_last_call(t, 0);
+    bool given = last && last->ended && last->code == WEIR_OK && !strcmp(last->name, "ws_receive") && t->reply.len;
+    bytes text = given ? buf_bytes(&t->reply) : (bytes){0};
+    if (text.len && text.at[0] == '=') /* raw */
+        return bytes_make(text.at + 1, text.len - 1);
+    return text;
 }
 
 /* Called at a tick while the guest computes. One tick and the others have their turn. */

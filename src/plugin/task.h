@@ -20,6 +20,15 @@ typedef struct task task;
 typedef void (*task_done)(void *arg, const call_result *result);
 typedef bool (*task_returned)(void *arg, const call_result *result);
 
+/* One host call, as the account of a trap shows it. */
+#define TASK_CALLS 16
+typedef struct host_call {
+    const char *name; /* lives as long as the linked module */
+    uint64_t serial;
+    uint64_t began, ended; /* loop_now; ended 0: it is under way */
+    weir_code code;        /* of its answer */
+} host_call;
+
 struct task {
     guest *guest;
     loop *loop;
@@ -65,6 +74,15 @@ struct task {
     buf key;                              /* a StreamKey as it came, then its type, source and identifier, decoded */
     size_t key_raw, key_type, key_source; /* where each part ends; key_raw 0: none yet */
     uint64_t recv_ns;                     /* arrival of the message that ws_receive gave last */
+
+    host_call calls[TASK_CALLS]; /* the last ones, a ring by serial */
+    uint64_t call_count;
+    weir_code said; /* what the host function at work answers */
+
+    const plug *received_from; /* whose message ws_receive gave last; NULL: none yet, or it is gone */
+    bool received_before;      /* it came over the socket before (plug.before) */
+    bool unanswered;           /* and nothing was published or asked for since */
+    bool leaving, left;        /* it is to stop between two messages; it has */
 };
 
 typedef struct task_options {
@@ -99,14 +117,27 @@ void task_cancel(task *t, weir_code code, const char *text);
  * ws_receive. */
 weir_code task_ask_stop(task *t, const char *export_name, bytes input, weir_error *err);
 
+/* Lets it go on to its next ws_receive, and there no further: world->left tells, and the task waits to be freed. */
+void task_ask_leave(task *t);
+
 /* ---- On the guest's fiber ---- */
 
 /* Parks until task_wake or `deadline` (clock_mono; UINT64_MAX: none). `where` names the host function. */
 wait_end task_wait(task *t, const char *where, uint64_t deadline);
 
+/* Notes a host call in the ring: its beginning, which answers its serial, and its end. */
+uint64_t task_call_begins(task *t, const char *name);
+void task_call_ends(task *t, uint64_t serial, weir_code code);
+
 /* ---- From anywhere on the loop's thread ---- */
 
 void task_wake(task *t);
+
+/* The i-th last host call, 0 the latest; NULL: there were not so many. */
+const host_call *task_last_call(const task *t, uint64_t i);
+/* The message that the plugin was given last and that it has not got past: its next host call would have come
+ * behind it. Empty: there is none. Lent until the next call of this task. */
+bytes task_message(const task *t);
 
 /* For engine_options.on_slice. */
 slice_verdict task_on_slice(void *guest);

@@ -443,3 +443,45 @@ TEST(task, each_call_of_a_chain_has_its_own_deadline_and_its_own_end)
     CHECK_INT(f.code, WEIR_NOT_FOUND);
     fake_end(&f);
 }
+
+/* ---- What it asked for last ---- */
+
+TEST(task, remembers_its_last_sixteen_host_calls_and_how_they_ended)
+{
+    fake f;
+    fake_begin(&f, "ask.wasm", NULL);
+    CHECK(task_last_call(f.task, 0) == NULL);
+    for (int i = 0; i < 20; i++)
+        fake_ask(&f, "time_now", "{}");
+    fake_connect(&f);
+    fake_call(&f, "ws_receive", about(f.plug, ",\"timeoutMs\":500"), 0);
+    CHECK_TEXT(task_last_call(f.task, 0)->name, "ws_receive");
+    CHECK_UINT(task_last_call(f.task, 0)->ended, 0); /* it waits */
+    CHECK_UINT(task_message(f.task).len, 0);
+    fake_later(&f, 500);
+    CHECK_INT(task_last_call(f.task, 0)->code, WEIR_TIMEOUT);
+    CHECK_UINT(task_last_call(f.task, 0)->ended - task_last_call(f.task, 0)->began, 500 * NS_PER_MS);
+    CHECK_UINT(task_message(f.task).len, 0);
+    fake_ask(&f, "ws_send", "{\"connectionId\":\"none\"}");
+    CHECK_INT(task_last_call(f.task, 0)->code, WEIR_NOT_FOUND);
+    CHECK(socket_message(f.plug, BYTES("a message"), false, 1));
+    fake_ask(&f, "ws_receive", about(f.plug, ",\"raw\":true"));
+    CHECK_BYTES(task_message(f.task), BYTES("a message"));
+    CHECK_TEXT(task_last_call(f.task, 3)->name, "ws_connect");
+    CHECK_TEXT(task_last_call(f.task, 4)->name, "time_now");
+    CHECK_TEXT(task_last_call(f.task, 15)->name, "time_now");
+    CHECK(task_last_call(f.task, 16) == NULL);
+    fake_end(&f);
+}
+
+TEST(task, notes_a_host_call_that_was_cut_off)
+{
+    fake f;
+    fake_begin(&f, "ask.wasm", NULL);
+    fake_call(&f, "sleep_ms", "100000", 200);
+    fake_later(&f, 200);
+    CHECK_TEXT(task_last_call(f.task, 0)->name, "sleep_ms");
+    CHECK_INT(task_last_call(f.task, 0)->code, WEIR_CANCELLED);
+    CHECK_UINT(task_last_call(f.task, 0)->ended - task_last_call(f.task, 0)->began, 200 * NS_PER_MS);
+    fake_end(&f);
+}

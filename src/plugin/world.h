@@ -81,6 +81,8 @@ typedef struct world {
 
     /* The plugin waits for messages on an open socket: its stream runs. */
     void (*receiving)(void *arg, plug *s);
+    /* It stands between two messages, as task_ask_leave wanted. NULL: nobody asks for that. */
+    void (*left)(void *arg);
 } world;
 
 #endif

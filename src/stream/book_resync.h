@@ -64,7 +64,7 @@ void book_resync_want(book_resync *r, const char *why, bool anew); /* begins, if
 void book_resync_whole(book_resync *r);                            /* the snapshot is there */
 void book_resync_closed(book_resync *r);                           /* the socket is gone, and all that was under way for it */
 
-bool book_resync_asks(const book_resync *r); /* a request is under way, or due at once */
+bool book_resync_asks(const book_resync *r);                                 /* a request is under way, or due at once */
 bool book_resync_body(const book_resync *r, bytes *body, uint64_t *recv_ns); /* that waits for the plugin */
 void book_resync_read(book_resync *r);                                       /* the plugin has answered it */
 

@@ -3,6 +3,7 @@
 #define STREAM_INSIDE_H
 
 #include "stream/backoff.h"
+#include "stream/handover.h"
 #include "stream/liveness.h"
 #include "stream/sequence.h"
 #include "stream/stream.h"
@@ -14,18 +15,21 @@ struct push; /* push.c */
 /* How a plugin of this kind is fed. */
 typedef struct route {
     weir_code (*init)(stream *s, weir_error *err);
-    void (*ready)(stream *s);   /* stream_instance's is new and configured */
-    void (*retry)(stream *s);   /* the back-off is over */
-    void (*lost)(stream *s);    /* called by stream_lose, before it waits: lets go of what cannot go on */
-    void (*rest)(stream *s);    /* the plugin is in quarantine: lets go of socket and instance */
-    bool (*stop)(stream *s);    /* begins to end it in good order; false: nothing has to be waited for */
-    void (*drop)(stream *s);    /* lets go of everything but the instance */
-    void (*on_room)(stream *s); /* readers of the records have room again */
+    void (*ready)(stream *s);                        /* stream_instance's is new and configured */
+    void (*retry)(stream *s);                        /* the back-off is over */
+    bool (*keep)(stream *s, record_gap_cause cause); /* may be NULL. Called by stream_lose first: true, nothing is missing for what
+                                                        was lost, so no gap begins */
+    void (*lost)(stream *s);                         /* called by stream_lose, before it waits: lets go of what cannot go on */
+    void (*rest)(stream *s);                         /* the plugin is in quarantine: lets go of socket and instance */
+    void (*renew)(stream *s);                        /* the plugin's code is another now: goes over to it; may free the stream */
+    bool (*stop)(stream *s);                         /* begins to end it in good order; false: nothing has to be waited for */
+    void (*drop)(stream *s);                         /* lets go of everything but the instance */
+    void (*on_room)(stream *s);                      /* readers of the records have room again */
     uint64_t (*queued)(const stream *s);
     void (*probe)(stream *s);                      /* makes the venue answer on each open socket */
     uint64_t (*heard)(const stream *s);            /* clock_mono of the last octet, of the socket that is silent for longest */
     void (*cut)(stream *s, const weir_error *why); /* lets go of the sockets; stream_lose follows */
-    bool (*idle)(const stream *s); /* NULL: when nothing is queued */
+    bool (*idle)(const stream *s);                 /* NULL: when nothing is queued */
     void (*fini)(stream *s);
 } route;
 
@@ -62,12 +66,12 @@ struct stream {
     uint64_t lost_count, lost_total;
     record_gap lost_numbers; /* has_seq: what the venue's numbers say of it */
     sequence numbers;
-    uint64_t dropped;      /* messages that gaps told of since the last number */
-    bool gapped;           /* a gap was told, and the stream is not resynced yet */
+    uint64_t dropped;               /* messages that gaps told of since the last number */
+    bool gapped;                    /* a gap was told, and the stream is not resynced yet */
     uint64_t last_event, gap_event; /* ts_event of the last data record; of that before the gap that is not resynced yet */
-    bool resyncs_later;    /* whoever set it says so by stream_resynced: a book that waits for its snapshot */
-    uint64_t taken_total;  /* messages that the plugin took; of instances that are gone, where each has its own */
-    uint64_t unread_total; /* what waited when it was stopped as asked */
+    bool resyncs_later;             /* whoever set it says so by stream_resynced: a book that waits for its snapshot */
+    uint64_t taken_total;           /* messages that the plugin took; of instances that are gone, where each has its own */
+    uint64_t unread_total;          /* what waited when it was stopped as asked */
 
     backoff backoff;
     timer next_try, stopper;
@@ -81,7 +85,9 @@ struct stream {
         uint32_t returns;  /* spontaneous ones in a row */
         uint32_t refusals; /* in the plugin's own words, before the first record */
         timer react, watch;
-        bool became_live, socket_lost;
+        handover handover;
+        timer leave; /* for the old code to come between two messages */
+        bool became_live, socket_lost, left;
         bool dialled; /* some socket opened or failed to in this attempt */
         bool opened;  /* some socket was open in this attempt */
     } pull;
@@ -121,11 +127,13 @@ weir_code stream_task(task **out, const stream_plugin *p, venue *v, weir_error *
 void stream_unconfigured(const stream_plugin *p, const call_result *r, char why[WEIR_ERROR_TEXT]);
 /* What a socket's end says about the next try. */
 void stream_note_down(stream *s, const weir_error *why, uint16_t http_status, uint32_t retry_after_s);
-/* The call trapped, overran, or is of a kind that no new instance helps: logs, counts. True: the stream is
- * given up or rests, and may be gone. */
-bool stream_trapped(stream *s, const char *export_name, const call_result *r, char why[WEIR_ERROR_TEXT]);
+/* The call trapped, overran, or is of a kind that no new instance helps: logs, counts, notes. `what` names the
+ * call; the note's result, task, input and message are set. True: the stream is given up or rests, and may be gone. */
+bool stream_trapped(stream *s, const char *what, trap_note *note, char why[WEIR_ERROR_TEXT]);
 /* An instance of the plugin died. True: its health says that it is enough, and all its streams rest or are
- * given up; any of them may be gone. */
-bool stream_sick(stream_plugin *p, const char *why);
+ * given up; any of them may be gone. `note` is completed and handed on; NULL: no guest was to blame. */
+bool stream_sick(stream_plugin *p, const char *why, trap_note *note);
+/* Hands the note on, with what follows. */
+void stream_note(const stream_plugin *p, trap_note *note, const char *then, uint64_t again_ns);
 
 #endif

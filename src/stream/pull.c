@@ -17,9 +17,10 @@
 
 #define REACT_NS NS_PER_S       /* for a plugin to react to a closed socket */
 #define DEAF_NS (15 * NS_PER_S) /* messages wait, no ws_receive */
+#define LEAVE_NS (2 * NS_PER_S) /* for the old code to come between two messages */
 #define REFUSALS_MAX 3
 
-static uint64_t queued(const stream *s)
+static uint64_t queued_in_task(const stream *s)
 {
     uint64_t all = 0;
     for (list_node *n = s->task ? s->task->sockets.head.next : NULL; n && n != &s->task->sockets.head; n = n->next)
@@ -27,21 +28,54 @@ static uint64_t queued(const stream *s)
     return all;
 }
 
-/* What waits in its inboxes dies with the instance, and is counted. */
-static void drop(stream *s)
+static uint64_t queued(const stream *s)
 {
-    uint64_t died = queued(s);
+    return queued_in_task(s) + handover_queued(&s->pull.handover);
+}
+
+/* What waits in its inboxes dies with the instance, and is counted. */
+static void drop_instance(stream *s)
+{
+    uint64_t died = queued_in_task(s);
     s->taken_total += s->task ? s->task->taken : 0;
     *(s->state == STREAM_STOPPING ? &s->unread_total : &s->lost_total) += died + (s->task ? s->task->discarded : 0);
     if (s->lost_from && s->state != STREAM_STOPPING)
         s->lost_count += died;
     timer_stop(&s->pull.react);
     timer_stop(&s->pull.watch);
+    timer_stop(&s->pull.leave);
     defer_cancel(&s->act);
     hub_wait_cancel(&s->room);
     task_free(s->task); /* and its sockets */
     s->task = NULL;
-    s->pull.became_live = s->pull.socket_lost = s->pull.opened = false;
+    s->pull.became_live = s->pull.socket_lost = s->pull.opened = s->pull.left = false;
+}
+
+static void drop(stream *s)
+{
+    handover *h = &s->pull.handover;
+    uint64_t lost = h->lost;
+    handover_drop(h, s->state == STREAM_STOPPING);
+    if (s->lost_from && s->state != STREAM_STOPPING)
+        s->lost_count += h->lost - lost;
+    drop_instance(s);
+}
+
+/* The instance goes; its sockets stay, if it was not they that were lost. The message that it was at is gone with it. */
+static bool keep(stream *s, record_gap_cause cause)
+{
+    if (cause != RECORD_GAP_RESTART && cause != RECORD_GAP_DISCONNECTED) /* silence: what is kept is no better */
+        handover_drop(&s->pull.handover, false);
+    if (cause != RECORD_GAP_RESTART || !s->task)
+        return handover_active(&s->pull.handover) && !s->venue.open_sockets;
+    bool kept = handover_take(&s->pull.handover, s->task);
+    if (kept && s->task->unanswered) {
+        record_gap gap = {.cause = RECORD_GAP_DROPPED, .from_ns = s->task->recv_ns, .to_ns = s->task->recv_ns, .count = 1};
+        s->task->taken--;
+        s->lost_total++;
+        stream_tell_gap(s, &gap);
+    }
+    return kept;
 }
 
 /* Why start_stream says that it ended: its output's "error", or the error it set. */
@@ -96,7 +130,8 @@ static void on_ended(void *arg, const call_result *r)
             stream_lose(s, RECORD_GAP_DISCONNECTED, why.text, false);
         return;
     }
-    if (!stream_trapped(s, "start_stream", r, why.text))
+    trap_note note = {.result = r, .task = s->task, .input = bytes_of(s->key), .message = task_message(s->task)};
+    if (!stream_trapped(s, "start_stream", &note, why.text))
         stream_lose(s, RECORD_GAP_RESTART, why.text, false);
 }
 
@@ -127,6 +162,30 @@ static void retry(stream *s)
     stream_instance(s);
 }
 
+static void give_way(void *arg)
+{
+    stream *s = arg;
+    if (s->task && (s->state == STREAM_LIVE || s->state == STREAM_CONNECTING))
+        stream_lose(s, RECORD_GAP_RESTART, "the plugin's code was replaced", true);
+}
+
+static void renew(stream *s)
+{
+    if (s->state != STREAM_LIVE) {
+        give_way(s);
+        return;
+    }
+    task_ask_leave(s->task); /* not in the middle of a message */
+    timer_after(&s->pull.leave, LEAVE_NS);
+}
+
+static void left(void *arg)
+{
+    stream *s = arg;
+    s->pull.left = true;
+    defer(s->plugin->loop, &s->act);
+}
+
 /* ---- What the instance does (some of it on its fiber: act later) ---- */
 
 static void on_act(void *arg)
@@ -136,6 +195,10 @@ static void on_act(void *arg)
         s->pull.became_live = false;
         if (s->state == STREAM_CONNECTING && !stream_enter(s, STREAM_LIVE, "the plugin waits for messages"))
             return;
+    }
+    if (s->pull.left) {
+        give_way(s);
+        return;
     }
     if (s->pull.socket_lost) {
         s->pull.socket_lost = false;
@@ -165,9 +228,16 @@ static void on_react_over(void *arg)
         stream_lose(s, RECORD_GAP_DISCONNECTED, s->down.code ? kept_text(&s->down) : "the connection is closed", false);
 }
 
-static void socket_up(void *arg)
+static void socket_gone(void *arg, plug *p)
 {
     stream *s = arg;
+    handover_socket_gone(&s->pull.handover, p);
+}
+
+static void socket_up(void *arg, plug *p)
+{
+    stream *s = arg;
+    handover_socket_up(&s->pull.handover, p);
     s->pull.dialled = s->pull.opened = true;
     timer_stop(&s->pull.react);
     if (s->state == STREAM_LIVE)
@@ -206,6 +276,31 @@ static void on_room(stream *s)
     task_wake(s->task);
 }
 
+/* `before`: it comes of a message over the socket before. */
+static void emit(stream *s, const world_publication *what, bool before)
+{
+    stream_number(s, &what->number, what->ts_recv);
+    if ((s->venue.open_sockets && !before) || !what->ts_recv || what->ts_recv > s->lost_from)
+        stream_end_gap(s); /* else it comes of a message from before the loss */
+    stream_publish(s, what->ts_event, what->ts_recv, what->data);
+    liveness_data(s, what->ts_recv);
+}
+
+static void on_emit(void *arg, const world_publication *what)
+{
+    emit(arg, what, false);
+}
+
+static void on_broken(void *arg, const char *why, uint64_t lost)
+{
+    stream *s = arg;
+    log_info("stream", "'%s': the connection of the instance before: %s", record_stream_topic(s->records).at, why);
+    stream_begin_gap(s, RECORD_GAP_DISCONNECTED);
+    s->lost_count += lost;
+}
+
+static const handover_ops handing = {.emit = on_emit, .broken = on_broken, .message = message};
+
 /* Hop 4 to hop 6: a publication becomes a record. */
 static weir_code publish(void *arg, const world_publication *what, weir_error *err)
 {
@@ -219,20 +314,22 @@ static weir_code publish(void *arg, const world_publication *what, weir_error *e
         hub_wait(h, &s->room);
         return error_set(err, WEIR_BUSY, "a reader is full");
     }
-    stream_number(s, &what->number, what->ts_recv);
-    if (s->venue.open_sockets || !what->ts_recv || what->ts_recv > s->lost_from)
-        stream_end_gap(s); /* else it comes of a message from before the loss */
-    stream_publish(s, what->ts_event, what->ts_recv, what->data);
-    liveness_data(s, what->ts_recv);
+    s->task->unanswered = false;
+    if (handover_publish(&s->pull.handover, s->task, what) == HANDOVER_PASS) {
+        emit(s, what, s->task->received_before);
+        handover_published(&s->pull.handover, s->task);
+    }
     return WEIR_OK;
 }
 
 static const venue_listener listener = {
     .publish = publish,
     .socket_up = socket_up,
+    .socket_gone = socket_gone,
     .socket_down = socket_down,
     .message = message,
     .receiving = receiving,
+    .left = left,
 };
 
 static bool stop(stream *s)
@@ -247,6 +344,8 @@ static weir_code init(stream *s, weir_error *err)
     s->venue.listener = &listener;
     timer_init(&s->pull.react, s->plugin->loop, on_react_over, s);
     timer_init(&s->pull.watch, s->plugin->loop, on_watch, s);
+    timer_init(&s->pull.leave, s->plugin->loop, give_way, s);
+    handover_init(&s->pull.handover, s->plugin->loop, &handing, s);
     s->act = (deferred){.fn = on_act, .arg = s};
     return WEIR_OK;
 }
@@ -285,8 +384,10 @@ const route pull_route = {
     .init = init,
     .ready = ready,
     .retry = retry,
-    .lost = drop,
+    .keep = keep,
+    .lost = drop_instance,
     .rest = drop,
+    .renew = renew,
     .stop = stop,
     .drop = drop,
     .on_room = on_room,

@@ -104,12 +104,13 @@ static bool trapped(const call_result *r)
 
 /* It was this stream's question that the instance died of; the socket stays. The others go on at once, this
  * one waits when it happens again and again. False: it is given up or rests, and may be gone. */
-static bool culprit(stream *s, const char *export_name, const call_result *r)
+static bool culprit(stream *s, const char *what, const call_result *r, bytes message)
 {
     char why[WEIR_ERROR_TEXT];
     push *p = s->push;
+    trap_note note = {.result = r, .task = shared_task(&p->place), .input = shared_question(&p->place), .message = message};
     p->marked = false;
-    if (stream_trapped(s, export_name, r, why))
+    if (stream_trapped(s, what, &note, why))
         return false;
     p->wishes = true;
     record_stream_counts(s->records)->restarts++;
@@ -571,14 +572,15 @@ static void take_marker(stream *s, const call_result *r)
     push *p = s->push;
     weir_error err = WEIR_ERROR_INIT;
     if (trapped(r)) {
-        culprit(s, "the wish for a stream", r);
+        culprit(s, "the wish for a stream", r, BYTES(""));
         return;
     }
     switch (s->plugin->generation->read_marker(&p->next, r, &err)) {
     case WEIR_OK:
         break;
+    case WEIR_NOMEM:
     case WEIR_FAILED:
-        if (s->last_recv) { /* what worked once is worth another try */
+        if (s->last_recv || err.code == WEIR_NOMEM) { /* what worked once is worth another try */
             drop_socket(s);
             stream_lose(s, RECORD_GAP_RESTART, err.text, false);
             return;
@@ -597,6 +599,8 @@ static void take_marker(stream *s, const call_result *r)
     }
     if (p->marker.id.len == 0)
         p->marker.id = bytes_of(p->id);
+    if (!same && p->open)
+        stream_begin_gap(s, RECORD_GAP_RESTART);
     if (!same) { /* before what its heartbeat and its book point into */
         drop_socket(s);
         push_book_fini(&p->book);
@@ -893,11 +897,15 @@ static void take_frame(stream *s, const call_result *r)
     weir_error err = WEIR_ERROR_INIT;
     verdict v;
     if (trapped(r)) {
+        inbox_message m;
+        buf_clear(&p->kept); /* nothing is held while a frame is asked about */
+        if (!p->on_answer && p->from && inbox_take(p->from, &m))
+            buf_add_bytes(&p->kept, m.text);
         if (p->again || p->trial)
             drop_frame(s, r->why);
         else
             p->again = true;
-        culprit(s, "a message's callback", r);
+        culprit(s, "a message's callback", r, buf_bytes(&p->kept));
         return;
     }
     switch (s->plugin->generation->read_verdict(&v, &p->marker, r, &err)) {
@@ -920,7 +928,7 @@ static void take_trapped_event(stream *s, const call_result *r)
     p->trapped |= BIT(p->event);
     if (again && (!connected || p->open))
         p->events |= BIT(p->event);
-    if (culprit(s, "a connection event's callback", r) && !again && connected && p->open && !p->greeted)
+    if (culprit(s, "a connection event's callback", r, BYTES("")) && !again && connected && p->open && !p->greeted)
         greet(s);
 }
 
@@ -1107,6 +1115,12 @@ static void lost(stream *s)
     s->push->redial = false; /* what was lost is gone already; the rest goes on */
 }
 
+static void renew(stream *s)
+{
+    s->push->again = false; /* new code, new luck */
+    shared_renew(&s->push->place);
+}
+
 /* Frames that wait stay. */
 static void rest(stream *s)
 {
@@ -1187,6 +1201,7 @@ const route push_route = {
     .retry = retry,
     .lost = lost,
     .rest = rest,
+    .renew = renew,
     .stop = stop,
     .drop = drop,
     .on_room = on_room,

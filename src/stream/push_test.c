@@ -194,6 +194,24 @@ TEST(push, replaces_an_instance_that_traps_and_keeps_the_socket)
     end();
 }
 
+TEST(push, says_of_a_trap_which_message_it_was_about_and_what_follows)
+{
+    begin_live("");
+    say("{\"cmd\":\"x\"}");
+    say("trap");
+    UNTIL(notes == 1);
+    CHECK_HAS(noted, "export=handle_stream_message code=trapped then=restarted again=0 topic=raw.streams.x message=trap last= input={");
+    UNTIL(notes == 2); /* once more, then it is dropped: still its own message */
+    CHECK_HAS(noted, "message=trap");
+    settle();
+    say("spin");
+    settle();
+    later(2000);
+    UNTIL(notes == 3);
+    CHECK_HAS(noted, "export=handle_stream_message code=timeout then=restarted again=0 topic=raw.streams.x message=spin");
+    end();
+}
+
 TEST(push, gives_up_after_five_traps_if_told_to)
 {
     begin_live("");

@@ -178,6 +178,12 @@ uint64_t session_heard(const session *s)
     return ws_client_last_heard(s->ws);
 }
 
+void session_move(session *s, const session_reader *new_reader, void *arg)
+{
+    s->reader = new_reader;
+    s->arg = arg;
+}
+
 void session_close(session *s)
 {
     if (s)

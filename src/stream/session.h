@@ -42,6 +42,8 @@ void session_read_by(session *s, const session_reader *reader, void *arg);
 void session_room(session *s);
 void session_probe(session *s);           /* makes a venue that is there answer */
 uint64_t session_heard(const session *s); /* clock_mono of the last octet of the venue */
-void session_close(session *s);           /* no report after this; frees it. NULL is fine */
+/* Another reads it from now on. */
+void session_move(session *s, const session_reader *reader, void *arg);
+void session_close(session *s); /* no report after this; frees it. NULL is fine */
 
 #endif

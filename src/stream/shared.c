@@ -22,6 +22,12 @@ struct shared {
     stream_plugin *plugin; /* NULL: the last place has left */
     venue venue;
     task *task;
+    linked *code;         /* of `task` */
+    const char *shutdown; /* its export; NULL: none */
+    task *heir;           /* of newer code; takes over when it is configured and nothing is asked */
+    linked *heir_code;
+    bool heir_up;
+    task *elder; /* the one before, while it shuts down */
     bool up;     /* configured, and sound */
     bool proven; /* has answered a question */
     bool ever;   /* some instance was configured */
@@ -42,6 +48,7 @@ struct shared {
 
 static void next(shared *sh);
 static void start(void *arg);
+static void take_over(shared *sh);
 
 static void unpin(shared *sh)
 {
@@ -50,6 +57,13 @@ static void unpin(shared *sh)
     defer_cancel(&sh->work);
     buf_fini(&sh->question);
     free(sh);
+}
+
+static void drop_heir(shared *sh)
+{
+    task_free(sh->heir);
+    sh->heir = NULL;
+    sh->heir_up = false;
 }
 
 static void drop_instance(shared *sh)
@@ -114,7 +128,9 @@ static void replace(shared *sh, const char *why)
     else
         wait = backoff_next(&sh->backoff);
     drop_instance(sh);
-    if (!health_rests(&sh->plugin->health, loop_now(sh->plugin->loop))) /* else with the first one that wants it then */
+    if (sh->heir)
+        timer_after(&sh->start, wait = 0);                                   /* see start */
+    else if (!health_rests(&sh->plugin->health, loop_now(sh->plugin->loop))) /* else with the first one that wants it then */
         timer_after(&sh->start, wait);
     tell_all(sh, &(news){NEWS_LOST, text, wait});
 }
@@ -130,6 +146,9 @@ static void farewell_over(shared *sh)
 static void on_shut_down(void *arg, const call_result *r)
 {
     shared *sh = arg;
+    trap_note note = {.result = r, .task = sh->task};
+    if (useless(r)) /* a trap here changes nothing */
+        stream_note(sh->plugin, &note, "stopped", 0);
     sh->pins++;
     if (r->code != WEIR_OK) /* it changes nothing any more */
         log_warn("stream", "'%s': %s: " BYTES_FMT "; it is closed all the same", sh->plugin->name, sh->plugin->generation->shutdown,
@@ -141,11 +160,11 @@ static void on_shut_down(void *arg, const call_result *r)
 /* What the last place waits for is over: the plugin may be told, if it is still sound. */
 static void part(shared *sh, bool sound)
 {
-    if (!sound || !sh->plugin->has_shutdown) {
+    if (!sound || !sh->shutdown) {
         farewell_over(sh);
         return;
     }
-    task_call(sh->task, sh->plugin->generation->shutdown, BYTES(""), SHUTDOWN_MS, on_shut_down, sh);
+    task_call(sh->task, sh->shutdown, BYTES(""), SHUTDOWN_MS, on_shut_down, sh);
 }
 
 static void on_answer(void *arg, const call_result *r)
@@ -168,6 +187,7 @@ static void on_answer(void *arg, const call_result *r)
         part(sh, !lost);
     else if (lost && sh->task)
         replace(sh, r->why);
+    take_over(sh);
     next(sh);
     unpin(sh);
 }
@@ -214,7 +234,7 @@ static bool on_returned(void *arg, const call_result *r)
         return false;
     sh->asked = NULL;
     sh->proven = true;
-    if (!share_left(sh) || list_empty(&sh->turns))
+    if (!share_left(sh) || list_empty(&sh->turns) || sh->heir_up) /* an heir takes over between two questions */
         return false;
     place *p = LIST_OWNER(sh->turns.head.next, place, turn);
     buf_clear(&sh->question);
@@ -274,12 +294,16 @@ static void on_configured(void *arg, const call_result *r)
     if (r->code == WEIR_OK) {
         up(sh);
     } else if (sh->ever && useless(r)) {
+        trap_note note = {.result = r, .task = sh->task, .input = bytes_of(sh->plugin->config)};
         snprintf(why, sizeof why, "%s: %s", sh->plugin->generation->configure, r->why);
-        stream_sick(sh->plugin, why);
+        stream_sick(sh->plugin, why, &note);
         if (sh->task)
             replace(sh, why);
     } else {
+        trap_note note = {.result = r, .task = sh->task, .input = bytes_of(sh->plugin->config)};
         stream_unconfigured(sh->plugin, r, why);
+        if (useless(r))
+            stream_note(sh->plugin, &note, "gave up", 0);
         drop_instance(sh);
         tell_all(sh, &(news){NEWS_REFUSED, why, 0});
     }
@@ -294,18 +318,114 @@ static void start(void *arg)
     if (sh->task)
         return;
     sh->pins++;
+    if (sh->heir) { /* it comes when it is configured */
+        take_over(sh);
+        unpin(sh);
+        return;
+    }
     if (stream_task(&sh->task, p, &sh->venue, &err)) {
         replace(sh, err.text);
         unpin(sh);
         return;
     }
     task_on_returned(sh->task, on_returned);
+    sh->code = p->code;
+    sh->shutdown = p->has_shutdown ? p->generation->shutdown : NULL;
     budget(sh);
     if (p->config) {
         task_call(sh->task, p->generation->configure, bytes_of(p->config), STREAM_CONFIGURE_MS, on_configured, sh);
     } else {
         up(sh);
     }
+    unpin(sh);
+}
+
+/* ---- Another code ---- */
+
+static void on_elder_shut_down(void *arg, const call_result *r)
+{
+    shared *sh = arg;
+    trap_note note = {.result = r, .task = sh->elder};
+    if (useless(r))
+        stream_note(sh->plugin, &note, "stopped", 0);
+    task_free(sh->elder);
+    sh->elder = NULL;
+}
+
+/* Between two questions, so no frame is half done; those that wait stay with their streams. */
+static void take_over(shared *sh)
+{
+    if (!sh->heir_up || !sh->plugin || sh->parting || sh->answering || (sh->task && !task_idle(sh->task)))
+        return;
+    task_free(sh->elder); /* one that still shuts down has had its time */
+    sh->elder = sh->up && sh->shutdown ? sh->task : NULL;
+    if (sh->elder)
+        task_call(sh->elder, sh->shutdown, BYTES(""), SHUTDOWN_MS, on_elder_shut_down, sh);
+    else
+        task_free(sh->task);
+    sh->task = sh->heir;
+    sh->code = sh->heir_code;
+    sh->shutdown = sh->plugin->has_shutdown ? sh->plugin->generation->shutdown : NULL;
+    sh->heir = NULL;
+    sh->heir_up = sh->up = sh->proven = false;
+    timer_stop(&sh->start);
+    budget(sh);
+    tell_all(sh, &(news){NEWS_LOST, "the plugin's code was replaced", 0});
+    if (sh->plugin && sh->task)
+        up(sh);
+}
+
+static void on_heir_configured(void *arg, const call_result *r)
+{
+    shared *sh = arg;
+    char why[WEIR_ERROR_TEXT];
+    sh->pins++;
+    if (r->code == WEIR_OK) {
+        sh->heir_up = true;
+        take_over(sh);
+    } else {
+        stream_unconfigured(sh->plugin, r, why);
+        log_warn("stream", "'%s': its new code does not take over: %s", sh->plugin->name, why);
+        drop_heir(sh);
+        if (!sh->task && !timer_running(&sh->start))
+            timer_after(&sh->start, 0);
+    }
+    unpin(sh);
+}
+
+static void renew(shared *sh)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    const stream_plugin *p = sh->plugin;
+    drop_heir(sh);
+    if (!sh->up) { /* nothing that is worth waiting for */
+        bool wanted = sh->task || timer_running(&sh->start);
+        drop_instance(sh);
+        if (wanted)
+            timer_after(&sh->start, 0);
+        return;
+    }
+    if (stream_task(&sh->heir, p, &sh->venue, &err)) {
+        log_warn("stream", "'%s': its new code does not take over: %s", p->name, err.text);
+        return;
+    }
+    task_on_returned(sh->heir, on_returned);
+    sh->heir_code = p->code;
+    if (p->config) {
+        task_call(sh->heir, p->generation->configure, bytes_of(p->config), STREAM_CONFIGURE_MS, on_heir_configured, sh);
+        return;
+    }
+    sh->heir_up = true;
+    take_over(sh);
+}
+
+void shared_renew(place *p)
+{
+    shared *sh = p->of;
+    if (!sh || sh->parting || sh->code == sh->plugin->code || (sh->heir && sh->heir_code == sh->plugin->code))
+        return;
+    sh->pins++;
+    renew(sh);
     unpin(sh);
 }
 
@@ -318,7 +438,12 @@ static weir_code publish(void *arg, const world_publication *what, weir_error *e
     return WEIR_OK;
 }
 
-static void ignore_socket(void *arg)
+static void ignore_socket(void *arg, plug *s)
+{
+    (void)arg, (void)s;
+}
+
+static void ignore(void *arg)
 {
     (void)arg;
 }
@@ -333,7 +458,7 @@ static void ignore_message(void *arg, uint64_t recv_real_ns)
     (void)arg, (void)recv_real_ns;
 }
 
-static const venue_listener listener = {publish, ignore_socket, ignore_down, ignore_message, ignore_socket};
+static const venue_listener listener = {publish, ignore_socket, ignore_socket, ignore_down, ignore_message, ignore, ignore};
 
 static shared *shared_new(stream_plugin *p)
 {
@@ -392,6 +517,9 @@ void shared_leave(place *p)
         return;
     sh->pins++;
     drop_instance(sh);
+    drop_heir(sh);
+    task_free(sh->elder);
+    sh->elder = NULL;
     timer_stop(&sh->start);
     detach(sh);
     sh->plugin = NULL;
@@ -416,6 +544,16 @@ bool shared_up(const place *p)
     return p->of && p->of->up;
 }
 
+const task *shared_task(const place *p)
+{
+    return p->of ? p->of->task : NULL;
+}
+
+bytes shared_question(const place *p)
+{
+    return p->of ? buf_bytes(&p->of->question) : (bytes){0};
+}
+
 bool shared_goodbye(place *p)
 {
     shared *sh = p->of;
@@ -427,7 +565,7 @@ bool shared_goodbye(place *p)
     if (sh->counting || !sh->up)
         return false;
     bool busy = sh->answering || !task_idle(sh->task);
-    if (!busy && !sh->plugin->has_shutdown)
+    if (!busy && !sh->shutdown)
         return false;
     detach(sh);
     sh->parting = p;

@@ -11,6 +11,7 @@
  *                                   answered anything, else after a back-off
  *   no instance can be had          (its configuration is refused): all hear `refused`
  *   a place goes while it is asked  the answer is nobody's; the others do not notice
+ *   the plugin's code is replaced   see shared_renew
  * All on the loop's thread. Any callback may close or free any stream. */
 #ifndef STREAM_SHARED_H
 #define STREAM_SHARED_H
@@ -54,6 +55,13 @@ void shared_leave(place *p);
 /* It has a question: gets in line, if it is not there, and starts an instance if none is. */
 void shared_want(place *p);
 bool shared_up(const place *p); /* an instance is configured */
+/* The plugin's code is another from now on. One instance of it is made and configured beside the present one, which
+ * goes on; between two questions it takes over: all places hear `lost` and `ready`, the old one is shut down. If it
+ * cannot be configured the old one stays. Once for all places. */
+void shared_renew(place *p);
+/* For `answer`: the instance that was asked, and what. */
+const task *shared_task(const place *p);
+bytes shared_question(const place *p);
 
 /* The stream stops. True: it is the last, so the plugin is told (its `shutdown` is called once what is under
  * way has ended), and said_goodbye comes. False: nothing has to be waited for. */

@@ -269,6 +269,9 @@ TEST(shared, the_last_to_stop_shuts_the_plugin_down_once)
         UNTIL(all_are(STREAM_CLOSED));
         CHECK_INT(farewells, 1);
         CHECK_TEXT(stream_why(streams[2]), "stopped");
+        CHECK_INT(notes, doomed);
+        if (doomed)
+            CHECK_HAS(noted, "export=shutdown code=trapped then=stopped");
         log_set_sink(NULL, NULL);
         log_threshold = LOG_WARN;
         end_many();
@@ -309,6 +312,178 @@ TEST(shared, one_that_comes_while_the_last_one_parts_gets_a_new_instance)
     UNTIL(stream_get_state(streams[1]) == STREAM_LIVE && stream_get_state(streams[0]) == STREAM_CLOSED);
     say_to(1, "x");
     CHECK_UINT(next_count(), 1);
+    end_many();
+}
+
+/* ---- Another code ---- */
+
+static char logged[2000];
+
+static void keep_log(void *arg, log_level level, const char *part, const char *text)
+{
+    size_t at = strlen(logged);
+    (void)arg, (void)level, (void)part;
+    snprintf(logged + at, sizeof logged - at, "%s;", text);
+}
+
+static void listen_to_log(void)
+{
+    logged[0] = '\0';
+    log_set_sink(keep_log, NULL);
+    log_threshold = LOG_INFO;
+}
+
+static void log_no_more(void)
+{
+    log_set_sink(NULL, NULL);
+    log_threshold = LOG_WARN;
+}
+
+static void put_in_its_place(linked *code)
+{
+    linked_free(w.code); /* its instances live on */
+    w.code = w.plugin.code = code;
+    stream_plugin_renew(&w.plugin);
+}
+
+/* The same module, linked anew: an instance of it counts from 1 again. */
+static linked *another_code(void)
+{
+    linked *code = NULL;
+    CHECK_OK(module_link(&code, w.module, task_bind, NULL, &err));
+    return code;
+}
+
+static void expect_alone(const char *part, uint64_t n)
+{
+    record *r = NULL;
+    UNTIL((r = next_record()) != NULL);
+    CHECK_HAS(r->line.at, part);
+    CHECK_UINT(count_of(r->line.at), n);
+}
+
+TEST(shared, another_code_takes_over_between_two_messages_on_the_same_sockets)
+{
+    begin_many(3);
+    open_many();
+    listen_to_log();
+    for (int i = 0; i < 3; i++)
+        say_to(i, "x");
+    for (uint64_t n = 1; n <= 3; n++)
+        CHECK_UINT(next_count(), n);
+    put_in_its_place(another_code());
+    for (int i = 0; i < 3; i++)
+        say_to(i, "y");
+    settle();
+    say_to(0, "z");
+    settle();
+    for (int i = 0; i < 3; i++)
+        UNTIL(stream_queued(streams[i]) == 0);
+    uint64_t most = 0, all = 0;
+    for (record *r; (r = next_record()); all++) { /* a gap would be one, too */
+        CHECK_HAS(r->line.at, "\"kind\":\"data\"");
+        most = count_of(r->line.at);
+    }
+    CHECK_UINT(all, 4);
+    CHECK(most < 7); /* the new instance began to count anew */
+    CHECK_INT(w.upgrades, 3);
+    CHECK_INT(w.subscribed, 6);
+    CHECK(all_are(STREAM_LIVE));
+    CHECK_INT(notes, 0);
+    UNTIL(strstr(logged, "shutting down"));
+    CHECK(!strstr(strstr(logged, "shutting down") + 1, "shutting down"));
+    log_no_more();
+    end_many();
+}
+
+TEST(shared, another_code_waits_for_the_callback_that_runs)
+{
+    begin_many(1);
+    open_many();
+    say_to(0, "one");
+    UNTIL(stream_queued(streams[0]) == 1); /* it is being asked about */
+    put_in_its_place(another_code());
+    expect_alone("\"frame\":\"one\"", 1);
+    settle();
+    say_to(0, "two");
+    expect_alone("\"frame\":\"two\"", 1);
+    expect_none();
+    end_many();
+}
+
+TEST(shared, a_code_that_cannot_be_configured_leaves_the_old_instance_at_work)
+{
+    static const char wat[] = "(module (memory (export \"memory\") 1) (func (export \"init\") (result i32) unreachable)"
+                              "(func (export \"handle_command\") (result i32) (i32.const 0)))";
+    module *m = NULL;
+    linked *code = NULL;
+    begin_many(1);
+    open_many();
+    say_to(0, "x");
+    CHECK_UINT(next_count(), 1);
+    CHECK_OK(module_compile(&m, w.engine, bytes_of(wat), &err));
+    CHECK_OK(module_link(&code, m, task_bind, NULL, &err));
+    listen_to_log();
+    put_in_its_place(code);
+    UNTIL(strstr(logged, "its new code does not take over: init: init trapped: "));
+    log_no_more();
+    say_to(0, "x");
+    CHECK_UINT(next_count(), 2);
+    end_many();
+    module_unref(m);
+}
+
+TEST(shared, another_code_stands_in_for_an_instance_that_dies_before_it_is_ready)
+{
+    begin_many(2);
+    open_many();
+    say_to(0, "x");
+    CHECK_UINT(next_count(), 1);
+    say_to(0, "trap");
+    say_to(1, "y");
+    UNTIL(stream_queued(streams[0]) == 1 || notes);
+    put_in_its_place(another_code());
+    settle();
+    later(3000);
+    expect("\"frame\":\"y\"");
+    CHECK_UINT(stream_lost(streams[1]), 0);
+    say_to(0, "z");
+    while (!strstr(next_record() ? kept->line.at : "", "\"frame\":\"z\""))
+        settle();
+    CHECK_INT(w.upgrades, 2);
+    end_many();
+}
+
+TEST(shared, another_code_ends_the_quarantine)
+{
+    begin_many(2);
+    w.plugin.health.traps_max = 1;
+    open_many();
+    say_to(0, "trap");
+    UNTIL(all_are(STREAM_WAITING));
+    w.plugin.health.traps_max = 9;
+    put_in_its_place(another_code());
+    UNTIL(stream_get_state(streams[1]) == STREAM_LIVE); /* no time has passed */
+    end_many();
+}
+
+TEST(shared, survives_any_failed_allocation_while_another_code_takes_over)
+{
+    begin_many(2);
+    open_many();
+    FAULT_SWEEP(alloc) {
+        linked *code = NULL;
+        if (module_link(&code, w.module, task_bind, NULL, &err) == WEIR_OK)
+            put_in_its_place(code);
+        settle();
+    }
+    later(60000);
+    for (int i = 0; i < w.upgrades; i++) /* a failure may have cost a socket */
+        if (w.all[i])
+            say_to(i, "x");
+    for (int i = 0; i < 200 && !strstr(next_record() ? kept->line.at : "", "\"frame\":\"x\""); i++)
+        settle();
+    CHECK(kept && strstr(kept->line.at, "\"frame\":\"x\""));
     end_many();
 }
 

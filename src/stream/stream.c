@@ -179,7 +179,8 @@ void stream_lose(stream *s, record_gap_cause cause, const char *why, bool at_onc
         stream_close(s, why);
         return;
     }
-    if (s->live_since || s->last_recv)
+    bool kept = s->route->keep && s->route->keep(s, cause);
+    if (!kept && (s->live_since || s->last_recv))
         stream_begin_gap(s, cause);
     if (s->state == STREAM_LIVE && loop_now(s->plugin->loop) - s->live_since > STABLE_NS) {
         backoff_reset(&s->backoff);
@@ -205,10 +206,22 @@ void stream_note_down(stream *s, const weir_error *why, uint16_t http_status, ui
         stream_begin_gap(s, why->code == WEIR_TIMEOUT ? RECORD_GAP_SILENCE : RECORD_GAP_DISCONNECTED);
 }
 
-bool stream_trapped(stream *s, const char *export_name, const call_result *r, char why[WEIR_ERROR_TEXT])
+void stream_note(const stream_plugin *p, trap_note *note, const char *then, uint64_t again_ns)
 {
+    if (!note || !p->on_trap)
+        return;
+    note->then = then;
+    note->again_ns = again_ns;
+    p->on_trap(p->owner, note);
+}
+
+bool stream_trapped(stream *s, const char *what, trap_note *note, char why[WEIR_ERROR_TEXT])
+{
+    const call_result *r = note->result;
     weir_error text = WEIR_ERROR_INIT;
-    error_set(&text, r->code, "%s: %s", export_name, r->why);
+    error_set(&text, r->code, "%s: %s", what, r->why);
+    note->key = bytes_of(s->key);
+    note->topic = record_stream_topic(s->records);
     memcpy(why, text.text, WEIR_ERROR_TEXT);
     if (r->trace && *r->trace)
         log_warn("stream", "'%s': %s\n%s", record_stream_topic(s->records).at, why, r->trace);
@@ -220,7 +233,7 @@ bool stream_trapped(stream *s, const char *export_name, const call_result *r, ch
         s->traps = 0;
     s->traps++;
     s->last_trap = loop_now(s->plugin->loop);
-    return stream_sick(s->plugin, why);
+    return stream_sick(s->plugin, why, note);
 }
 
 /* ---- The plugin's health ---- */
@@ -245,13 +258,16 @@ static void until_text(char *out, size_t size, const health *h, uint64_t now, co
     snprintf(out, size, "the plugin is in quarantine until %s%s%s", time, *why ? ": " : "", why);
 }
 
-bool stream_sick(stream_plugin *p, const char *why)
+bool stream_sick(stream_plugin *p, const char *why, trap_note *note)
 {
     char text[WEIR_ERROR_TEXT];
     uint64_t now = loop_now(p->loop);
     diagnosis d = health_trap(&p->health, now);
     list todo;
     list_node *node;
+    stream_note(p, note, d == HEALTH_GO_ON ? "restarted" : d == HEALTH_REST ? "quarantined"
+                                                                            : "gave up",
+                d == HEALTH_REST ? p->health.until - now : 0);
     if (d == HEALTH_GO_ON)
         return false;
     if (d == HEALTH_REST)
@@ -275,6 +291,30 @@ bool stream_sick(stream_plugin *p, const char *why)
     return true;
 }
 
+void stream_plugin_renew(stream_plugin *p)
+{
+    bool rested = health_rests(&p->health, loop_now(p->loop));
+    list todo;
+    list_node *node;
+    p->health.count = p->health.rests = 0;
+    p->health.until = 0;
+    list_init(&todo);
+    while (p->streams.head.next && (node = list_pop(&p->streams)))
+        list_push(&todo, node);
+    while ((node = list_pop(&todo))) {
+        stream *s = LIST_OWNER(node, stream, among);
+        list_push(&p->streams, node);
+        if (s->state == STREAM_STOPPING || s->state == STREAM_CLOSED || s->state == STREAM_FAILED)
+            continue;
+        s->traps = 0;
+        if (rested && s->state == STREAM_WAITING) {
+            s->not_before = 0;
+            timer_after(&s->next_try, 0);
+        }
+        s->route->renew(s);
+    }
+}
+
 /* ---- The instance ---- */
 
 void stream_unconfigured(const stream_plugin *p, const call_result *r, char why[WEIR_ERROR_TEXT])
@@ -296,7 +336,10 @@ static void on_configured(void *arg, const call_result *r)
         s->route->ready(s);
         return;
     }
+    trap_note note = {.result = r, .task = s->task, .input = bytes_of(s->plugin->config), .key = bytes_of(s->key), .topic = record_stream_topic(s->records)};
     stream_unconfigured(s->plugin, r, why);
+    if (r->code != WEIR_FAILED)
+        stream_note(s->plugin, &note, "gave up", 0);
     stream_fail(s, why);
 }
 
@@ -512,12 +555,17 @@ uint64_t stream_taken(const stream *s)
     return s->taken_total + (s->task ? s->task->taken : 0);
 }
 
+uint64_t stream_doubles(const stream *s)
+{
+    return s->pull.handover.doubles;
+}
+
 uint64_t stream_lost(const stream *s)
 {
-    return s->lost_total + (s->task && s->state != STREAM_STOPPING ? s->task->discarded : 0);
+    return s->lost_total + s->pull.handover.lost + (s->task && s->state != STREAM_STOPPING ? s->task->discarded : 0);
 }
 
 uint64_t stream_unread(const stream *s)
 {
-    return s->unread_total + (s->task && s->state == STREAM_STOPPING ? s->task->discarded : 0);
+    return s->unread_total + s->pull.handover.unread + (s->task && s->state == STREAM_STOPPING ? s->task->discarded : 0);
 }

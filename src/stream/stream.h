@@ -9,6 +9,7 @@
 #define STREAM_STREAM_H
 
 #include "plugin/generation.h"
+#include "plugin/trap_note.h"
 #include "stream/health.h"
 #include "stream/venue.h"
 
@@ -52,6 +53,8 @@ typedef struct stream_plugin {
     uint64_t topic_cut;                       /* clock_mono: liveness.c took a topic for dead */
     health health;                            /* the user's part, at the beginning of it, may be set before the first stream */
     list streams;                             /* kept by stream.c */
+    /* An instance died; may be NULL. Must not touch the streams. */
+    void (*on_trap)(void *owner, const trap_note *note);
 } stream_plugin;
 
 typedef struct stream_options {
@@ -66,6 +69,11 @@ typedef struct stream_options {
     void (*on_resynced)(void *arg, uint64_t from_event);
     void *arg;
 } stream_options;
+
+/* The plugin's code is another now (code, manifest, generation, config and what the module exports were set, with no
+ * call of the old under way but those of the streams): its streams go over to it, and what its health remembers of the
+ * old is forgotten. Not from a callback of a stream. */
+void stream_plugin_renew(stream_plugin *p);
 
 /* Begins at once; what happens then shows in on_state, status records and the log. */
 weir_code stream_open(stream **out, stream_plugin *p, const stream_options *options, weir_error *err);
@@ -83,8 +91,9 @@ uint64_t stream_queued(const stream *s); /* messages that wait in its inboxes */
 uint64_t stream_taken(const stream *s);  /* messages that its plugin took: of all it received, what is in none of these three */
 /* Nothing waits, nobody is asked about anything, and no first snapshot is under way. */
 bool stream_idle(const stream *s);
-uint64_t stream_unread(const stream *s); /* messages that waited when it was stopped as asked */
-uint64_t stream_lost(const stream *s);   /* messages that no plugin read: they died with an instance, or it
-                                            closed their socket */
+uint64_t stream_unread(const stream *s);  /* messages that waited when it was stopped as asked */
+uint64_t stream_lost(const stream *s);    /* messages that no plugin read: they died with an instance, or it
+                                             closed their socket */
+uint64_t stream_doubles(const stream *s); /* records that a pull plugin's old socket and its new one brought both, left out once */
 
 #endif

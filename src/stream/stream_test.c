@@ -205,6 +205,8 @@ TEST(stream, counts_what_dies_in_its_inbox)
     later(5000);
     UNTIL(is(STREAM_WAITING));
     CHECK_HAS(stream_why(w.stream), "has asked for none in 15 s");
+    CHECK_UINT(stream_queued(w.stream), 2); /* they wait for the next instance, but not for ever */
+    later(61000);
     CHECK_UINT(stream_lost(w.stream), 2);
     CHECK_UINT(stream_queued(w.stream), 0);
     later(3600000);
@@ -330,14 +332,40 @@ TEST(stream, that_traps_again_and_again_is_given_up)
     w.plugin.health.within_ns = 3600 * NS_PER_S;
     open_stream("{\"behaviour\":\"trap\"}", 0);
     for (int i = 1; i <= 5; i++) {
-        UNTIL(w.subscribed == i);
+        UNTIL(w.upgrades == i && is(STREAM_LIVE));
+        later(2000); /* the socket before has nothing more to say */
+        later(2000);
         for (int k = 0; k < 3; k++)
             say("x");
         UNTIL(is(STREAM_WAITING) || is(STREAM_FAILED));
-        later(60000);
+        later(50000);
     }
     CHECK(is(STREAM_FAILED));
     CHECK_HAS(stream_why(w.stream), "start_stream: start_stream trapped: ");
+    CHECK_INT(notes, 5);
+    CHECK_HAS(noted, "then=gave up");
+    end();
+}
+
+TEST(stream, says_of_a_trap_which_message_it_was_about_and_what_follows)
+{
+    begin("streams.wasm");
+    w.plugin.health.traps_max = 2;
+    open_stream("{\"behaviour\":\"trap\"}", 0);
+    UNTIL(w.subscribed == 1);
+    for (int k = 1; k <= 3; k++)
+        say(k == 3 ? "the third" : "x");
+    UNTIL(is(STREAM_WAITING));
+    CHECK_INT(notes, 1);
+    CHECK_HAS(noted, "export=start_stream code=trapped then=restarted again=0 topic=raw.streams.x.trap message=the third last=ws_receive input={\"type\":\"raw\",");
+    later(2000);
+    UNTIL(w.subscribed == 2);
+    later(2000); /* the socket before has nothing more to say */
+    later(2000);
+    for (int k = 1; k <= 3; k++)
+        say("x");
+    UNTIL(is(STREAM_WAITING));
+    CHECK_HAS(noted, "then=quarantined again=300 ");
     end();
 }
 

@@ -49,6 +49,23 @@ static struct scene {
 
 static weir_error err;
 
+/* ---- What is said of traps ---- */
+
+static char noted[4000]; /* the last one */
+static int notes;
+
+static inline void keep_note(void *owner, const trap_note *n)
+{
+    const host_call *last = n->task ? task_last_call(n->task, 0) : NULL;
+    (void)owner;
+    notes++;
+    snprintf(noted, sizeof noted, "export=%s code=%s then=%s again=%.0f topic=" BYTES_FMT " message=" BYTES_FMT " last=%s input=" BYTES_FMT,
+             n->task ? n->task->export_name : "", n->result->code == WEIR_TRAPPED ? "trapped" : n->result->code == WEIR_TIMEOUT ? "timeout"
+                                                                                                                                : "other",
+             n->then, (double)n->again_ns * 1e-9,
+             BYTES_ARG(n->topic), BYTES_ARG(n->message), last ? last->name : "", BYTES_ARG(n->input));
+}
+
 /* ---- The venue ---- */
 
 static inline void venue_on_message(void *arg, bool binary, bytes message)
@@ -143,6 +160,7 @@ static inline void begin(const char *what)
     server_options so = {.on_request = on_request};
     dialer_options o = {.no_proxy = true};
     memset(&w, 0, sizeof w);
+    notes = 0;
     w.act_in = -1;
     clock_replace(clock_real_now, clock_mono_now);
     CHECK_OK(loop_new(&w.loop, &err));
@@ -169,6 +187,7 @@ static inline void begin(const char *what)
         .plugin_id = "streams",
         .generation = generation_of(w.module),
         .has_stop = module_find_export(w.module, "stop_stream") != NULL,
+        .on_trap = keep_note,
     };
 }
 

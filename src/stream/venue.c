@@ -21,7 +21,7 @@ static void plug_opened(void *arg)
     v->open_sockets++;
     socket_opened(p);
     if (v->listener)
-        v->listener->socket_up(v->arg);
+        v->listener->socket_up(v->arg, p);
 }
 
 static bool plug_message(void *arg, bytes message, bool binary, uint64_t recv_real_ns)
@@ -45,6 +45,8 @@ static void plug_closed(void *arg, const weir_error *why, uint16_t http_status, 
     plug *p = arg;
     venue *v = venue_of(p);
     v->open_sockets -= p->state == PLUG_OPEN; /* before anybody hears of the close */
+    if (v->listener && p->state == PLUG_OPEN)
+        v->listener->socket_gone(v->arg, p);
     socket_closed(p, why);
     if (v->listener)
         v->listener->socket_down(v->arg, why, retry_after_s, http_status);
@@ -89,6 +91,8 @@ static void socket_close(void *arg, plug *p)
 {
     venue *v = arg;
     v->open_sockets -= p->state == PLUG_OPEN;
+    if (v->listener && p->state == PLUG_OPEN)
+        v->listener->socket_gone(v->arg, p);
     session_close(p->session);
 }
 
@@ -176,6 +180,21 @@ static void receiving(void *arg, plug *p)
         v->listener->receiving(v->arg);
 }
 
+static void left(void *arg)
+{
+    venue *v = arg;
+    if (v->listener)
+        v->listener->left(v->arg);
+}
+
+session *venue_give_away(plug *p)
+{
+    session *s = p->session;
+    venue_of(p)->open_sockets--;
+    plug_give_away(p);
+    return s;
+}
+
 const world venue_world = {
     .socket_open = socket_open,
     .socket_send = socket_send,
@@ -186,4 +205,5 @@ const world venue_world = {
     .publish = publish,
     .log = guest_log,
     .receiving = receiving,
+    .left = left,
 };

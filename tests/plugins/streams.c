@@ -2,6 +2,8 @@
  * stream is an honest one that publishes each frame's text. It connects to wss://wss.woox.io/v3/public
  * and subscribes to the topic "identifier".
  *
+ * Whatever the behaviour, a frame "die now" traps, and behind the record of a frame "quit now" start_stream returns.
+ *
  *     return        returns "started" at once, the socket open: a feed that is dead
  *     refuse        {"success":false} and 1, before connecting
  *     trap          traps at the third frame
@@ -70,12 +72,14 @@ static int32_t receive(weir_str how)
             return weir_refuse(fail.text);
         if (event != WEIR_WS_MESSAGE)
             continue;
-        if (++frames == 3 && weir_is(how, "trap"))
+        if ((++frames == 3 && weir_is(how, "trap")) || weir_is(frame, "die now"))
             __builtin_trap();
         if (frames == 3 && weir_is(how, "spin"))
             for (volatile uint32_t n = 0;; n = n + 1)
                 ;
         publish(frame);
+        if (weir_is(frame, "quit now"))
+            return started();
         if (weir_is(how, "hold"))
             return hold();
     }

@@ -1,0 +1,65 @@
+/* handover.h: from the sockets of an instance that is gone to those of the next one, nothing lost, nothing doubled.
+ *
+ * A pull plugin's instance ends (it traps, returns unasked, gives way to other code) and its sockets are open. They stay
+ * open, and what comes over them waits in their inboxes. The next instance dials afresh. Its first record is held
+ * back: from then on its ws_receive brings what waits on the old socket, while its own messages wait, until
+ *   the record that is held back comes over the old socket, too      there the two are joined
+ *   the old socket is closed and read, or silent for QUIET           nothing more will come over it
+ *   OVERLAP has passed since it was read up to now                   both have brought the same for so long
+ * Then the old socket is closed, and what it had brought already since the new one was open is left out when it
+ * comes again: by a hash of each record, counted, so that two equal trades stay two.
+ * What can go wrong: the old socket closes before a new one is open (`broken` says so: a gap), no new one comes in
+ * LASTING (the same), memory is out (nothing is kept: a gap as if there were no handover).
+ * A socket finds its successor by the address that was dialled. All on the loop's thread, some on a guest's fiber. */
+#ifndef STREAM_HANDOVER_H
+#define STREAM_HANDOVER_H
+
+#include "hub/record.h"
+#include "plugin/task.h"
+
+typedef struct handover_ops {
+    void (*emit)(void *arg, const world_publication *what); /* a record that was held back */
+    /* Something may be missing from now on; so many messages that were kept have died. */
+    void (*broken)(void *arg, const char *why, uint64_t lost);
+    void (*message)(void *arg, uint64_t recv_real_ns); /* one came over an old socket */
+} handover_ops;
+
+typedef struct handover {
+    loop *loop;
+    const handover_ops *ops;
+    void *arg;
+    list orphans;     /* the old sockets */
+    timer look;       /* at how they are */
+    timer forget;     /* the window */
+    uint64_t *window; /* open addressing; NULL: none */
+    size_t room, used, live;
+    uint64_t doubles; /* records that came twice and were left out once */
+    uint64_t lost;    /* messages that were kept in vain */
+    uint64_t unread;  /* messages that waited when the stream was stopped, or that the new socket brings, too */
+} handover;
+
+void handover_init(handover *h, loop *l, const handover_ops *ops, void *arg);
+
+/* Takes the open sockets of `t`, which is freed next. True: all of them. False: there was none, or one could not be kept. */
+bool handover_take(handover *h, task *t);
+/* Lets go of what is kept. `stopped`: as asked, so what waits is unread, not lost. */
+void handover_drop(handover *h, bool stopped);
+
+void handover_socket_up(handover *h, plug *s);
+void handover_socket_gone(handover *h, plug *s); /* `s` may be freed from now on; also for those it never met */
+
+typedef enum handover_verdict {
+    HANDOVER_PASS,   /* publish it */
+    HANDOVER_HELD,   /* it is kept, and comes by `emit` */
+    HANDOVER_DOUBLE, /* it was there before */
+} handover_verdict;
+/* What becomes of a publication of the new instance. Quick when there is nothing to hand over. */
+handover_verdict handover_publish(handover *h, const task *t, const world_publication *what);
+
+/* Behind each that passed and is published. May end the handover. */
+void handover_published(handover *h, const task *t);
+
+bool handover_active(const handover *h); /* an old socket is kept */
+uint64_t handover_queued(const handover *h);
+
+#endif

@@ -1,0 +1,314 @@
+/* From one instance of a pull plugin to the next: what comes over the old socket and the new one is published once, in
+ * order. The test speaks for the venue on both. */
+#include "stream/testing.h"
+
+static void to(int socket, const char *text)
+{
+    if (w.all[socket]) /* else it is closed already */
+        server_ws_send(w.all[socket], false, bytes_of(text));
+}
+
+static void to_both(const char *text)
+{
+    to(0, text);
+    to(1, text);
+}
+
+static void begin_live(void)
+{
+    begin("streams.wasm");
+    open_stream("", 0);
+    UNTIL(w.subscribed == 1 && is(STREAM_LIVE));
+}
+
+/* The first instance is gone, its socket is open, the second one is subscribed on another. */
+static void replaced(const char *how)
+{
+    begin_live();
+    to(0, "1");
+    expect("\"frame\":\"1\"");
+    to(0, how);
+    if (!strcmp(how, "quit now"))
+        expect("\"frame\":\"quit now\"");
+    else
+        expect("\"cause\":\"dropped\"");
+}
+
+static void successor(void)
+{
+    later(2000);
+    UNTIL(w.upgrades == 2 && w.subscribed == 2 && is(STREAM_LIVE));
+}
+
+static void expect_frames(const char *frames)
+{
+    char part[40];
+    for (const char *c = frames; *c; c++) {
+        snprintf(part, sizeof part, "\"data\":{\"frame\":\"%c\"}", *c);
+        expect(part);
+    }
+}
+
+static uint64_t last_seq(void)
+{
+    return record_stream_seq(stream_records(w.stream));
+}
+
+TEST(handover, of_an_instance_that_returns_unasked_loses_and_doubles_nothing)
+{
+    replaced("quit now");
+    to(0, "2"); /* nobody reads it yet */
+    to(0, "3");
+    UNTIL(w.upgrades == 2 && w.subscribed == 2 && is(STREAM_LIVE)); /* at once: no time has passed */
+    to(0, "4");
+    to_both("5");
+    to_both("6");
+    expect_frames("23456");
+    CHECK_UINT(last_seq(), 7); /* no gap among them */
+    to_both("7");
+    expect_frames("7");
+    later(10000);
+    expect_none();
+    CHECK_UINT(stream_lost(w.stream) + stream_queued(w.stream), 0);
+    CHECK(stream_doubles(w.stream) > 0);
+    CHECK(w.all[0] == NULL); /* closed when it had done its part */
+    end();
+}
+
+TEST(handover, of_an_instance_that_traps_costs_the_message_it_trapped_on)
+{
+    replaced("die now");
+    CHECK_UINT(kept->seq, 2);
+    to(0, "2");
+    successor();
+    to_both("3");
+    to_both("4");
+    expect_frames("234");
+    CHECK_UINT(last_seq(), 5);
+    later(10000);
+    expect_none();
+    CHECK_UINT(stream_lost(w.stream), 1);
+    end();
+}
+
+/* A new socket may begin with something of its own, a snapshot: it comes behind what the old one still brings. */
+TEST(handover, waits_for_what_the_old_socket_brings_and_no_longer)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    to(0, "2");
+    expect_frames("2");
+    expect_none(); /* the old one might bring more */
+    later(400);
+    to(0, "3");
+    expect_frames("3");
+    later(400);
+    expect_none();
+    later(400);
+    expect_frames("s");
+    to(1, "4");
+    expect_frames("4");
+    end();
+}
+
+TEST(handover, ends_when_both_sockets_have_brought_the_same_for_long_enough)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    for (char c[2] = "a"; *c <= 't'; ++*c) { /* busy all the time */
+        to_both(c);
+        settle();
+        later(200);
+    }
+    to_both("z");
+    char seen[40] = "";
+    UNTIL(last_seq() == 2 + 22);
+    for (record *r; (r = next_record());) {
+        const char *frame = strstr(r->line.at, "{\"frame\":\"");
+        CHECK(frame != NULL);
+        snprintf(seen + strlen(seen), 2, "%s", frame + 10);
+    }
+    /* 3 s of them by the old one, then the snapshot, then the rest by the new one: each once, in order */
+    char *snapshot = strchr(seen, 's'), *twin = strrchr(seen, 's');
+    CHECK(snapshot > seen + 10 && snapshot < seen + 20 && snapshot != twin);
+    memmove(snapshot, snapshot + 1, strlen(snapshot));
+    CHECK_TEXT(seen, "abcdefghijklmnopqrstz");
+    expect_none();
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+/* Two equal trades are two trades. */
+TEST(handover, leaves_out_each_double_as_often_as_it_came)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    to_both("x");
+    to_both("x");
+    to(0, "y");
+    expect_frames("xxy");
+    later(600);
+    to(1, "y");
+    to(1, "x");
+    expect_frames("sx");
+    expect_none();
+    CHECK_UINT(stream_doubles(w.stream), 3);
+    end();
+}
+
+TEST(handover, that_is_broken_leaves_a_gap_in_its_place)
+{
+    replaced("quit now");
+    to(0, "2");
+    w.status = 503;
+    settle();
+    CHECK_INT(w.upgrades, 1);
+    server_ws_abort(w.all[0]);
+    settle();
+    w.status = 0;
+    successor();
+    to(1, "3");
+    later(2000);
+    expect_frames("2");
+    later(200); /* it is looked at now and then */
+    expect("\"cause\":\"disconnected\"");
+    expect_frames("3");
+    expect_none();
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+TEST(handover, without_a_successor_ends_after_a_minute)
+{
+    replaced("quit now");
+    to(0, "2");
+    w.status = 503;
+    settle();
+    for (int i = 0; i < 70; i++)
+        later(1000);
+    CHECK_UINT(stream_queued(w.stream), 0);
+    CHECK_UINT(stream_lost(w.stream), 1);
+    w.status = 0;
+    for (int i = 0; i < 70 && w.upgrades < 2; i++)
+        later(1000);
+    UNTIL(is(STREAM_LIVE));
+    to(1, "3");
+    expect("\"kind\":\"gap\"");
+    expect_frames("3");
+    end();
+}
+
+TEST(handover, goes_on_when_the_successor_dies_in_the_middle_of_it)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    to(0, "2");
+    to(0, "die now");
+    to(0, "3");
+    expect_frames("2");
+    expect("\"cause\":\"dropped\"");
+    later(4000);
+    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+    to(0, "4");
+    to(2, "4");
+    to(2, "5");
+    expect_frames("345");
+    expect_none();
+    CHECK_UINT(stream_lost(w.stream), 1);
+    end();
+}
+
+TEST(handover, may_be_stopped_and_freed_in_the_middle_of_it)
+{
+    for (int frees = 0; frees <= 1; frees++)
+        for (int up = 0; up <= 2; up++) {
+            replaced("die now");
+            to(0, "2");
+            settle();
+            if (up)
+                successor();
+            if (up == 2)
+                to(1, "s");
+            settle();
+            if (frees) {
+                stream_free(w.stream);
+                w.stream = NULL;
+            } else {
+                stream_stop(w.stream);
+                later(3000);
+                CHECK(is(STREAM_CLOSED));
+                CHECK_UINT(stream_queued(w.stream), 0);
+            }
+            end();
+        }
+}
+
+/* ---- Another code ---- */
+
+static void another_code(void)
+{
+    linked *code = NULL;
+    CHECK_OK(module_link(&code, w.module, task_bind, NULL, &err));
+    linked_free(w.code); /* its instances live on */
+    w.code = w.plugin.code = code;
+    stream_plugin_renew(&w.plugin);
+}
+
+TEST(handover, to_another_code_comes_between_two_messages)
+{
+    begin_live();
+    to(0, "1");
+    UNTIL(stream_queued(w.stream) == 1 || last_seq() == 1);
+    another_code();
+    to(0, "2");
+    UNTIL(w.upgrades == 2 && w.subscribed == 2 && is(STREAM_LIVE));
+    to_both("3");
+    to_both("4");
+    expect_frames("1234");
+    CHECK_UINT(last_seq(), 4);
+    later(10000);
+    expect_none();
+    CHECK_INT(notes, 0);
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+TEST(handover, to_another_code_does_not_wait_for_ever)
+{
+    begin("streams.wasm");
+    open_stream("{\"behaviour\":\"spin\"}", 0);
+    UNTIL(w.subscribed == 1 && is(STREAM_LIVE));
+    for (int i = 0; i < 3; i++)
+        to(0, "x");
+    settle();
+    another_code();
+    settle();
+    CHECK_INT(w.upgrades, 1);
+    later(2000);
+    UNTIL(w.upgrades == 2);
+    end();
+}
+
+TEST(handover, survives_any_failed_allocation)
+{
+    begin_live();
+    FAULT_SWEEP(alloc) { /* the venue's, too: then its socket may be gone */
+        if (w.ws)
+            server_ws_send(w.ws, false, BYTES("quit now"));
+        settle();
+        later(2000);
+        while (next_record())
+            ;
+    }
+    for (int i = 0; i < 10 && !is(STREAM_LIVE); i++)
+        later(61000);
+    CHECK(is(STREAM_LIVE));
+    end();
+}
