@@ -292,16 +292,17 @@ static void summary(const run *r, const weir_account *a)
     if (r->common.json)
         fprintf(stderr,
                 "{\"received\":%llu,\"taken\":%llu,\"waiting\":%llu,\"lost\":%llu,\"unread\":%llu,\"published\":%llu,\"delivered\":%llu,"
-                "\"dropped\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"doubles\":%llu,\"readers\":{\"offered\":%llu,\"delivered\":%llu,\"dropped\":%llu,"
+                "\"dropped\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"doubles\":%llu,\"repeats\":%llu,\"readers\":{\"offered\":%llu,\"delivered\":%llu,\"dropped\":%llu,"
                 "\"queued\":%llu},\"seconds\":%.3f}\n",
                 (unsigned long long)a->received, (unsigned long long)a->taken, (unsigned long long)a->waiting,
                 (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->published,
                 (unsigned long long)r->seen, (unsigned long long)a->dropped, (unsigned long long)a->gaps, (unsigned long long)a->restarts, (unsigned long long)a->doubles,
+                (unsigned long long)a->repeats,
                 (unsigned long long)a->offered, (unsigned long long)a->delivered, (unsigned long long)a->dropped, (unsigned long long)a->queued,
                 elapsed(r));
     else
-        fprintf(stderr, "received %llu messages (taken %llu, lost %llu, unread %llu), delivered %llu records, dropped %llu, gaps %llu, restarts %llu, in %.1f s\n",
-                (unsigned long long)a->received, (unsigned long long)a->taken, (unsigned long long)a->lost, (unsigned long long)a->unread,
+        fprintf(stderr, "received %llu messages (taken %llu, lost %llu, unread %llu, doubles %llu), delivered %llu records, dropped %llu, gaps %llu, restarts %llu, in %.1f s\n",
+                (unsigned long long)a->received, (unsigned long long)a->taken, (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->doubles,
                 (unsigned long long)r->seen, (unsigned long long)a->dropped, (unsigned long long)a->gaps, (unsigned long long)a->restarts, elapsed(r));
 }
 

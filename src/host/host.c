@@ -275,7 +275,7 @@ void weir_host_account(const weir_host *h, weir_account *out)
         .restarts = s.counts.restarts,
         .taken = h->taken,
         .doubles = s.counts.doubles,
-        .repeats = h->doubles,
+        .repeats = h->repeats,
         .lost = h->lost,
         .unread = h->unread,
     };
@@ -287,7 +287,7 @@ void weir_host_account(const weir_host *h, weir_account *out)
         out->waiting += stream_queued(t->stream);
         out->lost += stream_lost(t->stream);
         out->unread += stream_unread(t->stream);
-        out->repeats += stream_doubles(t->stream);
+        out->repeats += stream_repeats(t->stream);
     }
 }
 

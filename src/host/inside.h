@@ -37,7 +37,7 @@ struct weir_host {
     void (*on_tick)(void *arg);
     void *tick_arg;
     uint64_t taken, lost, unread; /* messages of streams that are gone */
-    uint64_t doubles;
+    uint64_t repeats;
     traps *traps; /* on disk; NULL: they are kept in memory alone */
 };
 

@@ -37,7 +37,7 @@ static weir_code open_by(stream **out, weir_stream *w, stream_plugin *route, wei
 /* What an ended stream leaves in the host's account. */
 static void settle(weir_stream *w)
 {
-    w->plugin->host->doubles += stream_doubles(w->stream);
+    w->plugin->host->repeats += stream_repeats(w->stream);
     w->plugin->host->taken += stream_taken(w->stream);
     w->plugin->host->lost += stream_lost(w->stream);
     w->plugin->host->unread += stream_unread(w->stream) + stream_queued(w->stream);

@@ -178,7 +178,7 @@ static void cut(orphan *o)
     h->unread += o->in.count;
     for (held *one = o->first; one; one = one->next)
         if (was_there(h, one->hash))
-            h->doubles++;
+            h->repeats++;
         else
             h->ops->emit(h->arg, &one->what);
     let_go(o);
@@ -413,7 +413,7 @@ handover_verdict handover_publish(handover *h, const task *t, const world_public
         return HANDOVER_HELD;
     }
     if (from && was_there(h, hash)) {
-        h->doubles++;
+        h->repeats++;
         return HANDOVER_DOUBLE;
     }
     return HANDOVER_PASS;

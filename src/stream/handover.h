@@ -33,7 +33,7 @@ typedef struct handover {
     timer forget;     /* the window */
     uint64_t *window; /* open addressing; NULL: none */
     size_t room, used, live;
-    uint64_t doubles; /* records that came twice and were left out once */
+    uint64_t repeats; /* records that came twice and were left out once */
     uint64_t lost;    /* messages that were kept in vain */
     uint64_t unread;  /* messages that waited when the stream was stopped, or that the new socket brings, too */
 } handover;

@@ -555,9 +555,9 @@ uint64_t stream_taken(const stream *s)
     return s->taken_total + (s->task ? s->task->taken : 0);
 }
 
-uint64_t stream_doubles(const stream *s)
+uint64_t stream_repeats(const stream *s)
 {
-    return s->pull.handover.doubles;
+    return s->pull.handover.repeats;
 }
 
 uint64_t stream_lost(const stream *s)

@@ -94,6 +94,6 @@ bool stream_idle(const stream *s);
 uint64_t stream_unread(const stream *s);  /* messages that waited when it was stopped as asked */
 uint64_t stream_lost(const stream *s);    /* messages that no plugin read: they died with an instance, or it
                                              closed their socket */
-uint64_t stream_doubles(const stream *s); /* records that a pull plugin's old socket and its new one brought both, left out once */
+uint64_t stream_repeats(const stream *s); /* records that a pull plugin's old socket and its new one brought both, left out once */
 
 #endif
