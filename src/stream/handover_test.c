@@ -127,9 +127,9 @@ TEST(handover, ends_when_both_sockets_have_brought_the_same_for_long_enough)
     char seen[40] = "";
     UNTIL(last_seq() == 2 + 22);
     for (record *r; (r = next_record());) {
-        const char *frame = strstr(r->line.at, "{\"frame\":\"");
+        const char *frame = memmem(r->line.at, r->line.len, "{\"frame\":\"", 10);
         CHECK(frame != NULL);
-        snprintf(seen + strlen(seen), 2, "%s", frame + 10);
+        snprintf(seen + strlen(seen), 2, "%.1s", frame + 10);
     }
     /* 3 s of them by the old one, then the snapshot, then the rest by the new one: each once, in order */
     char *snapshot = strchr(seen, 's'), *twin = strrchr(seen, 's');

@@ -259,6 +259,12 @@ static inline record *next_record(void)
     return kept = r;
 }
 
+/* Its line has this text; lines end without a NUL. */
+static inline bool record_has(const record *r, const char *text)
+{
+    return r && memmem(r->line.at, r->line.len, text, strlen(text));
+}
+
 static inline void expect(const char *part)
 {
     record *r = NULL;
