@@ -11,6 +11,8 @@
 #include "hub/record_impl.h"
 #include "hub/sub_impl.h"
 
+#include "base/log.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -466,6 +468,12 @@ static void append(sub *s, record *r)
     s->account.queued_octets += r->line.len;
 }
 
+static void cut_off(sub *s)
+{
+    s->cut = true;
+    log_warn("hub", "a reader of '%s' is cut off, as its policy says: %" PRIu64 " records wait for it", s->pattern_text, s->account.queued);
+}
+
 /* Hop 7, the queue: bounded; the reader's policy decides, a counter tells. */
 bool sub_push(sub *s, record *r)
 {
@@ -484,7 +492,7 @@ bool sub_push(sub *s, record *r)
     } else {
         s->account.dropped[why]++;
         if (why == SUB_DROPPED_CUT)
-            s->cut = true;
+            cut_off(s);
         else
             note_loss(s, r);
         if (r->kind == RECORD_DATA)
