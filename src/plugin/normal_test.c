@@ -22,10 +22,10 @@ static const char *normal(const char *command, const char *text)
 
 TEST(normal, says_what_it_mended)
 {
-    normal_notes notes = {.refused = 1, .doubles = 2, .strays = 1, .why = "row 5: \"close\" is \"NaN\""};
+    normal_notes all = {.refused = 1, .doubles = 2, .strays = 1, .why = "row 5: \"close\" is \"NaN\""};
     buf out_;
     buf_init(&out_, SIZE_MAX);
-    CHECK(normal_say(&out_, &notes));
+    CHECK(normal_say(&out_, &all));
     CHECK_BYTES(buf_bytes(&out_), BYTES("2 rows came twice, the first of them stays; 1 out of order, now in place; 1 row makes no sense and is left out (row 5: \"close\" is \"NaN\")"));
     buf_clear(&out_);
     CHECK(!normal_say(&out_, &(normal_notes){0}));

@@ -21,16 +21,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const fitting[] = {FUZZ_SYMBOL, "OTHER"};
     char *in = malloc(2 * size + 512);
     weir_buf b = weir_buf_over(in, 2 * size + 511);
-    const weir_push_type *type = types;
+    const weir_push_type *asked = types;
     if (!size || size > 100000) {
         free(in);
         return 0;
     }
-    for (int n = *data & 7; n > 0 && type[1].name; n--)
-        type++;
+    for (int n = *data & 7; n > 0 && asked[1].name; n--)
+        asked++;
     weir_put_text(&b, "{\"message\":\"");
     weir_put_base64(&b, weir_slice((const char *)data + 1, size - 1));
-    weir_put_form(&b, "\",\"streamContext\":{\"type\":\"%\",\"symbol\":\"%\",\"timeframe\":\"1m\"}}", weir_text(type->name), weir_text(fitting[*data >> 7]), weir_none);
+    weir_put_form(&b, "\",\"streamContext\":{\"type\":\"%\",\"symbol\":\"%\",\"timeframe\":\"1m\"}}", weir_text(asked->name), weir_text(fitting[*data >> 7]), weir_none);
     in[b.len] = 0;
     fake_reset();
     int32_t rc = fake_call(weir_export_handle_stream_message, in);
