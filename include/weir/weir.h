@@ -27,7 +27,7 @@
  *            weir_host_stop may be called from anywhere, a signal handler included. Several hosts may
  *            live in one process, each on its thread; they share compiled modules.
  * Callbacks  Run on that thread, one at a time, and never inside the call that registered them. They
- *            may call everything here but weir_host_free, weir_plugin_load and weir_plugin_call_wait.
+ *            may call everything here but weir_host_free and what says "not from a callback": it turns the loop.
  */
 #ifndef WEIR_H
 #define WEIR_H

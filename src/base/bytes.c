@@ -87,3 +87,19 @@ bool bytes_utf8(bytes b)
 {
     return bytes_utf8_prefix(b) == b.len;
 }
+
+uint64_t bytes_hash(bytes b, uint64_t seed)
+{
+    uint64_t h = seed ^ (b.len * UINT64_C(0x9E3779B97F4A7C15)), word;
+    size_t at = 0;
+    for (; b.len - at >= 8; at += 8) {
+        memcpy(&word, b.at + at, 8);
+        h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+        h ^= h >> 32;
+    }
+    word = 0;
+    if (b.len > at)
+        memcpy(&word, b.at + at, b.len - at);
+    h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+    return h ^ h >> 32;
+}

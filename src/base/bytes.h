@@ -53,6 +53,9 @@ bool bytes_utf8(bytes b);
 /* How many octets at the front are well-formed UTF-8: b.len if all are. */
 size_t bytes_utf8_prefix(bytes b);
 
+/* A quick hash for tables of one process; whoever faces foreign octets gives a secret seed. */
+uint64_t bytes_hash(bytes b, uint64_t seed);
+
 /* The length of the character that `b` begins with, 1 to 4; 0 if it begins with none. */
 size_t bytes_utf8_char(bytes b);
 

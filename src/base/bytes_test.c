@@ -108,3 +108,12 @@ TEST(bytes, finds_the_bad_octet_at_every_place)
     CHECK_UINT(bytes_utf8_char(BYTES("\xf0\x9f\x98\x80x")), 4);
     CHECK_UINT(bytes_utf8_char((bytes){0}), 0);
 }
+
+TEST(bytes, hash_tells_texts_and_seeds_apart)
+{
+    static const char *const texts[] = {"", "a", "b", "12345678", "123456789", "12345679"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+            CHECK((bytes_hash(bytes_of(texts[i]), 7) == bytes_hash(bytes_of(texts[k]), 7)) == (i == k));
+    CHECK(bytes_hash(BYTES("a"), 1) != bytes_hash(BYTES("a"), 2));
+}

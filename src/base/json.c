@@ -697,6 +697,12 @@ bool json_u64(json value, uint64_t *out)
     return true;
 }
 
+bool json_text_u64(json value, uint64_t *out)
+{
+    bytes text;
+    return json_string_slice(value, &text) && text.len && json_u64((json){JSON_NUMBER, text}, out);
+}
+
 bool json_string_slice(json value, bytes *out)
 {
     if (value.type != JSON_STRING || memchr(value.raw.at, '\\', value.raw.len))

@@ -75,6 +75,7 @@ bool json_next(json_iter *it, json *key, json *value);
 bool json_bool(json value, bool *out);
 bool json_i64(json value, int64_t *out); /* whole numbers only, "5", "5.0" and "5e0" too; false also for a JSON_NUMBER whose text is none */
 bool json_u64(json value, uint64_t *out);
+bool json_text_u64(json value, uint64_t *out); /* a string that is such a number, as times in nanoseconds are */
 bool json_f64(json value, double *out);
 
 /* A string's characters. json_string_slice answers the octets between the quotes when there is no

@@ -8,7 +8,6 @@
  * says why, and the gap stays open; the stream's timeframe is none that we can compute with: the same at once; a
  * reader that must lose nothing is full: the rows wait. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/json.h"
 #include "host/inside.h"
@@ -43,10 +42,8 @@ static void publish_row(weir_stream *w, json row, bytes timeframe)
 {
     backfill *b = &w->backfill;
     record_stream *records = stream_records(w->stream);
-    bytes text = BYTES("");
     uint64_t at;
-    json_string_slice(json_member(row, "ts_event"), &text);
-    if (!json_u64((json){JSON_NUMBER, text}, &at) || at + b->span <= b->asked_from || at + b->span > b->asked_to)
+    if (!json_text_u64(json_member(row, "ts_event"), &at) || at + b->span <= b->asked_from || at + b->span > b->asked_to)
         return;
     buf_clear(&b->line);
     buf_add_text(&b->line, "{\"symbol\":");

@@ -52,9 +52,7 @@ plug *plug_new(struct task *t)
 
 void plug_dials(plug *s, bytes url)
 {
-    s->url = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < url.len; i++)
-        s->url = (s->url ^ (unsigned char)url.at[i]) * UINT64_C(1099511628211);
+    s->url = bytes_hash(url, 0);
 }
 
 void plug_free(plug *s)

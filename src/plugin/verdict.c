@@ -46,10 +46,7 @@ static bool same_key(const task *t, bytes request, bytes *rest)
 /* A whole number, or text that is one. */
 static bool read_u64(json value, uint64_t *out)
 {
-    bytes text;
-    if (json_string_slice(value, &text))
-        value = (json){JSON_NUMBER, text};
-    return value.type == JSON_NUMBER && value.raw.len && json_u64(value, out);
+    return json_text_u64(value, out) || (value.type == JSON_NUMBER && json_u64(value, out));
 }
 
 static venue_number read_number(json sequence, json previous)

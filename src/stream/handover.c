@@ -46,9 +46,7 @@ typedef struct orphan {
 
 static uint64_t hash_of(bytes text)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < text.len; i++)
-        h = (h ^ (unsigned char)text.at[i]) * UINT64_C(1099511628211);
+    uint64_t h = bytes_hash(text, 0);
     return h > GONE ? h : h + 2;
 }
 

@@ -28,18 +28,7 @@ void overlap_fini(overlap *o)
 /* Never 0. */
 static uint64_t hash_of(const overlap *o, bytes text)
 {
-    uint64_t h = o->seed ^ (text.len * UINT64_C(0x9E3779B97F4A7C15)), word;
-    size_t at = 0;
-    for (; text.len - at >= 8; at += 8) {
-        memcpy(&word, text.at + at, 8);
-        h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
-        h ^= h >> 32;
-    }
-    word = 0;
-    if (text.len > at)
-        memcpy(&word, text.at + at, text.len - at);
-    h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
-    h ^= h >> 32;
+    uint64_t h = bytes_hash(text, o->seed);
     return h ? h : 1;
 }
 

@@ -681,17 +681,10 @@ static void drop_frame(stream *s, const char *why)
 /* Most items have none of their own, and to look for the octets is cheaper than to read. */
 static uint64_t event_time(bytes item, uint64_t fallback)
 {
-    bytes text;
     uint64_t ns;
     if (item.at[0] != '{' || !memmem(item.at, item.len, "\"ts_event\"", 10))
         return fallback;
-    json at = json_member((json){JSON_OBJECT, item}, "ts_event");
-    if (json_string_slice(at, &text)) {
-        json number = {JSON_NUMBER, text};
-        if (json_u64(number, &ns))
-            return ns;
-    }
-    return fallback;
+    return json_text_u64(json_member((json){JSON_OBJECT, item}, "ts_event"), &ns) ? ns : fallback;
 }
 
 static void publish(stream *s, bytes item, uint64_t ts_event)
