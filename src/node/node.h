@@ -1,0 +1,85 @@
+/* node.h: what one `weir serve` runs: plugins, connections, streams and sinks as its users want them, alive on a
+ * weir_host and kept in the store, so that they come back after a restart.
+ *
+ *     node *n;    node_new(&n, &options, err);
+ *     node_start(n);                         loads what the store holds; streams come as their plugins do
+ *     node_ask(n, &question, on_answer, arg);
+ *     weir_host_run(node_host(n));
+ *     node_drain(n, deadline_ms, on_drained, arg);   streams stopped, history flushed
+ *     node_free(n);
+ *
+ * Everything that a user may do is an operation with a name ("streams.create"), JSON in and JSON out: the API is a
+ * table from methods and paths to these names (api/), and knows nothing else of the node. A file of node/ for each
+ * kind of thing holds its operations. What a user wants is first in the store, durably, then done, then answered.
+ *
+ * What can go wrong: the store is full or read-only; then what would change it is answered WEIR_SYSTEM, and what
+ * streams goes on streaming. A plugin that cannot be loaded, a connection that lacks a value, a stream that fails:
+ * states with a why, never the end of the node. All on the host's thread. */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include <weir/weir.h>
+
+#include "base/buf.h"
+#include "hub/hub.h"
+#include "loop/loop.h"
+#include "store/store.h"
+
+typedef struct node node;
+
+typedef struct node_options {
+    const char *data_dir;     /* store, plugin files, compiled modules, lock; made if it is not there */
+    const char *name;         /* of this node, in its answers; NULL: the machine's name */
+    const char *key_file;     /* 32 octets for secrets at rest; NULL: $WEIR_SECRET_KEY (hex), $CREDENTIALS_DIRECTORY/weir.key,
+                                 else DATA_DIR/secret.key, made at the first start with mode 0600 */
+    weir_host_options host;   /* overrides, authorities, heartbeats ... */
+    uint64_t history_octets;  /* of the history at most; 0: 1 GiB */
+    uint64_t history_ms;      /* kept so long; 0: 7 days */
+    uint32_t history_flush_ms; /* what a crash may take from the history at most; 0: 200 */
+    bool demo;
+    bool uploads_approved; /* plugins get what they ask for without an admin's word: --demo */
+} node_options;
+
+weir_code node_new(node **out, const node_options *options, weir_error *err);
+void node_free(node *n); /* at once; NULL is fine */
+void node_start(node *n);
+/* `fn` once, when every stream has stopped and the history is on the disk, or the deadline is over (false: some had to be cut). */
+void node_drain(node *n, uint32_t deadline_ms, void (*fn)(void *arg, bool whole), void *arg);
+/* True when all that the store holds has been tried once; else `why` names what it waits for. */
+bool node_ready(const node *n, buf *why);
+
+weir_host *node_host(node *n);
+loop *node_loop(node *n);
+hub *node_hub(node *n);
+store *node_store(node *n);
+
+/* ---- Questions ---- */
+
+typedef struct node_question {
+    const char *op;     /* "streams.create" */
+    const char *id;     /* of the path: a plugin's id, a number as text; NULL: none */
+    const char *name;   /* the second one: a command's name; NULL: none */
+    bytes query;        /* a JSON object of texts: {"force":"1"}; empty: none */
+    bytes body;         /* JSON, or a module's octets (plugins.upload); empty: none */
+    const char *who;    /* the token's name, for the audit and created_by */
+} node_question;
+
+/* `json` is lent and may be empty (done, nothing to say). `created`: something new came to be. */
+typedef void (*node_answer)(void *arg, weir_code code, bool created, bytes json, const char *error);
+
+/* `fn` comes exactly once, at once or later, never after node_free. WEIR_NOT_FOUND also for an op that does not exist. */
+void node_ask(node *n, const node_question *q, node_answer fn, void *arg);
+
+/* Something changed that a page shows: "plugins", "connections", "streams", "sinks", with its id. Several may listen. */
+typedef struct node_watch {
+    list_node node;
+    void (*fn)(void *arg, const char *what, const char *id);
+    void *arg;
+} node_watch;
+void node_watch_add(node *n, node_watch *w);
+void node_watch_remove(node_watch *w);
+
+/* The figures of everything in Prometheus' text form. */
+weir_code node_metrics(node *n, buf *out);
+
+#endif
