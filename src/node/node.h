@@ -70,6 +70,24 @@ typedef void (*node_answer)(void *arg, weir_code code, bool created, bytes json,
 /* `fn` comes exactly once, at once or later, never after node_free. WEIR_NOT_FOUND also for an op that does not exist. */
 void node_ask(node *n, const node_question *q, node_answer fn, void *arg);
 
+/* ---- Tokens ---- */
+
+typedef enum node_scope { NODE_SCOPE_NONE,
+                          NODE_SCOPE_READ,
+                          NODE_SCOPE_OPERATE,
+                          NODE_SCOPE_ADMIN } node_scope;
+
+/* Lent until the loop's next turn. */
+typedef struct node_token {
+    const char *id, *name;
+    node_scope scope;
+} node_token;
+
+/* Whose token this text is ("weir_..."), compared in constant time; false: nobody's, taken back, or expired. */
+bool node_token_find(node *n, bytes text, node_token *out);
+/* The token of this id, which tokens.list shows; false: it is gone or has expired (of whoever logged in by it). */
+bool node_token_get(node *n, const char *id, node_token *out);
+
 /* Something changed that a page shows: "plugins", "connections", "streams", "sinks", with its id. Several may listen. */
 typedef struct node_watch {
     list_node node;
