@@ -50,7 +50,7 @@ typedef struct weir_host weir_host;     /* an event loop and everything that liv
 typedef struct weir_plugin weir_plugin; /* a loaded module with its meta, its grants, its configuration */
 typedef struct weir_stream weir_stream; /* one live feed of one plugin */
 typedef struct weir_sub weir_sub;       /* one reader of records, with its own queue */
-typedef struct weir_sink weir_sink;     /* a reader that brings records to a file, a pipe, a terminal */
+typedef struct weir_sink weir_sink;     /* a reader that brings records to a file, a pipe, a terminal, a server */
 typedef struct weir_guest weir_guest;   /* the instance that called a host function of yours */
 
 /* ---- Results ---- */
@@ -410,21 +410,53 @@ typedef struct weir_reader_account {
 } weir_reader_account;
 WEIR_API void weir_sub_account(const weir_sub *sub, weir_reader_account *out);
 
-/* Brings records to a sink: "ndjson", "ndjson:FILE", "ndjson:+FILE" (append), "table".
+/* Brings records to a sink: "ndjson", "ndjson:FILE", "ndjson:+FILE" (append), "table", or one of docs/sinks.md.
  * `on_end` (may be NULL) tells when the sink can go on no more (a full disk, a closed pipe). */
 WEIR_API weir_code weir_sink_open(weir_sink **out, weir_host *host, const char *spec, const char *pattern,
                                   void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err);
 /* The same with a policy. One that is disconnected ends with WEIR_LIMIT, when what was queued has gone out. */
 WEIR_API weir_code weir_sink_open_with(weir_sink **out, weir_host *host, const char *spec, const char *pattern, const weir_reader_options *options,
                                        void (*on_end)(void *arg, const weir_error *why), void *arg, weir_error *err);
-/* Writes what is queued, as far as that needs no waiting, and closes. */
+/* Writes what is queued, as far as that needs no waiting, and closes; a server that answers gets up to a second to
+ * acknowledge what it was sent. */
 WEIR_API void weir_sink_free(weir_sink *sink);
-/* True when all that was published so far has gone out, or nothing can any more. Until then turn the host. */
+/* True when all that was published so far has gone out and, where the other end acknowledges, was, or nothing can any
+ * more. Until then turn the host. */
 WEIR_API bool weir_sink_idle(const weir_sink *sink);
 /* From now on at most so many data records are written, then only how the streams end; 0: no limit. */
 WEIR_API void weir_sink_limit(weir_sink *sink, uint64_t data_records);
 /* The terminal has another size now. */
 WEIR_API void weir_sink_resize(weir_sink *sink);
+
+/* A sink whose other end is away waits for it, and keeps what was not acknowledged; FAILED: for good. */
+typedef enum weir_sink_state { WEIR_SINK_OPEN,
+                               WEIR_SINK_WAITING,
+                               WEIR_SINK_FAILED } weir_sink_state;
+
+WEIR_API weir_sink_state weir_sink_get_state(const weir_sink *sink);
+/* For what it waits, or why it failed; "" while it is open. No secret of its spec is in it. */
+WEIR_API const char *weir_sink_why(const weir_sink *sink);
+/* One listener; `fn` NULL: none. FAILED is told by on_end instead, if there is one. */
+WEIR_API void weir_sink_on_state(weir_sink *sink, void (*fn)(void *arg, weir_sink *sink, weir_sink_state state), void *arg);
+
+/* Two accounts, one behind the other: offered = delivered + dropped + queued, in the queue ahead of the sink (its own gap
+ * and status records not counted); accepted = written + buffered + lost, in the sink. */
+typedef struct weir_sink_account {
+    uint64_t offered, delivered, dropped, queued;
+    uint64_t accepted;
+    uint64_t written;  /* the kernel has it; where the other end acknowledges: it has */
+    uint64_t buffered; /* not yet */
+    uint64_t lost;     /* the other end went away for good, or never takes such a one (too large) */
+    uint64_t octets;   /* of what is written */
+    uint64_t again;    /* sent once more, since the first time was not acknowledged */
+    uint64_t doubles;  /* of them: the other end says that it had them already */
+    uint64_t connects; /* how often the other end was reached */
+    uint64_t lag_ns;   /* how old the oldest record is that is queued or buffered; 0: none is */
+} weir_sink_account;
+WEIR_API void weir_sink_get_account(const weir_sink *sink, weir_sink_account *out);
+
+/* `spec` without its secrets, for people: "redis://:***@host:6379/0". Cut at `size`. */
+WEIR_API void weir_sink_mask(char *out, size_t size, const char *spec);
 
 /* The account, at any moment: received = taken + waiting + lost + unread + doubles, and what was offered to the readers =
  * delivered + dropped + queued. */

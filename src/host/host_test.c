@@ -412,6 +412,53 @@ TEST(sink, may_be_freed_by_its_own_end)
     weir_host_free(h);
 }
 
+static void note_state(void *arg, weir_sink *sink, weir_sink_state state)
+{
+    CHECK_INT(weir_sink_get_state(sink), state);
+    *(int *)arg = state;
+}
+
+TEST(sink, has_an_account_and_a_state_with_its_reason)
+{
+    ERR;
+    weir_stream *s;
+    weir_sink *fine = NULL, *full = NULL;
+    weir_sink_account a;
+    int told = -1;
+    weir_host *h = host_new();
+    CHECK_OK(weir_sink_open(&fine, h, "ndjson:/dev/null", ">", NULL, NULL, &err));
+    CHECK_OK(weir_sink_open(&full, h, "ndjson:/dev/full", ">", NULL, NULL, &err));
+    weir_sink_on_state(full, note_state, &told);
+    CHECK_TEXT(weir_sink_why(full), "");
+    CHECK_INT(weir_sink_get_state(full), WEIR_SINK_OPEN);
+    CHECK_OK(weir_stream_open(&s, load(h, "streams.wasm", NULL), "raw", "x", "{\"behaviour\":\"refuse\"}", &err));
+    for (int i = 0; told < 0 && i < 1000; i++)
+        weir_host_step(h, 10);
+    CHECK_INT(told, WEIR_SINK_FAILED);
+    CHECK_HAS(weir_sink_why(full), "No space left on device");
+    CHECK(weir_sink_idle(full)); /* nothing can go out any more */
+    weir_sink_get_account(full, &a);
+    CHECK(a.lost > 0);
+    CHECK_UINT(a.accepted, a.written + a.buffered + a.lost);
+    CHECK_UINT(a.offered, a.delivered + a.dropped + a.queued);
+    while (!weir_sink_idle(fine))
+        weir_host_step(h, 10);
+    weir_sink_get_account(fine, &a);
+    CHECK(a.written > 0 && a.written == a.accepted && a.delivered == a.accepted);
+    CHECK_UINT(a.offered, a.delivered);
+    CHECK(a.octets > a.written * 20);
+    CHECK_UINT(a.lag_ns, 0);
+    CHECK_INT(weir_sink_get_state(fine), WEIR_SINK_OPEN);
+    weir_host_free(h);
+}
+
+TEST(sink, spec_is_shown_without_its_secrets)
+{
+    char shown[40];
+    weir_sink_mask(shown, sizeof shown, "redis://u:hunter2@h/1");
+    CHECK_TEXT(shown, "redis://u:***@h/1");
+}
+
 /* ---- Loops ---- */
 
 static void stop(void *arg)

@@ -145,11 +145,16 @@ struct weir_sink {
     weir_host *host;
     sub *sub;
     sink *sink;
-    loop_io *io; /* while the other end takes nothing */
+    loop_io *io; /* while the other end takes nothing; or always, of a sink that hears */
     deferred work;
     timer tick;
     void (*on_end)(void *arg, const weir_error *why);
     void *arg;
+    weir_sink_state told;
+    void (*on_state)(void *arg, weir_sink *sink, weir_sink_state state);
+    void *on_state_arg;
+    weir_error why; /* once it ended */
+    sub_account last;
     bool ended;
 };
 
@@ -159,6 +164,19 @@ static void on_sink_ready(sub *s, void *arg)
     (void)s;
     if (!w->ended)
         defer(w->host->loop, &w->work);
+}
+
+static sub_account queue_account(const weir_sink *w)
+{
+    return w->sub ? sub_read_account(w->sub) : w->last;
+}
+
+static uint64_t dropped(const sub_account *a)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < SUB_DROPPED_REASONS; i++)
+        sum += a->dropped[i];
+    return sum;
 }
 
 static void figures(void *arg, sink_figures *out)
@@ -171,73 +189,110 @@ static void figures(void *arg, sink_figures *out)
     sub_account mine = sub_read_account(w->sub);
     out->received = a.received;
     out->delivered = mine.delivered;
-    out->dropped = sub_dropped(w->sub) + a.lost;
+    out->dropped = dropped(&mine) + a.lost;
     out->gaps = a.gaps;
     out->restarts = a.restarts;
+}
+
+/* From inside it the sink may be freed: the last thing that a caller does. */
+static void tell_state(weir_sink *w)
+{
+    weir_sink_state now = weir_sink_get_state(w);
+    if (now == w->told)
+        return;
+    w->told = now;
+    if (w->on_state)
+        w->on_state(w->on_state_arg, w, now);
+}
+
+static void unsubscribe(weir_sink *w)
+{
+    if (!w->sub)
+        return;
+    w->last = sub_read_account(w->sub);
+    w->last.dropped[SUB_DROPPED_UNSUBSCRIBED] += w->last.queued;
+    w->last.queued = 0;
+    hub_unsubscribe(w->host->hub, w->sub);
+    w->sub = NULL;
 }
 
 static void end(weir_sink *w, const weir_error *why)
 {
     w->ended = true;
+    w->why = *why;
     io_close(w->io);
     w->io = NULL;
     timer_stop(&w->tick);
-    if (w->sub)
-        hub_unsubscribe(w->host->hub, w->sub);
-    w->sub = NULL;
-    if (w->on_end)
-        w->on_end(w->arg, why);
+    unsubscribe(w);
+    if (w->on_end) /* it may free us, so the state is told by it alone */
+        w->on_end(w->arg, &w->why);
+    else
+        tell_state(w);
 }
 
-static void on_writable(void *arg, int events, int error)
+static void on_io(void *arg, int events, int error)
 {
     weir_sink *w = arg;
     (void)events;
     (void)error; /* the next write says it better */
-    io_close(w->io);
-    w->io = NULL;
+    if (!sink_hears(w->sink)) {
+        io_close(w->io);
+        w->io = NULL;
+    }
     defer(w->host->loop, &w->work);
+}
+
+/* The other end takes nothing now: until it does, or the sink's next tick. */
+static bool wait_for_room(weir_sink *w, weir_error *err)
+{
+    if (w->io || !sink_wants_write(w->sink))
+        return true;
+    return !io_open(&w->io, w->host->loop, sink_fd(w->sink), on_io, w, err) && !io_want(w->io, IO_WRITE);
+}
+
+static void schedule_tick(weir_sink *w)
+{
+    uint64_t due = w->ended ? 0 : sink_next_tick(w->sink);
+    if (due && !timer_running(&w->tick))
+        timer_at(&w->tick, due);
 }
 
 static void drain(void *arg)
 {
     weir_sink *w = arg;
     weir_error err = WEIR_ERROR_INIT;
-    if (w->ended || w->io)
+    if (w->ended || (w->io && !sink_hears(w->sink)))
         return;
     switch (sink_drain(w->sink, w->sub, BATCH)) {
     case SINK_MORE:
         defer(w->host->loop, &w->work);
         break;
     case SINK_DONE:
-        if (sub_cut(w->sub) && !sink_wants_write(w->sink)) {
+        if (sub_cut(w->sub) && !sink_wants_write(w->sink) && !sink_read_account(w->sink).buffered) {
             error_set(&err, WEIR_LIMIT, "a sink read too slowly: its queue was full, and its policy is disconnect");
             end(w, &err);
             return;
-        }
-        if (!sink_wants_write(w->sink))
-            break;
-        /* fall through */
+        } /* fall through */
     case SINK_BLOCKED:
-        if (io_open(&w->io, w->host->loop, sink_fd(w->sink), on_writable, w, &err) || io_want(w->io, IO_WRITE))
+        if (!wait_for_room(w, &err)) {
             end(w, &err);
-        return;
+            return;
+        }
+        break;
     case SINK_FAILED:
         end(w, sink_why(w->sink));
         return;
     }
-    uint64_t due = sink_next_tick(w->sink);
-    if (due && !timer_running(&w->tick))
-        timer_at(&w->tick, due);
+    schedule_tick(w);
+    tell_state(w);
 }
 
 static void on_sink_tick(void *arg)
 {
     weir_sink *w = arg;
     sink_tick(w->sink, loop_now(w->host->loop));
-    uint64_t due = sink_next_tick(w->sink);
-    if (due)
-        timer_at(&w->tick, due);
+    schedule_tick(w);
+    defer(w->host->loop, &w->work);
 }
 
 weir_code weir_sink_open_with(weir_sink **out, weir_host *host, const char *spec, const char *pattern, const weir_reader_options *options,
@@ -246,8 +301,9 @@ weir_code weir_sink_open_with(weir_sink **out, weir_host *host, const char *spec
     weir_sink *w = calloc(1, sizeof *w);
     sub_options queue = queue_of(options, on_sink_ready, w);
     sink_options way = SINK_OPTIONS_INIT;
+    weir_code code;
     if (!w)
-        return error_set(err, WEIR_NOMEM, "sink '%s': out of memory", spec);
+        return error_set(err, WEIR_NOMEM, "sink: out of memory");
     w->host = host;
     w->on_end = on_end;
     w->arg = arg;
@@ -255,16 +311,23 @@ weir_code weir_sink_open_with(weir_sink **out, weir_host *host, const char *spec
     timer_init(&w->tick, host->loop, on_sink_tick, w);
     way.figures = figures;
     way.figures_arg = w;
-    if (sink_open(&w->sink, spec, &way, err) ||
-        hub_subscribe(&w->sub, host->hub, pattern, &queue, err)) {
+    code = sink_open(&w->sink, spec, &way, err);
+    if (!code)
+        code = hub_subscribe(&w->sub, host->hub, pattern, &queue, err);
+    if (!code && sink_hears(w->sink))
+        code = io_open(&w->io, host->loop, sink_fd(w->sink), on_io, w, err);
+    if (!code && w->io)
+        code = io_want(w->io, IO_READ);
+    if (code) {
+        io_close(w->io);
+        unsubscribe(w);
         sink_close(w->sink);
         free(w);
-        return err ? err->code : WEIR_INVALID;
+        return code;
     }
     list_push(&host->sinks, &w->node);
-    uint64_t due = sink_next_tick(w->sink);
-    if (due)
-        timer_at(&w->tick, due);
+    w->told = weir_sink_get_state(w);
+    schedule_tick(w);
     *out = w;
     return WEIR_OK;
 }
@@ -285,8 +348,7 @@ static void close_sink(weir_sink *w)
     defer_cancel(&w->work);
     timer_stop(&w->tick);
     sink_close(w->sink); /* the table paints once more and asks for the figures */
-    if (w->sub)
-        hub_unsubscribe(w->host->hub, w->sub);
+    unsubscribe(w);
     list_remove(&w->node);
     free(w);
 }
@@ -304,12 +366,60 @@ void weir_sink_limit(weir_sink *w, uint64_t data_records)
 
 bool weir_sink_idle(const weir_sink *w)
 {
-    return w->ended || (!sub_read_account(w->sub).queued && !sink_wants_write(w->sink));
+    return w->ended || (!queue_account(w).queued && !sink_wants_write(w->sink) && !sink_read_account(w->sink).buffered);
 }
 
 void weir_sink_resize(weir_sink *w)
 {
     sink_resize(w->sink, 0, 0);
+}
+
+weir_sink_state weir_sink_get_state(const weir_sink *w)
+{
+    static const weir_sink_state outside[] = {[SINK_OPEN] = WEIR_SINK_OPEN, [SINK_WAITING] = WEIR_SINK_WAITING, [SINK_CLOSED] = WEIR_SINK_FAILED};
+    return w->ended ? WEIR_SINK_FAILED : outside[sink_get_state(w->sink)];
+}
+
+const char *weir_sink_why(const weir_sink *w)
+{
+    return w->ended ? w->why.text : sink_why(w->sink)->code ? sink_why(w->sink)->text
+                                                            : sink_waits_for(w->sink)->text;
+}
+
+void weir_sink_on_state(weir_sink *w, void (*fn)(void *arg, weir_sink *sink, weir_sink_state state), void *arg)
+{
+    w->on_state = fn;
+    w->on_state_arg = arg;
+}
+
+void weir_sink_get_account(const weir_sink *w, weir_sink_account *out)
+{
+    sub_account queue = queue_account(w);
+    sink_account a = sink_read_account(w->sink);
+    uint64_t oldest = sink_oldest(w->sink), now = clock_real();
+    record *next = !oldest && w->sub && queue.queued ? sub_peek(w->sub) : NULL;
+    if (next)
+        oldest = next->ts_out;
+    *out = (weir_sink_account){
+        .offered = queue.offered,
+        .delivered = queue.delivered,
+        .dropped = dropped(&queue),
+        .queued = queue.queued,
+        .accepted = a.accepted,
+        .written = a.written,
+        .buffered = a.buffered,
+        .lost = a.lost,
+        .octets = a.octets,
+        .again = a.again,
+        .doubles = a.doubles,
+        .connects = a.connects,
+        .lag_ns = oldest && now > oldest ? now - oldest : 0,
+    };
+}
+
+void weir_sink_mask(char *out, size_t size, const char *spec)
+{
+    sink_mask(out, size, spec);
 }
 
 void readers_free(weir_host *host)

@@ -1,5 +1,6 @@
 /* The registry of sinks, and what holds for all of them. A new sink is a file and a line here. */
 #include "sink/sink_impl.h"
+#include "sink/spec.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,15 +23,22 @@ const sink_ops *sink_find(const char *name)
     return NULL;
 }
 
+void sink_mask(char *out, size_t size, const char *spec)
+{
+    spec_mask(out, size, spec);
+}
+
 static weir_code unknown(const char *spec, weir_error *err)
 {
-    char names[128] = "";
+    char names[256] = "", shown[256];
+
+    sink_mask(shown, sizeof shown, spec);
 
     for (size_t i = 0; sink_each(i); i++) {
         size_t len = strlen(names);
         snprintf(names + len, sizeof names - len, "%s'%s'", i ? ", " : "", registry[i]->name);
     }
-    return error_set(err, WEIR_NOT_FOUND, "sink '%s': there is no such sink; there are %s", spec, names);
+    return error_set(err, WEIR_NOT_FOUND, "sink '%s': there is no such sink; there are %s", shown, names);
 }
 
 weir_code sink_open(sink **out, const char *spec, const sink_options *options, weir_error *err)
@@ -92,6 +100,27 @@ bool sink_account_adds_up(const sink_account *a)
 int sink_fd(const sink *s)
 {
     return s->ops->fd ? s->ops->fd(s) : -1;
+}
+
+bool sink_hears(const sink *s)
+{
+    return s->ops->hears;
+}
+
+sink_state sink_get_state(const sink *s)
+{
+    return s->why.code ? SINK_CLOSED : s->waits.code ? SINK_WAITING
+                                                     : SINK_OPEN;
+}
+
+const weir_error *sink_waits_for(const sink *s)
+{
+    return &s->waits;
+}
+
+uint64_t sink_oldest(const sink *s)
+{
+    return s->ops->oldest ? s->ops->oldest(s) : 0;
 }
 
 bool sink_wants_write(const sink *s)

@@ -1,4 +1,4 @@
-/* sink.h: the ways out. A sink takes records and brings them to a file, a pipe, a terminal.
+/* sink.h: the ways out. A sink takes records and brings them to a file, a pipe, a terminal, a server.
  *
  * One ops table for each kind, one line for each in the registry (sink.c); a new sink is a file, a
  * line, a page in the docs, and the tests it inherits (suite_test.c runs for every line).
@@ -9,9 +9,13 @@
  *     drain                  ->  switch (sink_drain(k, s, 1024)) {
  *                                SINK_MORE:     schedule drain again
  *                                SINK_DONE:     wait for on_ready; poll sink_fd if sink_wants_write
- *                                SINK_BLOCKED:  poll sink_fd for writing, then drain again
+ *                                SINK_BLOCKED:  poll sink_fd for writing if sink_wants_write, then drain again
  *                                SINK_FAILED:   sink_why says why; unsubscribe, close
- *     timer at sink_next_tick -> sink_tick
+ *     timer at sink_next_tick -> sink_tick, then drain
+ *     sink_hears              -> poll sink_fd for reading all the time; drain when it is readable
+ *
+ * A sink whose other end can be away for a while (a server) does not fail then: it waits, says for what
+ * (sink_get_state, sink_waits_for), keeps what was not acknowledged, and sends it again.
  *
  * All text that came from a plugin or a venue is escaped before it reaches a terminal. */
 #ifndef SINK_SINK_H
@@ -23,18 +27,27 @@ typedef struct sink sink;
 
 typedef enum sink_result {
     SINK_ACCEPTED,    /* the sink has it; it is written or will be */
-    SINK_WOULD_BLOCK, /* not taken: ask again when sink_fd is writable */
+    SINK_WOULD_BLOCK, /* not taken: ask again when sink_fd is writable (or readable, if it hears), or after its tick */
     SINK_ERROR,       /* not taken, and none will be: sink_why */
 } sink_result;
 
 /* accepted = written + buffered + lost, at any moment. */
 typedef struct sink_account {
     uint64_t accepted;
-    uint64_t written; /* the last octet went to the kernel (table: took its row) */
+    uint64_t written; /* the last octet went to the kernel (table: took its row); a server that acknowledges: it did */
     uint64_t buffered;
-    uint64_t lost;   /* buffered when the other end went away */
-    uint64_t octets; /* gone to the kernel */
+    uint64_t lost;     /* buffered when the other end went away for good, or the other end never takes such a one */
+    uint64_t octets;   /* of lines: gone to the kernel, or acknowledged */
+    uint64_t again;    /* sent once more, since the first time was not acknowledged */
+    uint64_t doubles;  /* of them: the other end says that it had them */
+    uint64_t connects; /* how often the other end was reached */
 } sink_account;
+
+typedef enum sink_state {
+    SINK_OPEN,    /* takes records and brings them on */
+    SINK_WAITING, /* for its other end: sink_waits_for; takes records until its window is full */
+    SINK_CLOSED,  /* failed for good: sink_why */
+} sink_state;
 
 /* What the host knows and the table's status line shows. */
 typedef struct sink_figures {
@@ -72,17 +85,20 @@ typedef struct sink_ops {
     /* Tries a last flush that does not wait, leaves the target as it was found, frees. */
     void (*close)(sink *s);
     void (*account)(const sink *s, sink_account *out);
-    int (*fd)(const sink *s);                                 /* to poll; -1: never blocks. May be NULL */
+    int (*fd)(const sink *s);                                 /* to poll; -1: nothing to poll. May be NULL */
+    bool hears;                                               /* fd is the same one all the time, and readable when flush has news */
     bool (*wants_write)(const sink *s);                       /* something is buffered that the kernel did not take. May be NULL */
     uint64_t (*next_tick)(const sink *s);                     /* clock_mono of the next tick it wants, 0: none. May be NULL */
     void (*tick)(sink *s, uint64_t mono_ns);                  /* may be NULL */
     void (*resize)(sink *s, unsigned columns, unsigned rows); /* 0, 0: ask the terminal. May be NULL */
+    uint64_t (*oldest)(const sink *s);                        /* ts_out of the oldest record that is buffered, 0: none. May be NULL */
 } sink_ops;
 
 /* Every implementation's struct begins with this. */
 struct sink {
     const sink_ops *ops;
     weir_error why;          /* set once it failed; .code is WEIR_CLOSED when the reader just went away (EPIPE) */
+    weir_error waits;        /* set while it waits for its other end */
     uint64_t data, data_max; /* data records taken so far; and at most, 0: no limit (sink_limit) */
 };
 
@@ -91,15 +107,22 @@ const sink_ops *sink_find(const char *name); /* NULL: no such sink */
 const sink_ops *sink_each(size_t index);     /* NULL behind the last */
 
 /* `spec` is NAME, NAME:PATH or NAME:+PATH (append), for instance "ndjson", "ndjson:-", "ndjson:out.jsonl",
- * "ndjson:+out.jsonl", "table"; what it says of the target overrides `options` (may be NULL).
- * WEIR_NOT_FOUND: no such sink; the text lists them. */
+ * "ndjson:+out.jsonl", "table", or a URL whose scheme is NAME ("redis://host:6379/0?stream=weir", docs/sinks.md); what it
+ * says of the target overrides `options` (may be NULL).
+ * WEIR_NOT_FOUND: no such sink; the text lists them. No text has a secret of the spec in it. */
 weir_code sink_open(sink **out, const char *spec, const sink_options *options, weir_error *err);
+/* `spec` with *** for its secrets, cut at `size`. */
+void sink_mask(char *out, size_t size, const char *spec);
 sink_result sink_write(sink *s, record *r);
 sink_result sink_flush(sink *s);
 void sink_close(sink *s); /* NULL is fine */
 sink_account sink_read_account(const sink *s);
 bool sink_account_adds_up(const sink_account *a);
 int sink_fd(const sink *s);
+bool sink_hears(const sink *s);
+sink_state sink_get_state(const sink *s);
+const weir_error *sink_waits_for(const sink *s); /* its code is WEIR_OK when it does not wait */
+uint64_t sink_oldest(const sink *s);
 bool sink_wants_write(const sink *s);
 uint64_t sink_next_tick(const sink *s);
 void sink_tick(sink *s, uint64_t mono_ns);
