@@ -19,7 +19,8 @@ static void help(void)
           "options\n"
           "  -s, --stream SPEC      ohlcv:SPOT_BTC_USDT:1m, trades:PERP_ETH_USDT, orderbook:..., ticker:...,\n"
           "                         bbo:...; more parameters as ,name=value; repeat for more streams\n"
-          "  -o, --sink SINK        table, ndjson, ndjson:FILE, ndjson:+FILE (append); repeat\n"
+          "  -o, --sink SINK        table, ndjson, ndjson:FILE, ndjson:+FILE (append), or a URL: redis://[:PASSWORD@]HOST[:PORT][/DB],\n"
+          "                         with options behind a '?' (docs/sinks.md); repeat\n"
           "  -d, --duration TIME    stop after 90s, 15m, 2h\n"
           "  -n, --count N          stop after N data records\n"
           "      --slow-reader POLICY[:RECORDS]  when a sink is slow and so many records wait (65536): block, drop_oldest,\n"
@@ -51,7 +52,7 @@ static void help(void)
           "  weir run okx.wasm --replay-from sim/captures\n"
           "  weir run woox.wasm -s ohlcv:SPOT_BTC_USDT:1m --count 20 --ca ca.pem \\\n"
           "      --override wss://wss.woox.io=wss://127.0.0.1:8443 --override https://api.woox.io=https://127.0.0.1:8443\n\n"
-          "exit codes: 0 stopped as asked; 1 every stream failed, or the sink did; others as in 'weir --help'\n",
+          "exit codes: 0 stopped as asked; 1 every stream failed, or a sink did (also one whose other end stayed away); others as in 'weir --help'\n",
           stdout);
 }
 
@@ -273,14 +274,32 @@ static void turn(run *r)
     }
 }
 
-/* Until all that was published has been counted and written: a slow reader gets all of it, unless the
- * user is in a hurry (Ctrl-C once more). */
+#define AWAY_S 10 /* a sink's other end that is away has so long to come back */
+
+/* Until one sink has brought all out: a slow reader gets all of it, unless the user is in a hurry (Ctrl-C once more). */
+static void drain_sink(run *r, weir_sink *sink, const char *spec)
+{
+    char shown[256];
+    weir_sink_account a;
+    double there = elapsed(r);
+    int before = interrupted;
+    while (interrupted == before && before < 2 && !weir_sink_idle(sink) && elapsed(r) - there < AWAY_S) {
+        if (weir_sink_get_state(sink) == WEIR_SINK_OPEN)
+            there = elapsed(r);
+        weir_host_step(r->host, 200);
+    }
+    weir_sink_get_account(sink, &a);
+    if (weir_sink_idle(sink) || weir_sink_get_state(sink) != WEIR_SINK_WAITING)
+        return;
+    weir_sink_mask(shown, sizeof shown, spec);
+    r->code = cli_fail(EXIT_FAILED, "sink '%s': %llu records were not brought out: %s", shown, (unsigned long long)(a.queued + a.buffered), weir_sink_why(sink));
+}
+
+/* Until all that was published has been counted and written. */
 static void drain(run *r)
 {
-    int before = interrupted;
     for (size_t i = 0; i < r->sinks_open; i++)
-        while (interrupted == before && before < 2 && !weir_sink_idle(r->out[i]))
-            weir_host_step(r->host, 1000);
+        drain_sink(r, r->out[i], r->sinks.at[i]);
     for (int i = 0; i < 16 && !any_left(r) && weir_host_step(r->host, 0); i++)
         ;
     if (r->count && r->seen > r->count)

@@ -8,6 +8,7 @@
 static const sink_ops *const registry[] = {
     &sink_ndjson_ops,
     &sink_table_ops,
+    &sink_redis_ops,
 };
 
 const sink_ops *sink_each(size_t index)

@@ -8,6 +8,7 @@
 
 extern const sink_ops sink_ndjson_ops;
 extern const sink_ops sink_table_ops;
+extern const sink_ops sink_redis_ops;
 
 /* A descriptor that never makes us wait (outlet.c). */
 typedef enum outlet_way {

@@ -1,17 +1,29 @@
-/* What every sink keeps, run for each line of the registry. */
-#include "base/file.h"
-#include "hub/hub.h"
-#include "sink/sink.h"
-#include "tests/lib/test.h"
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+/* What every sink keeps, run for each line of the registry: those of files against a file, the others against a real server or
+ * socket, where its program is here. */
+#include "sink/testing.h"
 
 static hub *h;
 static record_stream *evil;
 static sub *reader;
 static char folder[64], path[128];
+
+/* How each is opened: with a path, or with the port of its other end. */
+static const struct row {
+    const char *name, *spec;
+    const char *server; /* NULL: a file */
+} rows[] = {
+    {"ndjson", "ndjson:%s", NULL},
+    {"table", "table:%s", NULL},
+    {"redis", "redis://127.0.0.1:%d?retry_ms=50&window=4", "redis-server"},
+};
+
+static const struct row *row_of(const sink_ops *ops)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].name, ops->name) == 0)
+            return &rows[i];
+    test_fail(__FILE__, __LINE__, "the sink '%s' has no row in this test", ops->name);
+}
 
 /* A stream whose every text wants to do something to the terminal, a record of each kind. */
 static void begin(void)
@@ -44,14 +56,72 @@ static void end(void)
     rmdir(folder);
 }
 
-static sink *open_path(const sink_ops *ops, const char *where)
+static sink *open_spec(const char *spec)
 {
     weir_error err = WEIR_ERROR_INIT;
-    char spec[200];
     sink *k = NULL;
-    snprintf(spec, sizeof spec, "%s:%s", ops->name, where);
     CHECK_OK(sink_open(&k, spec, NULL, &err));
     return k;
+}
+
+static void spec_of(char out[200], const sink_ops *ops, int port)
+{
+    const struct row *row = row_of(ops);
+    if (row->server)
+        snprintf(out, 200, row->spec, port);
+    else
+        snprintf(out, 200, row->spec, path);
+}
+
+static void redis_up(server *s)
+{
+    char port[8];
+    snprintf(port, sizeof port, "%d", s->port);
+    server_start(s, (const char *[]){"redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", s->folder, "--save", "", NULL});
+}
+
+/* The other end of a sink, while `up`; the sink, open. A file is its own. */
+typedef struct way_out {
+    server server;
+    sink *sink;
+    const struct row *row;
+} way_out;
+
+static bool here(const sink_ops *ops)
+{
+    char which[128];
+    snprintf(which, sizeof which, "command -v %s >/dev/null", row_of(ops)->server ? row_of(ops)->server : "true");
+    return system(which) == 0;
+}
+
+static way_out way_begin(const sink_ops *ops)
+{
+    char spec[200];
+    way_out w = {.row = row_of(ops)};
+    begin();
+    if (w.row->server) {
+        w.server = server_new(w.row->server, 2);
+        if (strcmp(ops->name, "redis") == 0)
+            redis_up(&w.server);
+    }
+    spec_of(spec, ops, w.server.port);
+    w.sink = open_spec(spec);
+    return w;
+}
+
+static void way_end(way_out *w)
+{
+    sink_close(w->sink);
+    if (w->row->server)
+        server_free(&w->server);
+    end();
+}
+
+/* All that is queued has gone. */
+static void settle(sink *k)
+{
+    t_reader = reader;
+    t_until(k, t_settled);
 }
 
 static void adds_up(const sink *k)
@@ -63,6 +133,10 @@ static void adds_up(const sink *k)
 #define FOR_EACH_SINK(ops)                              \
     for (size_t i_ = 0; i_ == 0 || sink_each(i_); i_++) \
         for (const sink_ops *ops = sink_each(i_); ops; ops = NULL)
+#define FOR_EACH_FILE_SINK(ops) FOR_EACH_SINK(ops) if (!row_of(ops)->server)
+#define FOR_EACH_REMOTE_SINK(ops) FOR_EACH_SINK(ops) if (row_of(ops)->server)
+/* Those whose other end's program is not here are left out; their own tests say so. */
+#define FOR_EACH_SINK_HERE(ops) FOR_EACH_SINK(ops) if (here(ops))
 
 TEST(suite, registry_names_are_unique_and_found)
 {
@@ -71,6 +145,8 @@ TEST(suite, registry_names_are_unique_and_found)
         CHECK(sink_find(ops->name) == ops);
         CHECK(ops->help && *ops->help);
         CHECK(ops->open && ops->write && ops->flush && ops->close && ops->account);
+        CHECK(!ops->hears || ops->fd);
+        row_of(ops);
     }
 }
 
@@ -79,7 +155,7 @@ TEST(suite, unknown_sink_is_refused_with_the_list)
     weir_error err = WEIR_ERROR_INIT;
     sink *k = NULL;
     CHECK_INT(sink_open(&k, "kafak:x", NULL, &err), WEIR_NOT_FOUND);
-    CHECK_TEXT(err.text, "sink 'kafak:x': there is no such sink; there are 'ndjson', 'table'");
+    CHECK_HAS(err.text, "sink 'kafak:x': there is no such sink; there are 'ndjson', 'table', 'redis'");
     CHECK_INT(sink_open(&k, "a-name-longer-than-any-sink-will-ever-have", NULL, &err), WEIR_NOT_FOUND);
     CHECK_INT(sink_open(&k, "ndjson:", NULL, &err), WEIR_INVALID);
     CHECK_HAS(err.text, "no path behind the colon");
@@ -89,7 +165,7 @@ TEST(suite, unknown_sink_is_refused_with_the_list)
 TEST(suite, target_that_cannot_be_is_refused_with_its_name)
 {
     begin();
-    FOR_EACH_SINK(ops)
+    FOR_EACH_FILE_SINK(ops)
     {
         weir_error err = WEIR_ERROR_INIT;
         char spec[200];
@@ -120,67 +196,112 @@ TEST(suite, target_that_cannot_be_is_refused_with_its_name)
 
 TEST(suite, sink_without_records_closes_quietly)
 {
-    begin();
-    FOR_EACH_SINK(ops)
+    FOR_EACH_SINK_HERE(ops)
     {
-        sink *k = open_path(ops, path);
-        CHECK_INT(sink_flush(k), SINK_ACCEPTED);
-        CHECK(!sink_wants_write(k));
-        adds_up(k);
-        sink_close(k);
+        way_out w = way_begin(ops);
+        CHECK_INT(sink_flush(w.sink), SINK_ACCEPTED);
+        CHECK(!sink_wants_write(w.sink));
+        adds_up(w.sink);
+        way_end(&w);
     }
     sink_close(NULL);
-    end();
 }
 
 TEST(suite, all_records_are_accepted_and_written)
 {
-    FOR_EACH_SINK(ops)
+    FOR_EACH_SINK_HERE(ops)
     {
-        begin();
-        sink *k = open_path(ops, path);
-        CHECK_INT(sink_drain(k, reader, 5), SINK_MORE);
-        adds_up(k);
-        CHECK_INT(sink_drain(k, reader, 100), SINK_DONE);
-        CHECK_UINT(sink_read_account(k).accepted, 12);
-        CHECK_UINT(sink_read_account(k).written, 12);
-        adds_up(k);
-        sink_close(k);
+        way_out w = way_begin(ops);
+        CHECK_INT(sink_drain(w.sink, reader, 3), SINK_MORE);
+        adds_up(w.sink);
+        settle(w.sink);
+        CHECK_UINT(sink_read_account(w.sink).accepted, 12);
+        CHECK_UINT(sink_read_account(w.sink).written, 12);
+        CHECK_UINT(sink_oldest(w.sink), 0);
+        CHECK_INT(sink_get_state(w.sink), SINK_OPEN);
+        CHECK_TEXT(sink_waits_for(w.sink)->text, "");
+        adds_up(w.sink);
         struct stat info;
-        CHECK(stat(path, &info) == 0 && info.st_size > 0);
-        end();
+        if (!w.row->server) {
+            sink_close(w.sink);
+            w.sink = NULL;
+            CHECK(stat(path, &info) == 0 && info.st_size > 0);
+        }
+        way_end(&w);
     }
 }
 
 /* What lies behind the limit leaves the queue all the same, and states are still shown. */
 TEST(suite, limit_counts_data_records_and_lets_states_through)
 {
-    FOR_EACH_SINK(ops)
+    FOR_EACH_SINK_HERE(ops)
     {
-        begin();
-        sink *k = open_path(ops, path);
-        CHECK_INT(sink_drain(k, reader, 2), SINK_MORE);
-        sink_limit(k, 3);
-        CHECK_INT(sink_drain(k, reader, 100), SINK_DONE);
-        CHECK_UINT(sink_read_account(k).accepted, 2 + 3 + 1);
-        sink_limit(k, 0);
+        way_out w = way_begin(ops);
+        CHECK_INT(sink_drain(w.sink, reader, 2), SINK_MORE);
+        sink_limit(w.sink, 3);
+        settle(w.sink);
+        CHECK_UINT(sink_read_account(w.sink).accepted, 2 + 3 + 1);
+        sink_limit(w.sink, 0);
         hub_publish(h, record_new(evil, 0, 0, BYTES("{}")));
-        CHECK_INT(sink_drain(k, reader, 100), SINK_DONE);
-        CHECK_UINT(sink_read_account(k).accepted, 2 + 3 + 1 + 1);
+        settle(w.sink);
+        CHECK_UINT(sink_read_account(w.sink).accepted, 2 + 3 + 1 + 1);
+        adds_up(w.sink);
+        way_end(&w);
+    }
+}
+
+/* Nobody is at the other end: records are kept up to the window, the rest stays in the queue, and closing takes no longer than
+ * it says. */
+TEST(suite, remote_end_that_is_away_is_waited_for)
+{
+    FOR_EACH_REMOTE_SINK(ops)
+    {
+        char spec[200];
+        begin();
+        t_reader = reader;
+        spec_of(spec, ops, free_port(2));
+        sink *k = open_spec(spec);
+        t_until(k, t_waits);
+        CHECK(sink_hears(k) && sink_fd(k) >= 0);
+        CHECK_INT(sink_drain(k, reader, 100), SINK_BLOCKED);
+        CHECK_UINT(sink_read_account(k).accepted, 4);
+        CHECK_UINT(sink_read_account(k).buffered, 4);
+        CHECK(sink_oldest(k) > 0 && sink_oldest(k) <= clock_real());
+        CHECK(sub_read_account(reader).queued == 8);
         adds_up(k);
         sink_close(k);
         end();
     }
 }
 
+TEST(suite, remote_spec_that_makes_no_sense_is_refused)
+{
+    FOR_EACH_REMOTE_SINK(ops)
+    {
+        static const char *const bad[] = {"%s", "%s:", "%s:x", "%s://h:1?no-such-option=1&window=0", "%s://u:hunter2@:1"};
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            weir_error err = WEIR_ERROR_INIT;
+            char spec[200];
+            sink *k = NULL;
+            snprintf(spec, sizeof spec, bad[i], ops->name);
+            CHECK_INT(sink_open(&k, spec, NULL, &err), WEIR_INVALID);
+            CHECK_HAS(err.text, ops->name);
+            CHECK(!strstr(err.text, "hunter2"));
+            CHECK(k == NULL);
+        }
+    }
+}
+
 TEST(suite, no_control_character_of_a_guest_reaches_the_outside)
 {
-    FOR_EACH_SINK(ops)
+    FOR_EACH_FILE_SINK(ops)
     {
         weir_error err = WEIR_ERROR_INIT;
         buf out;
         begin();
-        sink *k = open_path(ops, path);
+        char spec[200];
+        spec_of(spec, ops, 0);
+        sink *k = open_spec(spec);
         CHECK_INT(sink_drain(k, reader, 100), SINK_DONE);
         sink_close(k);
         buf_init(&out, 1 << 20);
@@ -195,7 +316,7 @@ TEST(suite, no_control_character_of_a_guest_reaches_the_outside)
 
 TEST(suite, reader_that_went_away_never_kills_the_process)
 {
-    FOR_EACH_SINK(ops)
+    FOR_EACH_FILE_SINK(ops)
     {
         weir_error err = WEIR_ERROR_INIT;
         sink_options o = SINK_OPTIONS_INIT;
@@ -223,11 +344,12 @@ TEST(suite, sink_survives_any_failed_allocation)
     {
         begin();
         record *r = sub_next(reader);
+        int port = free_port(2); /* nobody's */
         FAULT_SWEEP(alloc) {
             weir_error err = WEIR_ERROR_INIT;
             char spec[200];
             sink *k = NULL;
-            snprintf(spec, sizeof spec, "%s:%s", ops->name, path);
+            spec_of(spec, ops, port);
             if (sink_open(&k, spec, NULL, &err)) {
                 CHECK_UINT(err.code, WEIR_NOMEM);
                 continue;
