@@ -103,8 +103,10 @@ bool conn_flush(conn *c)
         buf_consume(&c->out, c->out_at);
         c->out_at = 0;
     }
-    if (moved && !c->ws && !c->request && !c->lingering)
+    if (moved && !c->ws && (!c->request || c->streaming) && !c->lingering)
         timer_after(&c->deadline, idle_ns(c));
+    if (c->streaming && conn_queued(c) == 0)
+        timer_stop(&c->deadline); /* silent is its maker, not the peer */
     return conn_queued(c) == 0;
 }
 
@@ -138,6 +140,8 @@ void conn_settle(conn *c)
     bool sent = c->stalled || c->failed ? false : conn_flush(c);
     if (sent && owed && c->ws && !c->failed)
         socket_sent(c);
+    if (sent && owed && c->streaming && !c->failed)
+        http_sent(c);
     if (sent && c->in.len && !c->ws && !c->closing && !c->request)
         conn_turn_later(c); /* parsing had paused for the reply to go */
     if (!c->failed && sent && conn_queued(c) == 0 && !c->lingering && (c->closing || (c->eof && !c->ws && !c->request && !c->in.len)))
@@ -169,6 +173,7 @@ static void conn_read(conn *c)
     char *scratch = c->server->scratch;
     for (int i = 0; i < READS_PER_TURN && conn_reads(c) && !c->failed; i++) {
         bool socket = c->ws && !c->closing && !c->lingering;
+        c->heard = loop_now(c->server->loop);
         long n = socket ? socket_read(c) : server_tls_read(c, scratch, SERVER_SCRATCH);
         if (n == TRANSPORT_AGAIN)
             return;
@@ -276,6 +281,19 @@ static void conn_new(server *s, int fd, const struct sockaddr_storage *from)
     timer_after(&c->deadline, idle_ns(c));
 }
 
+/* Out of room: the connection that has been open longest without asking anything goes. */
+static bool server_make_room(server *s)
+{
+    for (list_node *n = s->conns.head.next; n != &s->conns.head; n = n->next) {
+        conn *c = LIST_OWNER(n, conn, node);
+        if (c->request || c->ws || c->busy || conn_queued(c))
+            continue;
+        conn_free(c);
+        return true;
+    }
+    return false;
+}
+
 /* ---- The listener ---- */
 
 static void server_on_accept(void *arg, int events, int error)
@@ -293,7 +311,7 @@ static void server_on_accept(void *arg, int events, int error)
             }
             return;
         }
-        if (s->conn_count >= s->options.max_connections)
+        if (s->conn_count >= s->options.max_connections && !server_make_room(s))
             close(fd);
         else
             conn_new(s, fd, &from);
@@ -370,6 +388,8 @@ weir_code server_new(server **out, loop *l, const server_options *options, weir_
     o->max_body = o->max_body ? o->max_body : 1024 * 1024;
     o->max_connections = o->max_connections ? o->max_connections : 10000;
     o->idle_ms = o->idle_ms ? o->idle_ms : 60000;
+    o->head_ms = o->head_ms ? o->head_ms : o->idle_ms;
+    o->body_ms = o->body_ms ? o->body_ms : o->idle_ms;
     list_init(&s->conns);
     timer_init(&s->accept_again, l, server_accept_again, s);
     s->scratch = malloc(SERVER_SCRATCH);

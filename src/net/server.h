@@ -1,10 +1,10 @@
-/* server.h: the one HTTP/1.1 and WebSocket server of the program: the simulated venue now, the API
- * later. http-parser over descriptors of our loop, OpenSSL for TLS, ws.c on the upgraded connection. (Not
+/* server.h: the one HTTP/1.1 and WebSocket server of the program: of the simulated venue and of the
+ * API. http-parser over descriptors of our loop, OpenSSL for TLS, ws.c on the upgraded connection. (Not
  * libmicrohttpd: it brings GnuTLS as a second TLS stack and a loop of its own, and gives the socket
  * away on an upgrade.)
  *
  * A request comes whole (head and body up to the ceiling) and is answered by server_reply, at once or
- * later; pipelined requests are answered in order. */
+ * later, or in pieces; pipelined requests are answered in order. */
 #ifndef NET_SERVER_H
 #define NET_SERVER_H
 
@@ -21,9 +21,17 @@ typedef struct server_options {
     const char *cert_file; /* PEM; NULL: plain */
     const char *key_file;
     uint32_t max_body;        /* 0: 1 MiB */
-    uint32_t max_connections; /* 0: 10,000 */
-    uint32_t idle_ms;         /* a connection without a request or a socket; 0: 60,000 */
+    uint32_t max_connections; /* 0: 10,000. One more takes the place of one that is idle, or is closed */
+    uint32_t idle_ms;         /* a connection without a request or a socket, or that does not read its answer; 0: 60,000 */
+    uint32_t head_ms;         /* for a whole head, however it trickles; 0: idle_ms */
+    uint32_t body_ms;         /* in which 64 KiB more of a body must come, or its end; 0: idle_ms */
+    uint32_t socket_idle_ms;  /* a WebSocket whose peer is silent: pinged after half of it, then dropped; 0: never */
+    size_t max_message;       /* of a WebSocket's peer; 0: 16 MiB */
     bool no_deflate;
+    /* A head has come: how many octets of a body it may have. NULL: max_body for all. Look, do not answer. */
+    size_t (*on_head)(void *arg, server_request *r);
+    /* A request that cannot be read is answered `status`: writes the body, of type application/json. NULL: plain text. */
+    void (*on_refuse)(void *arg, bytes peer, uint16_t status, const char *why, buf *body);
     /* A whole request has come: answer with server_reply or server_upgrade, now or later. */
     void (*on_request)(void *arg, server_request *r);
     void *arg;
@@ -48,6 +56,13 @@ void server_on_gone(server_request *r, void (*fn)(void *arg), void *arg);
 /* Ends the request. Content-Length, Date and Connection are added. */
 void server_reply(server_request *r, uint16_t status, const http_header *headers, size_t count, bytes body);
 void server_drop(server_request *r); /* closes the connection without an answer */
+/* An answer in pieces, as long as wanted (chunked): begin, more ..., end. Look at server_reply_queued before more, and go
+ * on when on_drain says that all has been sent. server_drop breaks it off so that the peer notices. */
+void server_reply_begin(server_request *r, uint16_t status, const http_header *headers, size_t count);
+void server_reply_more(server_request *r, const bytes *pieces, size_t count); /* one chunk of these, one behind the other */
+void server_reply_end(server_request *r);
+size_t server_reply_queued(const server_request *r);
+void server_reply_on_drain(server_request *r, void (*fn)(void *arg), void *arg);
 /* Octets of an answer as they are, head included, in as many pieces as wanted; the last one ends the
  * request and the connection. For simulated venues that answer slowly or wrongly. */
 void server_reply_raw(server_request *r, bytes octets, bool last);
@@ -61,6 +76,8 @@ typedef struct server_ws_events {
 /* Answers 101 (or an error reply for a bad handshake, and then NULL). */
 server_ws *server_upgrade(server_request *r, bytes subprotocol, const server_ws_events *events, void *arg);
 void server_ws_send(server_ws *w, bool binary, bytes message);
+/* A text that is known to be UTF-8, such as a record's line: neither checked nor compressed, copied once. */
+void server_ws_send_line(server_ws *w, bytes line);
 void server_ws_ping(server_ws *w, bytes payload);
 size_t server_ws_queued(const server_ws *w);
 void server_ws_on_pong(server_ws *w, void (*fn)(void *arg)); /* a pong came: the peer has read all that went before its ping */

@@ -5,8 +5,8 @@
  * upgrade gives all that follows to the WebSocket.
  *
  * What can go wrong: a malformed request (400), a head over 32 KiB (431), a body over the ceiling
- * (413), an unknown expectation (417), a request that does not end in time (408). Each is answered in
- * plain text and ends the connection, since nobody knows where the next request would begin. */
+ * (413), an unknown expectation (417), a request that does not end in time (408): a head has one deadline for all
+ * of it, a body has to get on. Each is answered (by on_refuse, or in plain text) and ends the connection, since nobody knows where the next request would begin. */
 #include "net/server_inside.h"
 
 #include <stdio.h>
@@ -31,8 +31,11 @@ struct server_request {
     bool in_body;    /* what looks like a header now is a trailer */
     uint16_t status; /* refuse with it */
     buf body;
+    size_t body_seen; /* when the deadline was last set */
     void (*on_gone)(void *arg);
     void *gone_arg;
+    void (*on_drain)(void *arg);
+    void *drain_arg;
 };
 
 /* ---- What http-parser reports ---- */
@@ -55,7 +58,7 @@ static int on_begin(http_parser *p)
     buf_init(&r->head, SERVER_HEAD_MAX);
     buf_init(&r->body, c->server->options.max_body);
     c->request = r;
-    timer_after(&c->deadline, c->server->options.idle_ms * NS_PER_MS); /* for all of it; octets do not extend it */
+    timer_after(&c->deadline, c->server->options.head_ms * NS_PER_MS); /* for all of it; octets do not extend it */
     return 0;
 }
 
@@ -142,10 +145,13 @@ static int on_head_complete(http_parser *p)
         return refuse(r, 505);
     if (p->http_minor >= 1 && server_header(r, "host").len == 0)
         return refuse(r, 400);
-    if (p->flags & F_CONTENTLENGTH && p->content_length > c->server->options.max_body)
-        return refuse(r, 413);
     if (p->method == HTTP_CONNECT)
         return refuse(r, 405);
+    if (c->server->options.on_head)
+        r->body.max = c->server->options.on_head(c->server->options.arg, r);
+    if (p->flags & F_CONTENTLENGTH && p->content_length > r->body.max)
+        return refuse(r, 413);
+    timer_after(&c->deadline, c->server->options.body_ms * NS_PER_MS);
     p->upgrade = server_wants_websocket(r); /* other upgrades (h2c) are declined by ignoring them */
     bytes expect = server_header(r, "expect");
     if (expect.len) {
@@ -160,7 +166,7 @@ static int on_body(http_parser *p, const char *at, size_t len)
 {
     conn *c = p->data;
     server_request *r = c->request;
-    if (r->body.len + len > c->server->options.max_body)
+    if (r->body.len + len > r->body.max)
         return refuse(r, 413);
     buf_add(&r->body, at, len);
     return r->body.failed ? refuse(r, 503) : 0;
@@ -191,6 +197,7 @@ static const http_parser_settings settings = {
 static void request_free(server_request *r)
 {
     r->conn->request = NULL;
+    r->conn->streaming = false;
     buf_fini(&r->head);
     buf_fini(&r->body);
     free(r->headers);
@@ -292,10 +299,20 @@ void http_resume(conn *c)
 
 void http_late(conn *c)
 {
-    if (c->request && !c->request->complete && conn_queued(c) == 0)
+    server_request *r = c->request;
+    if (r && !r->complete && r->in_body && r->body.len - r->body_seen >= SERVER_BODY_PROGRESS) {
+        r->body_seen = r->body.len;
+        timer_after(&c->deadline, c->server->options.body_ms * NS_PER_MS);
+    } else if (r && !r->complete && conn_queued(c) == 0)
         http_refuse(c, 408, "the request did not end in time");
     else
         c->failed = true; /* idle, or does not read its reply */
+}
+
+void http_sent(conn *c)
+{
+    if (c->request && c->request->on_drain)
+        c->request->on_drain(c->request->drain_arg);
 }
 
 /* ---- What the handler asks ---- */
@@ -452,7 +469,7 @@ static bool header_is_safe(const http_header *h)
            (h->value.len == 0 || (!memchr(h->value.at, '\n', h->value.len) && !memchr(h->value.at, '\r', h->value.len)));
 }
 
-static void put_reply(conn *c, uint16_t status, const http_header *headers, size_t count, bytes body, bool close_after)
+static void put_head(conn *c, uint16_t status, const http_header *headers, size_t count)
 {
     buf *o = &c->out;
     buf_add_fmt(o, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, reason(status), http_date(c->server));
@@ -464,6 +481,12 @@ static void put_reply(conn *c, uint16_t status, const http_header *headers, size
         buf_add_bytes(o, headers[i].value);
         buf_add_text(o, "\r\n");
     }
+}
+
+static void put_reply(conn *c, uint16_t status, const http_header *headers, size_t count, bytes body, bool close_after)
+{
+    buf *o = &c->out;
+    put_head(c, status, headers, count);
     bool bodiless = status < 200 || status == 204 || status == 304;
     if (!bodiless) {
         buf_add_text(o, "Content-Length: ");
@@ -479,11 +502,19 @@ static void put_reply(conn *c, uint16_t status, const http_header *headers, size
 
 void http_refuse(conn *c, uint16_t status, const char *why)
 {
-    char text[200];
-    int len = snprintf(text, sizeof text, "%u %s%s%s\n", status, reason(status), why ? ": " : "", why ? why : "");
-    http_header type = {BYTES("Content-Type"), BYTES("text/plain")};
+    const server_options *o = &c->server->options;
+    http_header headers[] = {{BYTES("Content-Type"), BYTES("text/plain")}, {BYTES("X-Content-Type-Options"), BYTES("nosniff")}};
+    buf body;
+    buf_init(&body, 4096);
     c->head_only = false;
-    put_reply(c, status, &type, 1, bytes_make(text, (size_t)len), true);
+    if (o->on_refuse) {
+        headers[0].value = BYTES("application/json; charset=utf-8");
+        o->on_refuse(o->arg, bytes_of(c->peer), status, why ? why : reason(status), &body);
+    } else {
+        buf_add_fmt(&body, "%u %s%s%s\n", status, reason(status), why ? ": " : "", why ? why : "");
+    }
+    put_reply(c, status, headers, 2, buf_bytes(&body), true);
+    buf_fini(&body);
     if (c->request)
         request_free(c->request);
 }
@@ -501,6 +532,60 @@ void server_reply(server_request *r, uint16_t status, const http_header *headers
 {
     put_reply(r->conn, status, headers, count, body, !r->conn->keep_alive);
     request_done(r);
+}
+
+void server_reply_begin(server_request *r, uint16_t status, const http_header *headers, size_t count)
+{
+    conn *c = r->conn;
+    c->streaming = true;
+    c->chunked = c->parser.http_major == 1 && c->parser.http_minor >= 1;
+    c->keep_alive &= c->chunked; /* else the end of the connection is that of the answer */
+    put_head(c, status, headers, count);
+    if (c->chunked)
+        buf_add_text(&c->out, "Transfer-Encoding: chunked\r\n");
+    buf_add_text(&c->out, c->keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
+    timer_after(&c->deadline, c->server->options.idle_ms * NS_PER_MS);
+    conn_turn_later(c);
+}
+
+void server_reply_more(server_request *r, const bytes *pieces, size_t count)
+{
+    conn *c = r->conn;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += pieces[i].len;
+    if (!len || c->head_only)
+        return; /* an empty chunk would be the last one */
+    if (c->chunked)
+        buf_add_fmt(&c->out, "%zx\r\n", len);
+    for (size_t i = 0; i < count; i++)
+        buf_add_bytes(&c->out, pieces[i]);
+    if (c->chunked)
+        buf_add_text(&c->out, "\r\n");
+    if (!timer_running(&c->deadline))
+        timer_after(&c->deadline, c->server->options.idle_ms * NS_PER_MS);
+    conn_turn_later(c);
+}
+
+void server_reply_end(server_request *r)
+{
+    conn *c = r->conn;
+    if (c->chunked && !c->head_only)
+        buf_add_text(&c->out, "0\r\n\r\n");
+    if (!c->keep_alive)
+        c->closing = true;
+    request_done(r);
+}
+
+size_t server_reply_queued(const server_request *r)
+{
+    return conn_queued(r->conn);
+}
+
+void server_reply_on_drain(server_request *r, void (*fn)(void *arg), void *arg)
+{
+    r->on_drain = fn;
+    r->drain_arg = arg;
 }
 
 void server_drop(server_request *r)

@@ -20,6 +20,7 @@
 #define SERVER_OUT_MAX ((size_t)256u * 1024u * 1024u)
 #define SERVER_FLUSH_AT (128u * 1024u) /* WebSocket octets queued in one turn before a write */
 #define SERVER_LINGER_NS (2 * NS_PER_S)
+#define SERVER_BODY_PROGRESS (64u * 1024u) /* of a body in body_ms */
 
 typedef struct conn {
     list_node node;
@@ -31,11 +32,14 @@ typedef struct conn {
     bool eof, failed, closing, lingering, busy;
     bool keep_alive; /* of the request that is being answered */
     bool head_only;  /* it was HEAD */
+    bool streaming;  /* its answer has begun and goes on */
+    bool chunked;    /* in chunks: the peer speaks HTTP/1.1 */
     bool stalled;    /* half-open on purpose */
     buf out;
     size_t out_at; /* of which so much has been sent */
     buf in;        /* octets whose turn has not come: pipelined, or behind an upgrade */
     timer deadline;
+    uint64_t heard; /* of a WebSocket: when its last octets came */
     deferred turn;
     uint32_t pace_octets; /* slow on purpose: so many at once, 0: all */
     uint64_t pace_ns;     /* so far apart */
@@ -84,6 +88,7 @@ void http_resume(conn *c);                                   /* goes on with wha
 void http_refuse(conn *c, uint16_t status, const char *why); /* answers an error and closes */
 void http_gone(conn *c);                                     /* the connection ends; frees the request */
 void http_late(conn *c);                                     /* the deadline has passed */
+void http_sent(conn *c);                                     /* all that was queued has gone */
 conn *http_conn(server_request *r);
 void http_upgraded(server_request *r);                                                      /* the WebSocket has it now; frees the request */
 bool server_header_at(const server_request *r, const char *name, size_t nth, bytes *value); /* of doubles */

@@ -383,15 +383,221 @@ TEST(server, keeps_line_breaks_out_of_headers)
 TEST(server, closes_what_is_over_the_connection_ceiling)
 {
     begin_with((server_options){.max_connections = 2});
-    int a = dial(), b = dial(), c = dial();
+    int a = dial(), b = dial();
+    say(a, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+    say(b, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nha");
+    turns(10);
+    int c = dial();
     fresh();
     hear(c, NULL);
-    say(a, "GET /ok HTTP/1.1\r\nHost: h\r\n\r\n");
-    hear(a, "GET /ok");
+    say(b, "llo");
+    hear(b, "POST /  hallo");
     close(a);
     close(b);
     close(c);
     end();
+}
+
+TEST(server, lets_an_idle_connection_give_way_when_there_are_too_many)
+{
+    begin_with((server_options){.max_connections = 2});
+    int a = dial(), b = dial();
+    say(a, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+    turns(10);
+    int c = dial();
+    fresh();
+    say(c, "GET /ok HTTP/1.1\r\nHost: h\r\n\r\n");
+    hear(c, "GET /ok");
+    hear(b, NULL);
+    CHECK_INT(w.gone, 0);
+    close(a);
+    close(b);
+    close(c);
+    end();
+}
+
+/* ---- Bodies and their ceilings ---- */
+
+static size_t on_head(void *arg, server_request *r)
+{
+    (void)arg;
+    CHECK(bytes_is(server_header(r, "host"), "h"));
+    return bytes_is(server_path(r), "/large") ? 100000 : 10;
+}
+
+static void on_refuse(void *arg, bytes peer, uint16_t status, const char *why, buf *body)
+{
+    (void)arg;
+    CHECK(bytes_starts(peer, BYTES("127.0.0.1:")));
+    buf_add_fmt(body, "{\"status\":%u,\"why\":\"%s\"}", status, why);
+}
+
+TEST(server, lets_the_owner_say_how_large_a_body_may_be_and_how_a_refusal_reads)
+{
+    static char large[60000];
+    begin_with((server_options){.on_head = on_head, .on_refuse = on_refuse});
+    int fd = dial();
+    memset(large, 'x', sizeof large - 1);
+    fresh();
+    say(fd, "POST /large HTTP/1.1\r\nHost: h\r\nContent-Length: 59999\r\n\r\n");
+    say(fd, large);
+    hear(fd, "POST /large  xxx");
+    turns(20);
+    close(fd);
+    for (int chunked = 0; chunked < 2; chunked++) {
+        fd = dial();
+        fresh();
+        say(fd, chunked ? "POST /small HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n" : "POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n");
+        hear(fd, NULL);
+        CHECK_HAS(heard, "HTTP/1.1 413 ");
+        CHECK_HAS(heard, "Content-Type: application/json; charset=utf-8\r\n");
+        CHECK_HAS(heard, "{\"status\":413,\"why\":\"");
+        close(fd);
+    }
+    fd = dial();
+    fresh();
+    say(fd, "POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789");
+    hear(fd, "POST /small  0123456789");
+    close(fd);
+    end();
+}
+
+/* A body has as long as it needs while it gets on; one that trickles is over after a while. */
+TEST(server, gives_a_body_time_while_it_gets_on)
+{
+    static char piece[66000];
+    memset(piece, 'x', sizeof piece - 1);
+    clock_replace(NULL, leaping_mono);
+    begin_with((server_options){.max_body = 1 << 20, .idle_ms = 10000});
+    int fd = dial();
+    fresh();
+    say(fd, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 330000\r\n\r\n");
+    for (int i = 0; i < 5; i++) {
+        say(fd, piece);
+        turns(20);
+        leap_ns += 9 * NS_PER_S;
+        turns(3);
+    }
+    say(fd, "12345");
+    hear(fd, "POST /p  xxx");
+    close(fd);
+    fd = dial();
+    fresh();
+    say(fd, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 330000\r\n\r\n");
+    say(fd, piece);
+    turns(20);
+    for (int i = 0; i < 4; i++) {
+        say(fd, "trickle");
+        leap_ns += 6 * NS_PER_S;
+        turns(3);
+    }
+    hear(fd, NULL);
+    CHECK_HAS(heard, "HTTP/1.1 408 ");
+    close(fd);
+    end();
+    clock_replace(NULL, NULL);
+}
+
+/* ---- Answers in pieces ---- */
+
+static void stream_on_drain(void *arg)
+{
+    (void)arg;
+    w.drains++;
+}
+
+static void begin_stream(int fd, const char *request)
+{
+    http_header type = {BYTES("Content-Type"), BYTES("text/plain")};
+    say(fd, request);
+    for (int i = 0; i < 1000 && !w.kept; i++)
+        turns(1);
+    CHECK(w.kept != NULL);
+    server_reply_on_drain(w.kept, stream_on_drain, NULL);
+    server_reply_begin(w.kept, 200, &type, 1);
+}
+
+TEST(server, answers_in_pieces_and_keeps_the_connection)
+{
+    begin();
+    int fd = dial();
+    fresh();
+    begin_stream(fd, "GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n");
+    hear(fd, "\r\n\r\n");
+    CHECK_HAS(heard, "Transfer-Encoding: chunked\r\n");
+    CHECK(!strstr(heard, "Content-Length"));
+    bytes pieces[] = {BYTES("hel"), BYTES(""), BYTES("lo")}, none = BYTES("");
+    server_reply_more(w.kept, pieces, 3);
+    server_reply_more(w.kept, &none, 1);
+    hear(fd, "5\r\nhello\r\n");
+    CHECK(w.drains > 0);
+    CHECK(!strstr(heard, "GET /two"));
+    server_reply_end(w.kept);
+    hear(fd, "5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK");
+    hear(fd, "GET /two");
+    close(fd);
+    end();
+}
+
+TEST(server, answers_old_clients_and_head_in_pieces_too)
+{
+    begin();
+    int fd = dial();
+    bytes piece = BYTES("hello");
+    fresh();
+    begin_stream(fd, "GET /later HTTP/1.0\r\n\r\n");
+    server_reply_more(w.kept, &piece, 1);
+    server_reply_end(w.kept);
+    hear(fd, NULL);
+    CHECK_HAS(heard, "Connection: close\r\n\r\nhello");
+    CHECK(!strstr(heard, "chunked"));
+    close(fd);
+    w.kept = NULL;
+    fd = dial();
+    fresh();
+    begin_stream(fd, "HEAD /later HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\n\r\n");
+    server_reply_more(w.kept, &piece, 1);
+    server_reply_end(w.kept);
+    hear(fd, "\r\n\r\nHTTP/1.1 200 OK");
+    CHECK(!strstr(heard, "hello"));
+    close(fd);
+    end();
+}
+
+TEST(server, drops_who_does_not_read_an_answer_in_pieces_but_not_who_waits_for_one)
+{
+    static char large[1 << 20];
+    bytes piece = {large, sizeof large};
+    memset(large, 'x', sizeof large);
+    clock_replace(NULL, leaping_mono);
+    begin();
+    int fd = dial();
+    fresh();
+    begin_stream(fd, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+    hear(fd, "\r\n\r\n");
+    leap_ns += 1000 * NS_PER_S; /* nothing is due to it */
+    turns(5);
+    CHECK_INT(w.gone, 0);
+    for (int i = 0; i < 16; i++)
+        server_reply_more(w.kept, &piece, 1);
+    turns(20);
+    CHECK(server_reply_queued(w.kept) > 0);
+    leap_ns += 59 * NS_PER_S;
+    turns(5);
+    CHECK_INT(w.gone, 0);
+    leap_ns += 2 * NS_PER_S;
+    turns(5);
+    CHECK_INT(w.gone, 1);
+    close(fd);
+    fd = dial();
+    fresh();
+    begin_stream(fd, "GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+    hear(fd, "\r\n\r\n");
+    close(fd);
+    turns(5);
+    CHECK_INT(w.gone, 2);
+    end();
+    clock_replace(NULL, NULL);
 }
 
 TEST(server, says_what_is_wrong_with_its_options)
@@ -507,6 +713,57 @@ TEST(server, writes_many_messages_of_one_turn_together)
     CHECK_UINT(fault_allocations() - before, 0);
     close(fd);
     end();
+}
+
+TEST(server, sends_a_line_as_it_is_by_one_copy_and_no_allocation)
+{
+    begin();
+    int fd = dial();
+    fresh();
+    say(fd, UPGRADE "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    hear(fd, "\r\n\r\n");
+    static const char line[] = "{\"a line that is longer than what would be worth compressing, so that it would be\":\"if it were not known to be sent to very many\"}";
+    fresh();
+    server_ws_send_line(w.ws, bytes_of(line));
+    hear(fd, line);
+    for (int i = 0; i < 100; i++)
+        server_ws_send_line(w.ws, bytes_of(line));
+    turns(5);
+    uint64_t before = fault_allocations();
+    for (int i = 0; i < 100; i++)
+        server_ws_send_line(w.ws, bytes_of(line));
+    turns(1);
+    CHECK_UINT(fault_allocations() - before, 0);
+    close(fd);
+    end();
+}
+
+TEST(server, pings_a_silent_peer_and_drops_it_when_it_does_not_answer)
+{
+    clock_replace(NULL, leaping_mono);
+    begin_with((server_options){.socket_idle_ms = 60000});
+    int fd = dial();
+    fresh();
+    say(fd, UPGRADE "\r\n");
+    hear(fd, "\r\n\r\n");
+    for (int i = 0; i < 5; i++) {
+        leap_ns += 31 * NS_PER_S;
+        fresh();
+        turns(5);
+        hear(fd, "\x89");
+        CHECK_INT(w.closes, 0);
+        CHECK(send(fd, "\x8a\x80\x01\x02\x03\x04", 6, MSG_NOSIGNAL) == 6); /* a pong */
+        turns(5);
+    }
+    leap_ns += 31 * NS_PER_S;
+    turns(5);
+    CHECK_INT(w.closes, 0);
+    leap_ns += 31 * NS_PER_S;
+    turns(5);
+    CHECK_INT(w.closes, 1);
+    close(fd);
+    end();
+    clock_replace(NULL, NULL);
 }
 
 TEST(server, offers_faults_reset_drop_stall_and_raw_octets)

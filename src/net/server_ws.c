@@ -108,9 +108,17 @@ void socket_sent(conn *c)
         w->events.on_drain(w->arg);
 }
 
+/* The closing handshake takes too long, or it is time to see whether the peer is still there. */
 void socket_late(conn *c)
 {
-    c->failed = true;
+    uint64_t limit = c->server->options.socket_idle_ms * NS_PER_MS, silent = loop_now(c->server->loop) - c->heard;
+    if (c->closing || ws_get_state(c->ws->codec) != WS_IS_OPEN || silent >= limit) {
+        c->failed = true;
+        return;
+    }
+    if (silent >= limit / 2)
+        server_ws_ping(c->ws, bytes_make(NULL, 0));
+    timer_after(&c->deadline, limit / 2);
 }
 
 void socket_gone(conn *c)
@@ -181,7 +189,7 @@ server_ws *server_upgrade(server_request *r, bytes subprotocol, const server_ws_
     }
     conn *c = http_conn(r);
     server_ws *w = calloc(1, sizeof *w);
-    ws_options options = {.role = WS_SERVER};
+    ws_options options = {.role = WS_SERVER, .max_message = c->server->options.max_message};
     size_t before = c->out.len;
     if (w)
         put_handshake(r, c, subprotocol, &options.deflate);
@@ -199,22 +207,35 @@ server_ws *server_upgrade(server_request *r, bytes subprotocol, const server_ws_
     c->ws = w;
     http_upgraded(r);
     timer_stop(&c->deadline);
+    c->heard = loop_now(c->server->loop);
+    if (c->server->options.socket_idle_ms)
+        timer_after(&c->deadline, c->server->options.socket_idle_ms * NS_PER_MS / 2);
     conn_turn_later(c);
     return w;
 }
 
 /* ---- What the handler asks ---- */
 
-void server_ws_send(server_ws *w, bool binary, bytes message)
+static void send_settled(server_ws *w, weir_code code)
 {
     conn *c = w->conn;
-    if (c->failed)
-        return;
-    if (ws_send(w->codec, binary, message) == WEIR_NOMEM)
+    if (code == WEIR_NOMEM)
         c->failed = true;
     if (!c->stalled && ws_output(w->codec).len >= SERVER_FLUSH_AT)
         conn_flush(c);
     conn_turn_later(c);
+}
+
+void server_ws_send(server_ws *w, bool binary, bytes message)
+{
+    if (!w->conn->failed)
+        send_settled(w, ws_send(w->codec, binary, message));
+}
+
+void server_ws_send_line(server_ws *w, bytes line)
+{
+    if (!w->conn->failed)
+        send_settled(w, ws_send_plain(w->codec, line));
 }
 
 void server_ws_ping(server_ws *w, bytes payload)

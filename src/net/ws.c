@@ -204,6 +204,13 @@ weir_code ws_send_text(ws *w, bytes text)
     return ws_send(w, false, text);
 }
 
+weir_code ws_send_plain(ws *w, bytes text)
+{
+    if (w->state != WS_IS_OPEN || w->doomed)
+        return WEIR_CLOSED;
+    return put_frame(w, 0x80 | WS_OP_TEXT, text) ? WEIR_OK : WEIR_NOMEM;
+}
+
 weir_code ws_send_binary(ws *w, bytes data)
 {
     return ws_send(w, true, data);

@@ -124,6 +124,7 @@ bool ws_paused(const ws *w);
  *   WEIR_NOMEM    nothing was appended */
 weir_code ws_send(ws *w, bool binary, bytes message);
 weir_code ws_send_text(ws *w, bytes text);
+weir_code ws_send_plain(ws *w, bytes text); /* known to be UTF-8: not checked, not compressed */
 weir_code ws_send_binary(ws *w, bytes data);
 weir_code ws_send_ping(ws *w, bytes payload);
 weir_code ws_send_pong(ws *w, bytes payload); /* unsolicited; answers to pings go by themselves */
