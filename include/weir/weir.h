@@ -214,12 +214,13 @@ typedef struct weir_plugin_options {
     uint32_t quiet_after_ms;
     bool backfill; /* candles that a gap took are asked for (getOHLCV) and come as records marked so */
     weir_route stream_route;
+    uint64_t connection; /* which of a user's connections this is: "connection" of its records; 0: null */
 } weir_plugin_options;
 
 #define WEIR_QUIET_NEVER UINT32_MAX
 
 /* clang-format off */
-#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0, false, WEIR_ROUTE_AUTO}
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0, false, WEIR_ROUTE_AUTO, 0}
 /* clang-format on */
 
 /* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the

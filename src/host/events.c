@@ -7,7 +7,7 @@
 static weir_code publish(void *arg, const world_publication *what, weir_error *err)
 {
     weir_plugin *p = arg;
-    record_key key = {.type = BYTES("event"), .source = bytes_of(weir_plugin_id(p)), .identifier = BYTES("calendar")};
+    record_key key = {.type = BYTES("event"), .source = bytes_of(weir_plugin_id(p)), .identifier = BYTES("calendar"), .has_connection = p->options.connection != 0, .connection = p->options.connection};
     if (!bytes_is(what->type, "event") || !bytes_is(what->identifier, "calendar"))
         return error_set(err, WEIR_NOT_FOUND, "publish_stream_data: no stream runs in this instance");
     if (!p->event_stream && hub_stream(&p->event_stream, p->host->hub, &key, err))

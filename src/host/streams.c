@@ -27,6 +27,8 @@ static weir_code open_by(stream **out, weir_stream *w, stream_plugin *route, wei
         .type = bytes_of(w->type),
         .identifier = bytes_of(w->identifier),
         .parameters = bytes_of(w->params),
+        .has_connection = w->plugin->options.connection != 0,
+        .connection = w->plugin->options.connection,
         .on_state = on_state,
         .on_resynced = on_resynced,
         .arg = w,

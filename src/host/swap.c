@@ -7,6 +7,7 @@
  * What it may reach never grows here: the first file's wishes, which its user granted, are the limit. */
 #include <stdlib.h>
 
+#include "host/embed.h"
 #include "host/inside.h"
 
 #define QUIET_NS (200 * NS_PER_MS) /* a file that nobody wrote to for so long is whole */
@@ -170,19 +171,49 @@ static bool keep_manifest(weir_plugin *p)
     return true;
 }
 
-weir_code weir_plugin_swap(weir_plugin *p, const char *path, weir_error *err)
+/* The new file: at a path, or its octets. */
+typedef struct successor_file {
+    const char *path;         /* or what it is called */
+    bytes octets;             /* empty: at the path */
+    const char *const *allow; /* what was granted for it; NULL: what was before, narrowed */
+} successor_file;
+
+static weir_code load_next(weir_plugin **next, weir_plugin *p, const successor_file *file, weir_error *err)
 {
     weir_plugin_options o = p->options;
+    o.allow = file->allow; /* NULL: what it asks for is wanted first */
+    o.config_json = p->config_given;
+    if (file->octets.len)
+        return weir_plugin_load_bytes(next, p->host, file->path, file->octets.at, file->octets.len, &o, err);
+    return weir_plugin_load(next, p->host, file->path, &o, err);
+}
+
+static weir_code check(weir_plugin *p, weir_plugin *next, const successor_file *file, weir_error *err)
+{
+    weir_code code = check_kind(p, next, err);
+    if (!code && !file->allow && !(code = check_permissions(p, next, err)))
+        code = narrow(p, next, err);
+    return code ? code : try_it(next, err);
+}
+
+static void trade_grants(weir_plugin *p, weir_plugin *next)
+{
+    TRADE(char **, allow);
+    TRADE(targets *, granted);
+    p->options.allow = (const char *const *)p->allow;
+    next->options.allow = (const char *const *)next->allow;
+}
+
+static weir_code swap(weir_plugin *p, const successor_file *file, weir_error *err)
+{
     weir_plugin *next = NULL;
     bool gone = false, *outer = p->gone;
-    o.allow = NULL; /* what it asks for is wanted first */
-    o.config_json = p->config_given;
     if (p->waiting || outer)
         return error_set(err, WEIR_BUSY, "plugin '%s': a call is being waited for", p->name);
     p->gone = &gone;
-    weir_code code = weir_plugin_load(&next, p->host, path, &o, err);
-    if (!code && !gone && !(code = check_kind(p, next, err)) && !(code = check_permissions(p, next, err)) && !(code = narrow(p, next, err)))
-        code = try_it(next, err);
+    weir_code code = load_next(&next, p, file, err);
+    if (!code && !gone)
+        code = check(p, next, file, err);
     if (!code && gone)
         code = error_set(err, WEIR_CANCELLED, "the plugin was freed while its new file was loaded");
     if (gone) {
@@ -199,6 +230,8 @@ weir_code weir_plugin_swap(weir_plugin *p, const char *path, weir_error *err)
     plugin_drop_idle(next); /* they belong to their structs; the streams make their own */
     plugin_drop_idle(p);
     trade(p, next);
+    if (file->allow)
+        trade_grants(p, next);
     p->retired[p->retired_count++] = next->manifest;
     next->manifest = NULL;
     modules_forget(next->module, p->module);
@@ -206,6 +239,16 @@ weir_code weir_plugin_swap(weir_plugin *p, const char *path, weir_error *err)
     log_info("plugin", "'%s': version %s runs from now on", p->name, p->meta ? p->meta->version : "?");
     stream_plugin_renew(&p->shared);
     return WEIR_OK;
+}
+
+weir_code weir_plugin_swap(weir_plugin *p, const char *path, weir_error *err)
+{
+    return swap(p, &(successor_file){.path = path}, err);
+}
+
+weir_code weir_plugin_swap_granted(weir_plugin *p, const char *name, bytes octets, const char *const *allow, weir_error *err)
+{
+    return swap(p, &(successor_file){.path = name, .octets = octets, .allow = allow}, err);
 }
 
 /* ---- When ---- */

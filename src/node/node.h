@@ -4,13 +4,23 @@
  *     node *n;    node_new(&n, &options, err);
  *     node_start(n);                         loads what the store holds; streams come as their plugins do
  *     node_ask(n, &question, on_answer, arg);
- *     weir_host_run(node_host(n));
+ *     while (!enough)
+ *         node_step(n, -1);                  the host's loop, and the jobs between its turns
  *     node_drain(n, deadline_ms, on_drained, arg);   streams stopped, history flushed
  *     node_free(n);
  *
  * Everything that a user may do is an operation with a name ("streams.create"), JSON in and JSON out: the API is a
  * table from methods and paths to these names (api/), and knows nothing else of the node. A file of node/ for each
  * kind of thing holds its operations. What a user wants is first in the store, durably, then done, then answered.
+ *
+ * Jobs: to load a plugin, to swap or to configure it turns the host's loop, and so may not begin in a callback, and an
+ * answer to a question is one. Such work waits in a row and is done one after the other between two turns, by node_step:
+ * whoever runs a node calls that in place of weir_host_run or weir_host_step. While a job waits for its plugin the loop
+ * goes on, streams and questions with it; only the jobs behind it wait.
+ *
+ * Numbers: a stream's `seq` never repeats, restarts included. Each topic has a mark in the store, ahead of its numbers by up
+ * to 100,000; the numbers up to it may be given out, and a node that comes back after a crash begins behind it. What a
+ * stream missed meanwhile is a gap record of cause restart.
  *
  * What can go wrong: the store is full or read-only; then what would change it is answered WEIR_SYSTEM, and what
  * streams goes on streaming. A plugin that cannot be loaded, a connection that lacks a value, a stream that fails:
@@ -28,13 +38,13 @@
 typedef struct node node;
 
 typedef struct node_options {
-    const char *data_dir;     /* store, plugin files, compiled modules, lock; made if it is not there */
-    const char *name;         /* of this node, in its answers; NULL: the machine's name */
-    const char *key_file;     /* 32 octets for secrets at rest; NULL: $WEIR_SECRET_KEY (hex), $CREDENTIALS_DIRECTORY/weir.key,
-                                 else DATA_DIR/secret.key, made at the first start with mode 0600 */
-    weir_host_options host;   /* overrides, authorities, heartbeats ... */
-    uint64_t history_octets;  /* of the history at most; 0: 1 GiB */
-    uint64_t history_ms;      /* kept so long; 0: 7 days */
+    const char *data_dir;      /* store, plugin files, compiled modules, lock; made if it is not there */
+    const char *name;          /* of this node, in its answers; NULL: the machine's name */
+    const char *key_file;      /* 32 octets for secrets at rest; NULL: $WEIR_SECRET_KEY (hex), $CREDENTIALS_DIRECTORY/weir.key,
+                                  else DATA_DIR/secret.key, made at the first start with mode 0600 */
+    weir_host_options host;    /* overrides, authorities, heartbeats ... */
+    uint64_t history_octets;   /* of the history at most; 0: 1 GiB */
+    uint64_t history_ms;       /* kept so long; 0: 7 days */
     uint32_t history_flush_ms; /* what a crash may take from the history at most; 0: 200 */
     bool demo;
     bool uploads_approved; /* plugins get what they ask for without an admin's word: --demo */
@@ -48,6 +58,10 @@ void node_drain(node *n, uint32_t deadline_ms, void (*fn)(void *arg, bool whole)
 /* True when all that the store holds has been tried once; else `why` names what it waits for. */
 bool node_ready(const node *n, buf *why);
 
+/* One turn of the host's loop, waiting up to `timeout_ms` (-1: no limit) for something to do, and one job if one waits. True:
+ * more is due at once. Not from a callback. */
+bool node_step(node *n, int timeout_ms);
+
 weir_host *node_host(node *n);
 loop *node_loop(node *n);
 hub *node_hub(node *n);
@@ -56,12 +70,12 @@ store *node_store(node *n);
 /* ---- Questions ---- */
 
 typedef struct node_question {
-    const char *op;     /* "streams.create" */
-    const char *id;     /* of the path: a plugin's id, a number as text; NULL: none */
-    const char *name;   /* the second one: a command's name; NULL: none */
-    bytes query;        /* a JSON object of texts: {"force":"1"}; empty: none */
-    bytes body;         /* JSON, or a module's octets (plugins.upload); empty: none */
-    const char *who;    /* the token's name, for the audit and created_by */
+    const char *op;   /* "streams.create" */
+    const char *id;   /* of the path: a plugin's id, a number as text; NULL: none */
+    const char *name; /* the second one: a command's name; NULL: none */
+    bytes query;      /* a JSON object of texts: {"force":"1"}; empty: none */
+    bytes body;       /* JSON, or a module's octets (plugins.upload); empty: none */
+    const char *who;  /* the token's name, for the audit and created_by */
 } node_question;
 
 /* `json` is lent and may be empty (done, nothing to say). `created`: something new came to be. */
@@ -87,6 +101,33 @@ typedef struct node_token {
 bool node_token_find(node *n, bytes text, node_token *out);
 /* The token of this id, which tokens.list shows; false: it is gone or has expired (of whoever logged in by it). */
 bool node_token_get(node *n, const char *id, node_token *out);
+
+/* Makes one and keeps its hash; `text` is the only time that it is seen. Turns the loop until it is durable: not from a callback. */
+#define NODE_TOKEN_TEXT 70
+weir_code node_token_make(node *n, const char *name, node_scope scope, char text[NODE_TOKEN_TEXT], weir_error *err);
+bool node_has_tokens(const node *n);
+
+/* ---- The log ---- */
+
+/* Keeps a line for logs.list and for who watches; from any thread. For the function given to weir_log. */
+void node_log_keep(weir_log_level level, const char *part, const char *text);
+
+typedef struct node_log_line {
+    uint64_t time_ns;
+    weir_log_level level;
+    const char *part, *text;
+} node_log_line;
+/* Hears each line, a tenth of a second late at most, on the host's thread. */
+typedef struct node_log_watch {
+    list_node node;
+    void (*fn)(void *arg, const node_log_line *line);
+    void *arg;
+    uint64_t seen; /* kept by the node */
+} node_log_watch;
+void node_log_watch_add(node *n, node_log_watch *w);
+void node_log_watch_remove(node_log_watch *w);
+
+/* ---- Changes and figures ---- */
 
 /* Something changed that a page shows: "plugins", "connections", "streams", "sinks", with its id. Several may listen. */
 typedef struct node_watch {

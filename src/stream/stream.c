@@ -89,6 +89,17 @@ void stream_begin_gap_at(stream *s, record_gap_cause cause, uint64_t from_ns)
     s->lost_cause = cause;
 }
 
+void stream_missed(stream *s, uint64_t from_ns, uint64_t from_event)
+{
+    s->last_event = from_event;
+    stream_begin_gap_at(s, RECORD_GAP_RESTART, from_ns);
+}
+
+uint64_t stream_missing(const stream *s)
+{
+    return s->lost_from ? s->lost_from : s->last_recv;
+}
+
 void stream_begin_gap(stream *s, record_gap_cause cause)
 {
     stream_begin_gap_at(s, cause, s->last_recv ? s->last_recv : clock_real());
@@ -523,6 +534,11 @@ stream_state stream_get_state(const stream *s)
 const char *stream_why(const stream *s)
 {
     return s->why;
+}
+
+uint64_t stream_last_recv(const stream *s)
+{
+    return s->last_recv;
 }
 
 uint64_t stream_last_event(const stream *s)

@@ -77,6 +77,10 @@ void stream_plugin_renew(stream_plugin *p);
 
 /* Begins at once; what happens then shows in on_state, status records and the log. */
 weir_code stream_open(stream **out, stream_plugin *p, const stream_options *options, weir_error *err);
+/* Something may be missing since `from_ns`, from before it was opened: a gap (restart) ahead of its first data record.
+ * `from_event`: ts_event of the last data record of that time, for who fills gaps; 0: not known. Right behind stream_open. */
+void stream_missed(stream *s, uint64_t from_ns, uint64_t from_event);
+uint64_t stream_missing(const stream *s); /* since when records would be missing if it ended now: the gap that is due, or the last message; 0 */
 /* Ends it in good order: nested stop_stream, 2 s, then by force. on_state comes with STREAM_CLOSED. */
 void stream_stop(stream *s);
 /* Any time outside its own callbacks' guest calls; unwinds what runs. NULL is fine. */
@@ -86,6 +90,7 @@ stream_state stream_get_state(const stream *s);
 const char *stream_why(const stream *s); /* of the last change of state */
 record_stream *stream_records(const stream *s);
 uint64_t stream_last_event(const stream *s); /* ts_event of the last data record */
+uint64_t stream_last_recv(const stream *s);  /* real time of the last message; 0: none */
 uint64_t stream_open_sockets(const stream *s);
 uint64_t stream_queued(const stream *s); /* messages that wait in its inboxes */
 uint64_t stream_taken(const stream *s);  /* messages that its plugin took: of all it received, what is in none of these three */

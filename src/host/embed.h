@@ -1,0 +1,31 @@
+/* embed.h: what a program of our own reaches of a host beyond weir.h: its loop and hub, to serve on the one and read
+ * from the other, and what stands behind a plugin, a stream, a sink. For node/; nothing here is promised to anybody. */
+#ifndef HOST_EMBED_H
+#define HOST_EMBED_H
+
+#include <weir/weir.h>
+
+#include "hub/hub.h"
+#include "loop/loop.h"
+
+loop *weir_host_loop(weir_host *host);
+hub *weir_host_hub(weir_host *host);
+
+/* weir_plugin_swap for a module in memory, with grants of its own (`allow` is not NULL): they may go beyond those of
+ * the file before. The instances of the old code keep what they were granted. */
+weir_code weir_plugin_swap_granted(weir_plugin *plugin, const char *name, bytes octets, const char *const *allow, weir_error *err);
+/* A command of this name may be asked of it. */
+bool weir_plugin_knows(weir_plugin *plugin, const char *command);
+bool weir_plugin_streams(const weir_plugin *plugin); /* it is of a kind that may have streams */
+/* All that its instances trapped, or overran their time, since it was loaded. */
+uint64_t weir_plugin_traps(const weir_plugin *plugin);
+
+/* Something may be missing since `from_ns`, from before it was opened (stream_missed). Right behind weir_stream_open. */
+void weir_stream_missed(weir_stream *stream, uint64_t from_ns, uint64_t from_event);
+uint64_t weir_stream_queued(const weir_stream *stream); /* messages that wait for its plugin */
+uint64_t weir_stream_last_event(const weir_stream *stream);
+/* Since when records of it would be missing if it ended now: the gap that it has still to tell, or its last message; 0: none. */
+uint64_t weir_stream_missing(const weir_stream *stream);
+uint64_t weir_stream_last_recv(const weir_stream *stream); /* real ns of its last message; 0: none yet */
+
+#endif

@@ -1,0 +1,671 @@
+/* Streams: wanted on or off, and alive when their connection is.
+ *
+ * stream_go is the one way to open one. It looks for what is needed, in this order: it is wanted; its connection is
+ * ready; it is known since when records are missing (of one that comes back: a question to the history); its mark is
+ * durable. Where something is missing it sees to that, or waits until it comes, and is called again. What a stream missed goes
+ * to it when it is opened, and it tells the gap ahead of its first record (weir_stream_missed).
+ * One topic, one stream: a second one for the same topic would give out the same numbers. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "node/inside.h"
+
+#define NAME_MAX_OCTETS 500
+
+/* ---- Finding, making ---- */
+
+static node_stream *stream_find(const node *n, const char *id)
+{
+    return map_get(n->stream_ids, bytes_of(id));
+}
+
+void stream_drop(node_stream *s)
+{
+    node *n = s->n;
+    ask *removing = s->removing;
+    bytes topic = s->records ? record_stream_topic(s->records) : BYTES("");
+    stream_halt(s, NULL);
+    defer_cancel(&s->reap);
+    if (s->marking)
+        list_remove(&s->mark_wait.node);
+    if (topic.len && map_get(n->topics, topic) == s)
+        map_remove(n->topics, topic);
+    if (map_get(n->stream_ids, bytes_of(s->id_text)) == s)
+        map_remove(n->stream_ids, bytes_of(s->id_text));
+    list_remove(&s->node);
+    record_stream_unref(s->records);
+    if (s->question)
+        s->question->stream = NULL;
+    free(s->type);
+    free(s->identifier);
+    free(s->parameters);
+    free(s->why);
+    free(s);
+    if (removing)
+        ask_done(removing, false, NULL);
+}
+
+static void on_reap(void *arg);
+
+/* Its names, its records, its mark. WEIR_BUSY: another has its topic. */
+static weir_code take_topic(node_stream *s, weir_error *err)
+{
+    record_key key = {
+        .type = bytes_of(s->type),
+        .source = bytes_of(s->connection->plugin->id),
+        .identifier = bytes_of(s->identifier),
+        .parameters = bytes_of(s->parameters),
+        .has_connection = true,
+        .connection = s->connection->id,
+    };
+    if (hub_stream(&s->records, s->n->hub, &key, err))
+        return err->code;
+    bytes topic = record_stream_topic(s->records);
+    const node_stream *other = map_get(s->n->topics, topic);
+    if (other)
+        return error_set(err, WEIR_BUSY, "stream %s has the topic '%s' already; PATCH or restart that one", other->id_text, topic.at);
+    if (!(s->mark = mark_of(s->n, topic)) || !map_set(s->n->topics, topic, s, NULL) || !map_set(s->n->stream_ids, bytes_of(s->id_text), s, NULL))
+        return error_set(err, WEIR_NOMEM, "out of memory");
+    record_stream_resume(s->records, s->mark->durable);
+    return WEIR_OK;
+}
+
+static node_stream *stream_new(node_connection *c, uint64_t id, char *type, char *identifier, char *parameters)
+{
+    node_stream *s = calloc(1, sizeof *s);
+    if (!s) {
+        free(type);
+        free(identifier);
+        free(parameters);
+        return NULL;
+    }
+    *s = (node_stream){.n = c->n, .id = id, .connection = c, .type = type, .identifier = identifier, .parameters = parameters, .wanted = true};
+    snprintf(s->id_text, sizeof s->id_text, "%llu", (unsigned long long)id);
+    s->created_at = s->since = clock_real();
+    s->reap = (deferred){.fn = on_reap, .arg = s};
+    list_push(&c->n->streams, &s->node);
+    return s;
+}
+
+/* ---- Opening ---- */
+
+static void waits(node_stream *s, const char *why)
+{
+    if (!s->why || strcmp(s->why, why) != 0) {
+        s->since = clock_real();
+        text_replace(&s->why, why);
+        changed(s->n, "streams", s->id_text);
+    }
+}
+
+static void on_state(void *arg, weir_stream *live, weir_stream_state state)
+{
+    node_stream *s = arg;
+    (void)live;
+    s->since = clock_real();
+    if (state == WEIR_STREAM_CLOSED || state == WEIR_STREAM_FAILED)
+        defer(s->n->loop, &s->reap);
+    changed(s->n, "streams", s->id_text);
+}
+
+static void on_marked(void *arg)
+{
+    node_stream *s = arg;
+    s->marking = false;
+    s->marked = true; /* or could not be: the log has said so, and the stream goes on */
+    stream_go(s);
+}
+
+static bool marked(node_stream *s)
+{
+    if (s->marked || mark_ahead(s->n, s->mark, record_stream_seq(s->records)))
+        return true;
+    if (!s->marking) {
+        s->marking = true;
+        s->mark_wait = (mark_wait){.fn = on_marked, .arg = s};
+        list_push(&s->mark->waiting, &s->mark_wait.node);
+    }
+    return false;
+}
+
+static void open_it(node_stream *s)
+{
+    weir_error why = WEIR_ERROR_INIT;
+    if (weir_stream_open(&s->live, s->connection->live, s->type, s->identifier, s->parameters, &why)) {
+        s->live = NULL;
+        s->failed = true;
+        waits(s, why.text);
+        return;
+    }
+    s->failed = false;
+    text_replace(&s->why, NULL);
+    s->since = clock_real();
+    if (s->missed)
+        weir_stream_missed(s->live, s->missed, s->missed_event);
+    weir_stream_on_state(s->live, on_state, s);
+    changed(s->n, "streams", s->id_text);
+}
+
+void stream_go(node_stream *s)
+{
+    const node_connection *c = s->connection;
+    if (!s->wanted || s->live || !s->stored || s->n->draining || !s->n->started || s->removing)
+        return;
+    if (s->asking)
+        waits(s, "the history is asked since when records are missing");
+    else if (c->state == CONNECTION_LOADING)
+        waits(s, "its connection is being loaded");
+    else if (c->state != CONNECTION_READY || !c->live) {
+        char why[WEIR_ERROR_TEXT];
+        snprintf(why, sizeof why, "its connection is %s: %s", connection_state_name(c->state), c->why ? c->why : "");
+        waits(s, why);
+    } else if (!marked(s))
+        waits(s, "its mark is being stored");
+    else
+        open_it(s);
+}
+
+void stream_halt(node_stream *s, const char *why)
+{
+    if (s->live) {
+        uint64_t since = weir_stream_missing(s->live);
+        if (since) {
+            s->missed = since;
+            s->missed_event = weir_stream_last_event(s->live);
+        } else if (!s->missed && weir_stream_get_state(s->live) == WEIR_STREAM_LIVE) {
+            s->missed = clock_real();
+        }
+        weir_stream_free(s->live);
+        s->live = NULL;
+    }
+    s->failed = false;
+    if (why && s->wanted)
+        waits(s, why);
+}
+
+/* It has ended, and nobody is inside it any more. */
+static void on_reap(void *arg)
+{
+    node_stream *s = arg;
+    if (!s->live)
+        return;
+    weir_stream_state state = weir_stream_get_state(s->live);
+    if (state != WEIR_STREAM_CLOSED && state != WEIR_STREAM_FAILED)
+        return;
+    if (s->removing) {
+        changed(s->n, "streams", s->id_text);
+        stream_drop(s);
+    } else if (!s->wanted || s->restarting) {
+        s->restarting = false;
+        weir_stream_free(s->live);
+        s->live = NULL;
+        changed(s->n, "streams", s->id_text);
+        stream_go(s);
+    }
+}
+
+/* Ends it in good order; on_reap follows, perhaps at once. */
+static void end(node_stream *s)
+{
+    if (!s->live)
+        return;
+    weir_stream_stop(s->live);
+    if (s->live)
+        defer(s->n->loop, &s->reap);
+}
+
+/* ---- At the start ---- */
+
+typedef struct loading {
+    node *n;
+    weir_error *err;
+    weir_code code;
+} loading;
+
+static void on_row(void *arg, const char *id, bytes row, bytes secret, bool sealed)
+{
+    loading *l = arg;
+    json doc;
+    uint64_t connection = 0;
+    weir_error why = WEIR_ERROR_INIT;
+    char number[24];
+    (void)secret, (void)sealed;
+    if (l->code || json_read(&doc, row, l->err))
+        return;
+    json_u64(json_member(doc, "connection"), &connection);
+    snprintf(number, sizeof number, "%llu", (unsigned long long)connection);
+    node_connection *c = connection_find(l->n, number);
+    if (!c) {
+        log_error("node", "stream %s: its connection %s is gone; it is left out", id, number);
+        return;
+    }
+    char *type = json_text(doc, "type"), *identifier = json_text(doc, "identifier"), *parameters = bytes_dup(json_member(doc, "parameters").raw);
+    node_stream *s = stream_new(c, strtoull(id, NULL, 10), type, identifier, parameters);
+    if (!s || !type || !identifier || !parameters) {
+        l->code = error_set(l->err, WEIR_NOMEM, "out of memory");
+        return;
+    }
+    s->stored = true;
+    s->wanted = json_is(json_member(doc, "wanted"), "on");
+    json_text_u64(json_member(doc, "created_at"), &s->created_at);
+    if (take_topic(s, &why)) {
+        log_error("node", "stream %s is left out: %s", id, why.text);
+        stream_drop(s);
+    }
+}
+
+static bytes first_line(bytes lines)
+{
+    const char *end = memchr(lines.at, '\n', lines.len);
+    return bytes_make(lines.at, end ? (size_t)(end - lines.at) : lines.len);
+}
+
+static void on_last(void *arg, const store_history_page *page)
+{
+    stream_question *q = arg;
+    node_stream *s = q->stream;
+    node *n = q->n;
+    json doc;
+    n->asking--;
+    if (s) {
+        s->question = NULL;
+        s->asking = false;
+        s->missed = s->mark->at;
+        if (page->code)
+            log_warn("node", "stream %s: the history cannot say since when records are missing: %s", s->id_text, page->error ? page->error : "");
+        else if (page->count && !json_read(&doc, first_line(page->lines), NULL)) {
+            json_text_u64(json_member(doc, "ts_out"), &s->missed);
+            json_text_u64(json_member(doc, "ts_event"), &s->missed_event);
+        }
+        stream_go(s);
+    }
+    free(q);
+}
+
+/* Since when records are missing: since its last data or gap record, or since its mark was put. */
+static void ask_history(node_stream *s)
+{
+    store_history_query query = {.topic = s->mark->topic, .limit = 1, .newest_first = true, .kinds = 1u << RECORD_DATA | 1u << RECORD_GAP};
+    if (!s->mark->last_ns) {
+        s->missed = s->mark->durable ? s->mark->at : 0;
+        return;
+    }
+    s->question = calloc(1, sizeof *s->question);
+    if (!s->question)
+        return;
+    *s->question = (stream_question){s->n, s};
+    s->asking = true;
+    s->n->asking++;
+    store_history_read(s->n->store, &query, on_last, s->question);
+}
+
+weir_code streams_load(node *n, weir_error *err)
+{
+    loading l = {n, err, WEIR_OK};
+    weir_code code = store_load(n->store, "stream", on_row, &l, err);
+    if (code || l.code)
+        return code ? code : l.code;
+    for (list_node *at = n->streams.head.next; at != &n->streams.head; at = at->next) {
+        node_stream *s = LIST_OWNER(at, node_stream, node);
+        if (s->wanted)
+            ask_history(s);
+    }
+    return WEIR_OK;
+}
+
+/* ---- At the end ---- */
+
+void streams_drain(node *n)
+{
+    for (list_node *at = n->streams.head.next; at != &n->streams.head; at = at->next) {
+        node_stream *s = LIST_OWNER(at, node_stream, node);
+        if (s->live)
+            weir_stream_stop(s->live);
+    }
+}
+
+bool streams_drained(const node *n)
+{
+    for (const list_node *at = n->streams.head.next; at != &n->streams.head; at = at->next) {
+        const node_stream *s = LIST_OWNER(at, node_stream, node);
+        weir_stream_state state = s->live ? weir_stream_get_state(s->live) : WEIR_STREAM_CLOSED;
+        if (state != WEIR_STREAM_CLOSED && state != WEIR_STREAM_FAILED)
+            return false;
+    }
+    return true;
+}
+
+/* ---- Shown ---- */
+
+const char *stream_state_text(const node_stream *s, const char **why)
+{
+    *why = s->why ? s->why : "";
+    if (s->live) {
+        *why = weir_stream_why(s->live);
+        return weir_stream_state_name(weir_stream_get_state(s->live));
+    }
+    if (!s->wanted)
+        *why = "it is switched off";
+    return !s->wanted ? "off" : s->failed ? "failed"
+                                          : "waiting";
+}
+
+static void put_stream_figures(buf *out, const node_stream *s)
+{
+    const record_counts *c = record_stream_counts(s->records);
+    json_put_key(out, "figures");
+    buf_add_char(out, '{');
+    member_u64(out, "received", c->received);
+    member_u64(out, "records", c->published);
+    member_u64(out, "gaps", c->gaps);
+    member_u64(out, "restarts", c->restarts);
+    member_u64(out, "doubles", c->doubles);
+    member_u64(out, "repeated", c->repeated);
+    member_u64(out, "waiting", s->live ? weir_stream_queued(s->live) : 0);
+    member_time(out, "last_ts_event", s->live ? weir_stream_last_event(s->live) : s->missed_event);
+    member_time(out, "last_ts_recv", s->live ? weir_stream_last_recv(s->live) : 0);
+    buf_add_char(out, '}');
+}
+
+static void put_stream(buf *out, const node_stream *s)
+{
+    const char *why, *state = stream_state_text(s, &why);
+    buf_add_char(out, '{');
+    member_u64(out, "id", s->id);
+    member_u64(out, "connection", s->connection->id);
+    member_text(out, "plugin", s->connection->plugin->id);
+    member_text(out, "type", s->type);
+    member_text(out, "identifier", s->identifier);
+    member_raw(out, "parameters", s->parameters);
+    member_text(out, "topic", record_stream_topic(s->records).at);
+    member_text(out, "wanted", s->wanted ? "on" : "off");
+    member_text(out, "state", state);
+    member_text(out, "why", why);
+    member_time(out, "since", s->since);
+    member_time(out, "created_at", s->created_at);
+    put_stream_figures(out, s);
+    buf_add_char(out, '}');
+}
+
+static void answer(ask *a, const node_stream *s, bool created)
+{
+    buf out;
+    buf_init(&out, 16u << 20);
+    put_stream(&out, s);
+    ask_done(a, created, &out);
+    buf_fini(&out);
+}
+
+/* ---- Operations ---- */
+
+static void put_row(buf *out, const node_stream *s, bool wanted)
+{
+    buf_add_char(out, '{');
+    member_u64(out, "connection", s->connection->id);
+    member_text(out, "type", s->type);
+    member_text(out, "identifier", s->identifier);
+    member_raw(out, "parameters", s->parameters);
+    member_text(out, "wanted", wanted ? "on" : "off");
+    member_time(out, "created_at", s->created_at);
+    buf_add_char(out, '}');
+}
+
+static node_stream *asked(ask *a)
+{
+    node_stream *s = a->id ? stream_find(a->n, a->id) : NULL;
+    if (s && s->stored && !s->removing)
+        return s;
+    ask_fail(a, WEIR_NOT_FOUND, "there is no stream '%s'; GET /v1/streams lists them", a->id ? a->id : "");
+    return NULL;
+}
+
+static void list_streams(ask *a)
+{
+    buf out;
+    bool first = true;
+    buf_init(&out, 256u << 20);
+    buf_add_text(&out, "{\"streams\":[");
+    for (const list_node *at = a->n->streams.head.next; at != &a->n->streams.head; at = at->next) {
+        const node_stream *s = LIST_OWNER(at, node_stream, node);
+        if (!s->stored)
+            continue;
+        buf_add_text(&out, first ? "" : ",");
+        put_stream(&out, s);
+        first = false;
+    }
+    buf_add_text(&out, "]}");
+    ask_done(a, false, &out);
+    buf_fini(&out);
+}
+
+static void read_stream(ask *a)
+{
+    const node_stream *s = asked(a);
+    if (s)
+        answer(a, s, false);
+}
+
+/* The stream of a question whose row is being stored. It is the question's until then; by its id, since it may be
+ * gone with its connection when the store answers. */
+static node_stream *of_question(ask *a)
+{
+    char id[24];
+    snprintf(id, sizeof id, "%llu", (unsigned long long)a->number);
+    return stream_find(a->n, id);
+}
+
+static void on_created(void *arg, weir_code code, const char *error)
+{
+    ask *a = arg;
+    node_stream *s = of_question(a);
+    if (!s) {
+        ask_fail(a, WEIR_CANCELLED, "its connection was taken away");
+    } else if (code) {
+        stream_drop(s);
+        ask_fail(a, code, "the store: %s", error ? error : "");
+    } else {
+        s->stored = true;
+        stream_go(s);
+        changed(a->n, "streams", s->id_text);
+        answer(a, s, true);
+    }
+}
+
+static weir_code wish_of(json body, char **type, char **identifier, char **parameters, weir_error *err)
+{
+    json p = json_member(body, "parameters");
+    *type = json_text(body, "type");
+    *identifier = json_text(body, "identifier");
+    *parameters = p.type == JSON_OBJECT ? bytes_dup(p.raw) : strdup("{}");
+    if (!*type || !**type || strlen(*type) > NAME_MAX_OCTETS)
+        return error_set(err, WEIR_INVALID, "\"type\" is needed: what the stream is of, such as \"ohlcv\" or \"trades\"");
+    if (!*identifier || strlen(*identifier) > NAME_MAX_OCTETS)
+        return error_set(err, WEIR_INVALID, "\"identifier\" is needed: the venue's symbol, such as \"SPOT_BTC_USDT\"");
+    if (p.type != JSON_NONE && p.type != JSON_NULL && p.type != JSON_OBJECT)
+        return error_set(err, WEIR_INVALID, "\"parameters\" is no object such as {\"timeframe\":\"1m\"}");
+    return *parameters ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
+}
+
+static void create_on(ask *a, node_connection *c, json body)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    char *type = NULL, *identifier = NULL, *parameters = NULL;
+    if (wish_of(body, &type, &identifier, &parameters, &err)) {
+        free(type);
+        free(identifier);
+        free(parameters);
+        ask_fail_with(a, &err);
+        return;
+    }
+    node_stream *s = stream_new(c, store_next_id(a->n->store, "stream"), type, identifier, parameters);
+    if (!s || take_topic(s, &err)) {
+        if (s)
+            stream_drop(s);
+        else
+            error_set(&err, WEIR_NOMEM, "out of memory");
+        ask_fail_with(a, &err);
+        return;
+    }
+    buf row;
+    buf_init(&row, 1 << 20);
+    put_row(&row, s, true);
+    a->number = s->id;
+    if (row.failed)
+        on_created(a, WEIR_NOMEM, "out of memory");
+    else
+        store_put(a->n->store, "stream", s->id_text, buf_bytes(&row), BYTES(""), on_created, a);
+    buf_fini(&row);
+}
+
+/* By a plugin's name: its first connection, which may have to be made: a job. */
+static void create_by_plugin(node *n, void *arg)
+{
+    ask *a = arg;
+    weir_error err = WEIR_ERROR_INIT;
+    json body;
+    node_connection *c = NULL;
+    json_read(&body, buf_bytes(&a->body), NULL);
+    char *id = json_text(body, "plugin");
+    node_plugin *p = id ? plugin_find(n, id) : NULL;
+    if (!p)
+        error_set(&err, WEIR_NOT_FOUND, "there is no plugin '%s'; GET /v1/plugins lists them", id ? id : "");
+    else
+        connection_first(&c, n, p, &err);
+    free(id);
+    if (c)
+        create_on(a, c, body);
+    else
+        ask_fail_with(a, &err);
+}
+
+static void create(ask *a)
+{
+    static const char *const members[] = {"connection", "plugin", "type", "identifier", "parameters", NULL};
+    json body;
+    uint64_t id = 0;
+    char number[24];
+    if (!ask_body(a, &body, members))
+        return;
+    json connection = json_member(body, "connection");
+    if (connection.type == JSON_NONE && json_member(body, "plugin").type == JSON_STRING) {
+        job_put(a->n, &a->job, create_by_plugin, a);
+        return;
+    }
+    if (!json_u64(connection, &id)) {
+        ask_fail(a, WEIR_INVALID, "\"connection\" is needed: the number of a connection, or \"plugin\": the id of a plugin");
+        return;
+    }
+    snprintf(number, sizeof number, "%llu", (unsigned long long)id);
+    node_connection *c = connection_find(a->n, number);
+    if (c)
+        create_on(a, c, body);
+    else
+        ask_fail(a, WEIR_NOT_FOUND, "there is no connection %s; GET /v1/connections lists them", number);
+}
+
+static void on_updated(void *arg, weir_code code, const char *error)
+{
+    ask *a = arg;
+    node_stream *s = of_question(a);
+    if (!s) {
+        ask_fail(a, WEIR_CANCELLED, "its connection was taken away");
+        return;
+    }
+    if (code) {
+        ask_fail(a, code, "the store: %s", error ? error : "");
+        return;
+    }
+    s->wanted = a->on;
+    s->since = clock_real();
+    text_replace(&s->why, NULL);
+    s->missed = 0; /* off was its user's wish */
+    if (s->wanted && s->live)
+        s->restarting = true; /* it still ends */
+    else if (s->wanted)
+        stream_go(s);
+    else
+        end(s);
+    s->failed = s->failed && s->wanted;
+    changed(a->n, "streams", s->id_text);
+    answer(a, s, false);
+}
+
+static void update(ask *a)
+{
+    static const char *const members[] = {"wanted", NULL};
+    json body;
+    buf row;
+    node_stream *s = asked(a);
+    if (!s || !ask_body(a, &body, members))
+        return;
+    json wanted = json_member(body, "wanted");
+    if (!json_is(wanted, "on") && !json_is(wanted, "off")) {
+        ask_fail(a, WEIR_INVALID, "\"wanted\" is neither \"on\" nor \"off\"");
+        return;
+    }
+    a->on = json_is(wanted, "on");
+    a->number = s->id;
+    if (a->on == s->wanted) {
+        answer(a, s, false);
+        return;
+    }
+    buf_init(&row, 1 << 20);
+    put_row(&row, s, a->on);
+    if (row.failed)
+        on_updated(a, WEIR_NOMEM, "out of memory");
+    else
+        store_put(a->n->store, "stream", s->id_text, buf_bytes(&row), BYTES(""), on_updated, a);
+    buf_fini(&row);
+}
+
+static void on_removed(void *arg, weir_code code, const char *error)
+{
+    ask *a = arg;
+    node *n = a->n;
+    node_stream *s = of_question(a);
+    if (code) {
+        ask_fail(a, code, "the store: %s", error ? error : "");
+    } else if (s && s->live && weir_stream_get_state(s->live) != WEIR_STREAM_CLOSED && weir_stream_get_state(s->live) != WEIR_STREAM_FAILED) {
+        s->removing = a; /* answered when it has ended */
+        s->wanted = false;
+        end(s);
+    } else {
+        if (s)
+            stream_drop(s);
+        changed(n, "streams", a->id);
+        ask_done(a, false, NULL);
+    }
+}
+
+static void remove_stream(ask *a)
+{
+    node_stream *s = asked(a);
+    if (!s)
+        return;
+    a->number = s->id;
+    store_remove(a->n->store, "stream", s->id_text, on_removed, a);
+}
+
+static void restart(ask *a)
+{
+    node_stream *s = asked(a);
+    if (!s)
+        return;
+    if (!s->wanted) {
+        ask_fail(a, WEIR_INVALID, "stream %s is switched off; PATCH it to {\"wanted\":\"on\"}", s->id_text);
+        return;
+    }
+    stream_halt(s, "it is being restarted");
+    stream_go(s);
+    answer(a, s, false);
+}
+
+const node_op stream_ops[] = {
+    {"streams.list", list_streams, 0},
+    {"streams.read", read_stream, 0},
+    {"streams.create", create, 0},
+    {"streams.update", update, OP_CHANGES},
+    {"streams.remove", remove_stream, OP_CHANGES},
+    {"streams.restart", restart, OP_CHANGES},
+    {NULL, NULL, 0},
+};

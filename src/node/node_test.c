@@ -1,0 +1,244 @@
+/* A node with real guests and the simulated venue: what is wanted is made, comes back after a restart, and goes on
+ * counting; what cannot be is refused with a text. */
+#include "node/testing.h"
+
+static const sim_options exchange = {.seed = 7, .rate = 50};
+
+TEST(node, answers_what_it_is)
+{
+    fixture t;
+    fixture_open(&t, NULL);
+    CHECK_INT(ask_it(&t, "node.read", NULL, NULL), WEIR_OK);
+    CHECK_HAS(t.json, "\"version\":");
+    CHECK_HAS(t.json, "\"state\":\"ok\"");
+    CHECK_INT(ask_it(&t, "node.fly", NULL, NULL), WEIR_NOT_FOUND);
+    CHECK_HAS(t.error, "no operation 'node.fly'");
+    fixture_close(&t);
+}
+
+/* woox, approved, with a connection and a stream of trades. */
+static void trades(fixture *t)
+{
+    CHECK_INT(fixture_upload(t, "woox"), WEIR_OK);
+    CHECK_INT(ask_it(t, "plugins.approve", "woox-datasource", "{}"), WEIR_OK);
+    CHECK_INT(ask_it(t, "streams.create", NULL, "{\"plugin\":\"woox-datasource\",\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_OK);
+    CHECK(t->created);
+    CHECK_TEXT(fixture_member(t, "topic"), "trades.woox-datasource.SPOT_BTC_USDT");
+    fixture_until(t, "streams.read", "1", "state", "live");
+}
+
+TEST(node, a_plugin_waits_for_approval_and_then_streams)
+{
+    fixture t;
+    fixture_open(&t, &exchange);
+    CHECK_INT(fixture_upload(&t, "woox"), WEIR_OK);
+    CHECK(t.created);
+    CHECK_TEXT(fixture_member(&t, "state"), "pending");
+    CHECK_HAS(t.json, "\"adds\":[\"https://api.woox.io/*\",\"https://api-pub.woox.io/*\",\"wss://wss.woox.io/*\"]");
+    CHECK_TEXT(fixture_member(&t, "grants"), "[]");
+    CHECK_TEXT(fixture_member(&t, "stream_types"), "[\"ohlcv\",\"trades\",\"orderbook\",\"ticker\",\"bbo\"]");
+    CHECK_HAS(fixture_member(&t, "timeframes"), "\"1m\"");
+    CHECK_INT(ask_it(&t, "connections.create", NULL, "{\"plugin\":\"woox-datasource\"}"), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "state"), "disabled");
+    CHECK_HAS(fixture_member(&t, "why"), "waits for approval");
+    CHECK_INT(ask_it(&t, "plugins.approve", "woox-datasource", "{}"), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "state"), "ready");
+    CHECK_TEXT(fixture_member(&t, "pending"), "null");
+    fixture_until(&t, "connections.read", "1", "state", "ready");
+    CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":1,\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_OK);
+    CHECK(t.created);
+    fixture_until(&t, "streams.read", "1", "state", "live");
+    fixture_close(&t);
+}
+
+TEST(node, all_comes_back_after_a_stop_and_the_numbers_go_on)
+{
+    fixture t;
+    fixture_open(&t, &exchange);
+    trades(&t);
+    CHECK_INT(ask_it(&t, "connections.update", "1", "{\"name\":\"mine\",\"config\":{\"api_secret\":\"hush\",\"region\":\"eu\"}}"), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "secrets_set"), "[\"api_secret\"]");
+    CHECK_TEXT(fixture_member(&t, "config"), "{\"region\":\"eu\"}");
+    CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":1,\"type\":\"ohlcv\",\"identifier\":\"SPOT_ETH_USDT\",\"parameters\":{\"timeframe\":\"1m\"}}"), WEIR_OK);
+    CHECK_INT(ask_it(&t, "streams.update", "2", "{\"wanted\":\"off\"}"), WEIR_OK);
+    uint64_t last = fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 10);
+    fixture_restart(&t, true);
+    fixture_until(&t, "streams.read", "1", "state", "live");
+    CHECK_INT(ask_it(&t, "connections.read", "1", NULL), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "name"), "mine");
+    CHECK_TEXT(fixture_member(&t, "secrets_set"), "[\"api_secret\"]");
+    CHECK_INT(ask_it(&t, "streams.read", "2", NULL), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "state"), "off");
+    fixture_seam seam = fixture_read_seam(&t, "trades.woox-datasource.SPOT_BTC_USDT", last);
+    CHECK(seam.gap);
+    CHECK(seam.gap_from && seam.gap_from < seam.gap_to);
+    CHECK(seam.first_seq > seam.last_before);
+    CHECK_INT(seam.doubles, 0);
+    fixture_close(&t);
+}
+
+TEST(node, after_a_crash_no_number_comes_twice_and_a_gap_says_what_was_missed)
+{
+    fixture t;
+    char copy[128];
+    fixture_open(&t, &exchange);
+    trades(&t);
+    uint64_t last = fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 20);
+    fixture_crash(&t, copy); /* what the disk had in this moment */
+    fixture_until(&t, "streams.read", "1", "state", "live");
+    fixture_seam seam = fixture_read_seam(&t, "trades.woox-datasource.SPOT_BTC_USDT", last);
+    CHECK(seam.gap);
+    CHECK(seam.gap_from && seam.gap_from < seam.gap_to);
+    CHECK(seam.first_seq > seam.last_before);
+    CHECK_INT(seam.doubles, 0);
+    fixture_close(&t);
+}
+
+TEST(node, one_topic_is_one_stream)
+{
+    fixture t;
+    fixture_open(&t, &exchange);
+    trades(&t);
+    CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":1,\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_BUSY);
+    CHECK_HAS(t.error, "stream 1 has the topic 'trades.woox-datasource.SPOT_BTC_USDT' already");
+    CHECK_INT(ask_it(&t, "streams.remove", "1", NULL), WEIR_OK);
+    CHECK_INT(ask_it(&t, "streams.read", "1", NULL), WEIR_NOT_FOUND);
+    CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":1,\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_OK);
+    CHECK(strcmp(fixture_member(&t, "id"), "1") != 0); /* a number that is gone does not come back */
+    CHECK_INT(ask_it(&t, "streams.read", "1", NULL), WEIR_NOT_FOUND);
+    fixture_close(&t);
+}
+
+TEST(node, a_connection_takes_its_streams_along)
+{
+    fixture t;
+    fixture_open(&t, &exchange);
+    trades(&t);
+    CHECK_INT(ask_it(&t, "plugins.remove", "woox-datasource", NULL), WEIR_BUSY);
+    CHECK_INT(ask_it(&t, "connections.remove", "1", NULL), WEIR_OK);
+    CHECK_INT(ask_it(&t, "streams.list", NULL, NULL), WEIR_OK);
+    CHECK_TEXT(t.json, "{\"streams\":[]}");
+    CHECK_INT(ask_it(&t, "plugins.remove", "woox-datasource", NULL), WEIR_OK);
+    fixture_restart(&t, false);
+    CHECK_INT(ask_it(&t, "plugins.list", NULL, NULL), WEIR_OK);
+    CHECK_TEXT(t.json, "{\"plugins\":[]}");
+    fixture_close(&t);
+}
+
+TEST(node, a_command_is_answered_and_a_connection_tested)
+{
+    fixture t;
+    fixture_open(&t, &exchange);
+    trades(&t);
+    CHECK_INT(ask_octets(&t, "commands.run", "1", "getMarkets", "", BYTES("")), WEIR_OK);
+    CHECK_HAS(t.json, "{\"result\":[");
+    CHECK_INT(ask_octets(&t, "commands.run", "1", "getNothing", "", BYTES("")), WEIR_UNSUPPORTED);
+    CHECK_INT(ask_it(&t, "connections.test", "1", NULL), WEIR_OK);
+    CHECK_HAS(t.json, "{\"ok\":true");
+    fixture_close(&t);
+}
+
+TEST(node, wrong_bodies_are_refused_with_a_text)
+{
+    static const struct {
+        const char *op, *id, *body, *says;
+        weir_code code;
+    } cases[] = {
+        {"streams.create", NULL, "{", "the body", WEIR_INVALID},
+        {"streams.create", NULL, "[]", "no JSON object", WEIR_INVALID},
+        {"streams.create", NULL, "{\"conection\":1}", "nothing is called \"conection\" here; there is connection, plugin", WEIR_INVALID},
+        {"streams.create", NULL, "{\"connection\":\"1\"}", "\"connection\" is needed", WEIR_INVALID},
+        {"streams.create", NULL, "{\"connection\":99}", "there is no connection 99", WEIR_NOT_FOUND},
+        {"streams.create", NULL, "{\"connection\":1}", "\"type\" is needed", WEIR_INVALID},
+        {"streams.create", NULL, "{\"connection\":1,\"type\":\"trades\"}", "\"identifier\" is needed", WEIR_INVALID},
+        {"streams.create", NULL, "{\"connection\":1,\"type\":\"trades\",\"identifier\":\"X\",\"parameters\":[]}", "\"parameters\" is no object", WEIR_INVALID},
+        {"streams.create", NULL, "{\"connection\":1,\"type\":\"trades\",\"identifier\":\"X\",\"parameters\":{\"a\":{}}}", "is an object or an array", WEIR_INVALID},
+        {"streams.update", "7", "{\"wanted\":\"on\"}", "there is no stream '7'", WEIR_NOT_FOUND},
+        {"streams.update", "1", "{\"wanted\":true}", "neither \"on\" nor \"off\"", WEIR_INVALID},
+        {"connections.create", NULL, "{}", "\"plugin\" is missing", WEIR_INVALID},
+        {"connections.create", NULL, "{\"plugin\":\"x\"}", "there is no plugin 'x'", WEIR_NOT_FOUND},
+        {"connections.create", NULL, "{\"plugin\":\"woox-datasource\",\"config\":{\"a\":[1]}}", "is an object or a list", WEIR_INVALID},
+        {"connections.update", "1", "{\"enabled\":\"yes\"}", "neither true nor false", WEIR_INVALID},
+        {"plugins.approve", "woox-datasource", "{}", "no version waits", WEIR_NOT_FOUND},
+        {"plugins.approve", "woox-datasource", "{\"sha256\":\"00\"}", "has no version 00", WEIR_NOT_FOUND},
+        {"plugins.rollback", "woox-datasource", NULL, "no version before the active one", WEIR_NOT_FOUND},
+        {"plugins.upload", NULL, "not a module", "no WebAssembly module", WEIR_INVALID},
+        {"plugins.upload", NULL, "{\"wasm\":[{\"path\":\"/etc/passwd\"}]}", "no WebAssembly module", WEIR_INVALID},
+        {"sinks.create", NULL, "{}", "\"spec\" is needed", WEIR_INVALID},
+        {"sinks.create", NULL, "{\"spec\":\"carrier-pigeon:\"}", "carrier-pigeon", WEIR_NOT_FOUND},
+        {"sinks.create", NULL, "{\"spec\":\"ndjson:/tmp/x\",\"policy\":\"block\"}", "\"policy\"", WEIR_INVALID},
+        {"tokens.create", NULL, "{\"name\":\"x\",\"scope\":\"god\"}", "\"scope\"", WEIR_INVALID},
+        {"tokens.create", NULL, "{\"name\":\"x\",\"scope\":\"read\",\"expires_at\":\"1\"}", "\"expires_at\"", WEIR_INVALID},
+        {"logs.list", NULL, NULL, "", WEIR_OK},
+    };
+    fixture t;
+    fixture_open(&t, &exchange);
+    trades(&t);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        weir_code code = ask_it(&t, cases[i].op, cases[i].id, cases[i].body);
+        if (code != cases[i].code || !strstr(t.error, cases[i].says))
+            test_fail(__FILE__, __LINE__, "%s %s: %s '%s', not %s '%s'", cases[i].op, cases[i].body, weir_code_name(code), t.error, weir_code_name(cases[i].code), cases[i].says);
+    }
+    fixture_close(&t);
+}
+
+TEST(node, a_token_is_found_by_its_text_alone)
+{
+    fixture t;
+    node_token who;
+    char text[128];
+    fixture_open(&t, NULL);
+    CHECK_INT(ask_it(&t, "tokens.create", NULL, "{\"name\":\"ci\",\"scope\":\"operate\"}"), WEIR_OK);
+    snprintf(text, sizeof text, "%s", fixture_member(&t, "token"));
+    CHECK(!strncmp(text, "weir_", 5) && strlen(text) == 69);
+    fixture_restart(&t, true);
+    CHECK(node_token_find(t.n, bytes_of(text), &who));
+    CHECK_TEXT(who.name, "ci");
+    CHECK_INT(who.scope, NODE_SCOPE_OPERATE);
+    text[20] ^= 1;
+    CHECK(!node_token_find(t.n, bytes_of(text), &who));
+    CHECK_INT(ask_it(&t, "tokens.list", NULL, NULL), WEIR_OK);
+    CHECK(!strstr(t.json, "\"token\""));
+    CHECK_INT(ask_it(&t, "tokens.remove", "1", NULL), WEIR_OK);
+    text[20] ^= 1;
+    CHECK(!node_token_find(t.n, bytes_of(text), &who));
+    fixture_close(&t);
+}
+
+TEST(node, a_sink_gets_the_records_and_is_opened_again)
+{
+    fixture t;
+    char body[256], path[128];
+    fixture_open(&t, &exchange);
+    snprintf(path, sizeof path, "%s/out.ndjson", t.dir);
+    snprintf(body, sizeof body, "{\"name\":\"file\",\"spec\":\"ndjson:+%s\",\"pattern\":\"trades.>\"}", path);
+    CHECK_INT(ask_it(&t, "sinks.create", NULL, body), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "state"), "open");
+    trades(&t);
+    fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 10);
+    fixture_restart(&t, true);
+    weir_error err = WEIR_ERROR_INIT;
+    buf lines;
+    buf_init(&lines, 64u << 20);
+    CHECK_OK(file_read(&lines, path, &err));
+    CHECK(memmem(lines.at, lines.len, "\"kind\":\"data\"", 13) != NULL);
+    buf_fini(&lines);
+    CHECK_INT(ask_it(&t, "sinks.read", "1", NULL), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "state"), "open");
+    CHECK_INT(ask_it(&t, "sinks.update", "1", "{\"enabled\":false}"), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "state"), "closed");
+    CHECK_INT(ask_it(&t, "sinks.remove", "1", NULL), WEIR_OK);
+    fixture_close(&t);
+}
+
+TEST(node, a_second_one_on_the_same_folder_is_refused)
+{
+    fixture t;
+    weir_error err = WEIR_ERROR_INIT;
+    node *second = NULL;
+    fixture_open(&t, NULL);
+    node_options o = fixture_options(&t);
+    CHECK_INT(node_new(&second, &o, &err), WEIR_BUSY);
+    CHECK(second == NULL);
+    fixture_close(&t);
+}
