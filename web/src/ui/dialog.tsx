@@ -1,0 +1,23 @@
+// A dialog over the page: the browser's own, which keeps the focus inside and closes with Escape.
+
+import type {ComponentChildren} from 'preact';
+import {useEffect, useRef} from 'preact/hooks';
+import {t} from '../text';
+
+export function Dialog({title, onClose, children, wide}: {title: string; onClose: () => void; children: ComponentChildren; wide?: boolean}) {
+    const ref = useRef<HTMLDialogElement>(null);
+    useEffect(() => {
+        const before = document.activeElement as HTMLElement | null;
+        ref.current?.showModal();
+        ref.current?.querySelector<HTMLElement>('input,select,textarea,[autofocus]')?.focus();
+        return () => before?.focus?.();
+    }, []);
+    return (
+        <dialog ref={ref} class={'dialog' + (wide ? ' wide' : '')} aria-label={title}
+            onCancel={e => { e.preventDefault(); onClose(); }}
+            onClick={e => e.target === e.currentTarget && onClose()}>
+            <header><h2>{title}</h2><button type="button" class="button quiet" aria-label={t.close} onClick={onClose}>{t.close}</button></header>
+            <div class="dialog-body">{children}</div>
+        </dialog>
+    );
+}
