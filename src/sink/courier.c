@@ -466,10 +466,10 @@ static sink_result put(courier *c, record *r)
 {
     size_t len = r->line.len + 1;
 
+    if (c->why.code || !has_room(c, len))
+        collect(c);
     if (c->why.code)
         return SINK_ERROR;
-    if (!has_room(c, len))
-        collect(c);
     c->blocked = !has_room(c, len);
     if (c->blocked)
         return SINK_WOULD_BLOCK;

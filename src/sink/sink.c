@@ -8,7 +8,11 @@
 static const sink_ops *const registry[] = {
     &sink_ndjson_ops,
     &sink_table_ops,
+    &sink_unix_ops,
+    &sink_udp_ops,
     &sink_redis_ops,
+    &sink_nats_ops,
+    &sink_kafka_ops,
 };
 
 const sink_ops *sink_each(size_t index)

@@ -8,7 +8,11 @@
 
 extern const sink_ops sink_ndjson_ops;
 extern const sink_ops sink_table_ops;
+extern const sink_ops sink_unix_ops;
+extern const sink_ops sink_udp_ops;
 extern const sink_ops sink_redis_ops;
+extern const sink_ops sink_nats_ops;
+extern const sink_ops sink_kafka_ops;
 
 /* A descriptor that never makes us wait (outlet.c). */
 typedef enum outlet_way {

@@ -152,6 +152,22 @@ weir_code spec_read(spec *out, const spec_rules *rules, const char *rest, weir_e
     return check_options(out, rules, err);
 }
 
+weir_code spec_read_path(spec *out, const spec_rules *rules, const char *rest, weir_error *err)
+{
+    char *query;
+
+    *out = (spec){.user = "", .password = "", .host = ""};
+    out->path = out->text;
+    snprintf(out->shown, sizeof out->shown, "%s:%.200s", rules->scheme, rest);
+    if ((size_t)snprintf(out->text, sizeof out->text, "%s", rest) >= sizeof out->text)
+        return error_set(err, WEIR_INVALID, "'%s:...': more than %d characters", rules->scheme, SPEC_MAX - 1);
+    if ((query = strchr(out->text, '?')))
+        *query++ = '\0';
+    if (!spec_take_options(out, query))
+        return error_set(err, WEIR_INVALID, "'%s': options are NAME=VALUE with '&' between them, at most %d", out->shown, SPEC_OPTIONS);
+    return check_options(out, rules, err);
+}
+
 const char *spec_option(const spec *s, const char *name)
 {
     const char *value = NULL;

@@ -29,6 +29,8 @@ typedef struct spec {
 
 /* `rest` is what follows "scheme:". WEIR_INVALID. */
 weir_code spec_read(spec *out, const spec_rules *rules, const char *rest, weir_error *err);
+/* "unix:/path?window=10": what stands ahead of the '?' is `path`, as it is. */
+weir_code spec_read_path(spec *out, const spec_rules *rules, const char *rest, weir_error *err);
 const char *spec_option(const spec *s, const char *name); /* NULL: not said */
 /* A whole number from `min` to `max`, also "64k", "10M", "2G"; *out keeps its value if the option is not there. */
 weir_code spec_number(const spec *s, const char *name, uint64_t min, uint64_t max, uint64_t *out, weir_error *err);

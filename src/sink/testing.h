@@ -157,11 +157,13 @@ static UNUSED void t_until_(sink *k, bool (*reached)(const sink *k), const char 
     time_t give_up = time(NULL) + T_PATIENCE_S;
     while (!reached(k)) {
         sink_account a = sink_read_account(k);
-        if (time(NULL) > give_up)
+        if (time(NULL) > give_up || (t_failed(k) && *sink_why(k)->text))
             test_fail(__FILE__, line, "never %s: written %llu of %llu, waits for '%s', failed '%s', log:\n%s", what, (unsigned long long)a.written,
                       (unsigned long long)a.accepted, sink_waits_for(k)->text, sink_why(k)->text, t_log);
-        t_turn(k);
+        if (t_turn(k) == SINK_FAILED)
+            CHECK(t_failed(k) && *sink_why(k)->text);
     }
+    sink_flush(k); /* what there is to say of it has been said */
 }
 #define t_until(k, reached) t_until_((k), (reached), #reached, __LINE__)
 
