@@ -7,6 +7,7 @@
 
 static const sink_ops *const registry[] = {
     &sink_ndjson_ops,
+    &sink_csv_ops,
     &sink_table_ops,
     &sink_unix_ops,
     &sink_udp_ops,

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 extern const sink_ops sink_ndjson_ops;
+extern const sink_ops sink_csv_ops;
 extern const sink_ops sink_table_ops;
 extern const sink_ops sink_unix_ops;
 extern const sink_ops sink_udp_ops;

@@ -15,6 +15,7 @@ static const struct row {
     const char *server; /* NULL: a file; "unix" and "udp" are sockets of this test */
 } rows[] = {
     {"ndjson", "ndjson:%s", NULL},
+    {"csv", "csv:%s", NULL},
     {"table", "table:%s", NULL},
     {"unix", "unix:/tmp/weir-suite-%d?retry_ms=50&window=4", "unix"},
     {"udp", "udp://127.0.0.1:%d?retry_ms=50&window=4", "udp"},
@@ -189,7 +190,7 @@ TEST(suite, unknown_sink_is_refused_with_the_list)
     weir_error err = WEIR_ERROR_INIT;
     sink *k = NULL;
     CHECK_INT(sink_open(&k, "kafak:x", NULL, &err), WEIR_NOT_FOUND);
-    CHECK_HAS(err.text, "sink 'kafak:x': there is no such sink; there are 'ndjson', 'table', ");
+    CHECK_HAS(err.text, "sink 'kafak:x': there is no such sink; there are 'ndjson', 'csv', 'table', ");
     CHECK_INT(sink_open(&k, "a-name-longer-than-any-sink-will-ever-have", NULL, &err), WEIR_NOT_FOUND);
     CHECK_INT(sink_open(&k, "ndjson:", NULL, &err), WEIR_INVALID);
     CHECK_HAS(err.text, "no path behind the colon");
