@@ -209,14 +209,17 @@ static bool has_wal(const char *path)
 /* The second way, for reading; the third, as immutable, if there is no WAL. */
 static weir_code open_to_read(db *d, weir_error *err)
 {
+    weir_error first = WEIR_ERROR_INIT;
     uint64_t any;
     buf name;
 
     d->read_only = true;
-    if (!connect_file(d, d->path, SQLITE_OPEN_READONLY, err) && !db_number(d, "SELECT count(*) FROM sqlite_schema", 0, &any, err))
+    if (!connect_file(d, d->path, SQLITE_OPEN_READONLY, &first) && !db_number(d, "SELECT count(*) FROM sqlite_schema", 0, &any, &first))
         return WEIR_OK;
-    if (d->trouble == DB_DAMAGED || has_wal(d->path))
+    if (d->trouble == DB_DAMAGED || has_wal(d->path)) {
+        *err = first;
         return err->code;
+    }
     disconnect(d);
     buf_init(&name, 4 * PATH_MAX);
     weir_code code = immutable_name(&name, d->path, err);
@@ -234,41 +237,48 @@ static void make_file(const char *path)
         close(fd);
 }
 
-weir_code db_open(db *d, const char *path, const db_schema *schema, weir_error *err)
+/* Though it cannot be written: is it worth a try? */
+static bool may_be_read(const db *d, weir_code failed)
 {
     struct stat st;
+    return failed != WEIR_UNSUPPORTED && failed != WEIR_NOMEM && d->trouble != DB_DAMAGED && stat(d->path, &st) == 0 && st.st_size > 0;
+}
+
+weir_code db_open(db *d, const char *path, const db_schema *schema, weir_error *err)
+{
+    weir_error first = WEIR_ERROR_INIT, second = WEIR_ERROR_INIT;
 
     *d = (db){.path = strdup(path)};
     if (!d->path)
         return error_set(err, WEIR_NOMEM, "'%s': out of memory", path);
     make_file(path);
-    if (!connect_file(d, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err)) {
+    if (!connect_file(d, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &first)) {
         d->read_only = sqlite3_db_readonly(d->at, "main") == 1;
-        if (!migrate(d, schema, err))
+        if (!migrate(d, schema, &first)) {
+            if (!d->read_only)
+                return WEIR_OK;
+            d->trouble = DB_READ_ONLY;
+            error_set(&d->why, WEIR_SYSTEM, "'%s': may not be written; the file and its folder must be writable for this user", path);
             return WEIR_OK;
+        }
     }
-    weir_code code = err->code;
     db_trouble trouble = d->trouble;
-    if (code == WEIR_UNSUPPORTED || code == WEIR_NOMEM || trouble == DB_DAMAGED || stat(path, &st) || !st.st_size) {
-        db_abandon(d);
-        d->trouble = trouble ? trouble : DB_BROKEN;
-        return code;
+    if (may_be_read(d, first.code)) {
+        disconnect(d);
+        if (!open_to_read(d, &second) && !migrate(d, schema, &second)) {
+            d->trouble = trouble;
+            d->why = first;
+            return WEIR_OK;
+        }
+        if (second.code == WEIR_UNSUPPORTED || d->trouble == DB_DAMAGED) { /* else the first one's text tells more */
+            first = second;
+            trouble = d->trouble;
+        }
     }
-    weir_error second = WEIR_ERROR_INIT; /* the first one's text is the one to tell if this does not work either */
-    disconnect(d);
-    if (!open_to_read(d, &second) && !migrate(d, schema, &second)) {
-        d->trouble = trouble == DB_FULL ? DB_FULL : DB_READ_ONLY;
-        return WEIR_OK;
-    }
-    if (second.code == WEIR_UNSUPPORTED && err)
-        *err = second;
-    if (d->trouble != DB_DAMAGED)
-        d->trouble = trouble;
-    trouble = d->trouble;
-    code = err->code;
     db_abandon(d);
-    d->trouble = trouble;
-    return code;
+    d->trouble = trouble ? trouble : DB_BROKEN;
+    *err = first;
+    return first.code;
 }
 
 weir_code db_open_reader(db *d, const char *path, weir_error *err)

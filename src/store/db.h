@@ -30,10 +30,11 @@ typedef struct db {
     char *path;
     bool read_only;
     db_trouble trouble;
+    weir_error why; /* it is read_only */
 } db;
 
-/* Opens for writing, makes or migrates it. Where it may not be written and is of this version, it is opened for reading:
- * `read_only`. WEIR_UNSUPPORTED: a newer one, or another program's. Otherwise `trouble` says why. */
+/* Opens for writing, makes or migrates it. Where it cannot be written and is of this version, it is opened for reading:
+ * `read_only`, and `trouble` and `why` say why. WEIR_UNSUPPORTED: a newer one, or another program's. Otherwise `trouble` says why. */
 weir_code db_open(db *d, const char *path, const db_schema *schema, weir_error *err);
 /* For reading alone, of a file that db_open was at before. */
 weir_code db_open_reader(db *d, const char *path, weir_error *err);

@@ -171,7 +171,10 @@ static bool give_gaps(store *s)
     for (batch *b; (b = pop(&made));) {
         for (uint32_t i = 0; i < b->count; i++) {
             trail *t = b->slots[i].of;
-            t->records++;
+            if (!t->records++ || b->first_n + i < t->first_n) {
+                t->first_n = b->first_n + i;
+                t->first_ns = t->lost_from_ns;
+            }
             t->octets += b->slots[i].r->line.len + 1;
             t->lost = 0;
         }
@@ -227,6 +230,8 @@ void history_give(store *s, bool force)
     w->audit_id = s->audit.given_id;
     w->suspect = h->suspect;
     w->probe = h->failing;
+    w->now_real = clock_real();
+    w->now_mono = clock_mono();
     w->last = h->closing && !h->queue.first && !h->lost_first && !s->audit.open.len;
     h->suspect = false;
     h->in_flight = true;
@@ -386,7 +391,8 @@ static void take_trims(history *h, const history_write *w)
     while (gone < h->marks_count && h->marks[gone].last_n <= w->trimmed_n)
         gone++;
     h->marks_count -= gone;
-    memmove(h->marks, h->marks + gone, h->marks_count * sizeof *h->marks);
+    if (gone)
+        memmove(h->marks, h->marks + gone, h->marks_count * sizeof *h->marks);
 }
 
 static void release_given(history *h)
@@ -414,10 +420,9 @@ void history_written(store *s, request *r)
         begin_anew(h);
     h->octets = w->octets;
     if (w->committed) {
-        if (w->batches) {
-            h->commits++;
-            h->commit_max_us = w->took_us > h->commit_max_us ? w->took_us : h->commit_max_us;
-        }
+        uint64_t took_us = (clock_mono() - w->now_mono) / 1000;
+        h->commits += w->batches != NULL;
+        h->commit_max_us = w->batches && took_us > h->commit_max_us ? took_us : h->commit_max_us;
         history_mark(h, &w->mark);
         release_given(h);
         audit_written(s);
@@ -474,7 +479,7 @@ weir_code history_open(store *s, weir_error *err)
     if (!h->ended_well)
         leave_room(h);
     h->octets = db_file_octets(h->path);
-    store_note(s, true, s->writer.db.trouble, NULL);
+    store_note(s, true, s->writer.db.trouble, &s->writer.db.why);
     timer_after(&h->tick, TICK_NS);
     return WEIR_OK;
 }
@@ -500,6 +505,7 @@ void history_close(store *s)
     buf_fini(&s->audit.open);
     buf_fini(&s->audit.given);
     trails_free(s);
+    buf_fini(&h->spare);
     free(h->write.trims);
     free(h->marks);
     free(h->path);

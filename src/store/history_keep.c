@@ -19,8 +19,8 @@
 /* False: it has stepped lately. */
 static bool clock_trusted(writer *w, history_write *job)
 {
-    uint64_t mono = clock_mono();
-    int64_t apart = (int64_t)(clock_real() - mono), moved = apart - w->clock_apart;
+    uint64_t mono = job->now_mono;
+    int64_t apart = (int64_t)(job->now_real - mono), moved = apart - w->clock_apart;
 
     if (w->clock_known && (moved > STEP_NS || moved < -STEP_NS)) {
         w->distrust_until = mono + DISTRUST_NS;
@@ -143,7 +143,7 @@ static bool cut_mark(writer *w, uint64_t last_n, history_write *job)
 void keep(store *s, history_write *job)
 {
     writer *w = &s->writer;
-    uint64_t used = 0, pages = 0, idle = 0, last_n, max_ts, now = clock_real();
+    uint64_t used = 0, pages = 0, idle = 0, last_n, max_ts, now = job->now_real;
     uint64_t age = s->options.history_ms * NS_PER_MS;
     bool trusted = clock_trusted(w, job);
 

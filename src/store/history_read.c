@@ -174,9 +174,28 @@ static bool take_waiting(store *s, question *q, uint64_t cursor)
 
 /* ---- Asking and answering ---- */
 
-static void free_question(question *q)
+/* A page's memory is used again: to get as much new is half of the time that a page takes. */
+static void take_spare(history *h, buf *out)
 {
-    buf_fini(&q->page.lines);
+    buf_init(out, 4 * PAGE_OCTETS + ((size_t)64 << 20));
+    if (h->spare.cap) {
+        *out = h->spare;
+        buf_clear(out);
+        h->spare = (buf){.at = NULL};
+    }
+}
+
+static void give_spare(history *h, buf *out)
+{
+    if (!h->spare.cap && out->cap <= 2 * PAGE_OCTETS)
+        h->spare = *out;
+    else
+        buf_fini(out);
+}
+
+static void free_question(store *s, question *q)
+{
+    give_spare(&s->history, &q->page.lines);
     buf_fini(&q->tail);
     buf_fini(&q->tail_ends);
     free(q->ids);
@@ -213,7 +232,7 @@ static void question_done(store *s, request *r)
         page.cursor = q->page.full ? q->page.last_n : 0;
     }
     q->fn(q->arg, &page);
-    free_question(q);
+    free_question(s, q);
 }
 
 static void question_run(store *s, request *r)
@@ -250,11 +269,11 @@ static bool fill_question(store *s, question *q, const store_history_query *aske
     q->by_event = asked->by_event_time;
     q->behind = asked->behind_seq;
     q->behind_place = asked->after_seq > INT64_MAX / 2 ? INT64_MAX : asked->after_seq * 2;
-    q->kinds = asked->kinds ? asked->kinds : EVERY_KIND;
+    q->kinds = asked->kinds ? asked->kinds & EVERY_KIND : EVERY_KIND;
     q->page.limit = asked->limit ? asked->limit : PAGE_RECORDS;
     q->low = 1;
     q->high = first_waiting(&s->history) - 1;
-    buf_init(&q->page.lines, 4 * PAGE_OCTETS + ((size_t)64 << 20));
+    take_spare(&s->history, &q->page.lines);
     buf_init(&q->tail, SIZE_MAX / 2);
     buf_init(&q->tail_ends, SIZE_MAX / 2);
     if (asked->cursor && q->newest_first && asked->cursor <= q->high)
@@ -281,7 +300,7 @@ void store_history_read(store *s, const store_history_query *asked, void (*fn)(v
         return;
     }
     if (q)
-        free_question(q);
+        free_question(s, q);
     if (!no.error.code)
         error_set(&no.error, WEIR_NOMEM, "history: out of memory");
     store_refuse(s, &no);

@@ -52,17 +52,22 @@ typedef struct scan {
     size_t count, cap;
 } scan;
 
+/* Only the conditions that there are: a chart's question has none but the range. */
 static sqlite3_stmt *prepare(db *d, const question *q, weir_error *err)
 {
     sqlite3_stmt *rows = NULL;
     char sql[256];
 
-    snprintf(sql, sizeof sql, "SELECT id, line FROM record WHERE id BETWEEN ?1 AND ?2 AND place > ?3 AND (?4 >> kind) & 1%s%s%s ORDER BY id%s",
-             q->timed ? " AND " : "", q->timed ? (q->by_event ? "ts_event" : "ts_out") : "", q->timed ? " BETWEEN ?5 AND ?6" : "", q->newest_first ? " DESC" : "");
+    snprintf(sql, sizeof sql, "SELECT id, line FROM record WHERE id BETWEEN ?1 AND ?2%s%s%s ORDER BY id%s", q->behind ? " AND place > ?3" : "",
+             q->kinds == EVERY_KIND ? "" : " AND (?4 >> kind) & 1", !q->timed ? "" : q->by_event ? " AND ts_event BETWEEN ?5 AND ?6"
+                                                                                                 : " AND ts_out BETWEEN ?5 AND ?6",
+             q->newest_first ? " DESC" : "");
     if (db_prepare(d, &rows, sql, err))
         return NULL;
-    sqlite3_bind_int64(rows, 3, q->behind ? (sqlite3_int64)q->behind_place : -1);
-    sqlite3_bind_int64(rows, 4, (sqlite3_int64)q->kinds);
+    if (q->behind)
+        bind_u64(rows, 3, q->behind_place);
+    if (q->kinds != EVERY_KIND)
+        bind_u64(rows, 4, q->kinds);
     if (q->timed) {
         bind_u64(rows, 5, q->from_ns);
         bind_u64(rows, 6, q->to_ns - 1);
@@ -169,7 +174,8 @@ static bool empty_window(scan *c)
 {
     bool down = c->q->newest_first;
 
-    qsort(c->found, c->count, sizeof *c->found, by_number);
+    if (c->count)
+        qsort(c->found, c->count, sizeof *c->found, by_number);
     for (size_t i = 0; i < c->count; i++) {
         const struct found *f = &c->found[down ? c->count - 1 - i : i];
         if (!page_add(&c->q->page, bytes_make(c->lines.at + f->at, f->len), f->n))

@@ -97,8 +97,10 @@ static weir_code connected(store *s, history_write *job, weir_error *err)
     weir_code code = db_open(&w->db, s->history.path, &schema_history, err);
     if (code && w->db.trouble == DB_DAMAGED)
         return replace(s, job, err);
-    if (!code && w->db.read_only)
-        code = error_set(err, WEIR_SYSTEM, w->db.trouble == DB_FULL ? "'%s': the disk is full; free some space and it goes on by itself" : "'%s': may not be written; the file and its folder must be writable for this user", s->history.path);
+    if (!code && w->db.read_only) {
+        *err = w->db.why;
+        code = err->code;
+    }
     if (!code)
         code = begin_writing(w, err);
     if (!code || was)
@@ -372,7 +374,6 @@ static void run_write(store *s, request *r)
     history_write *job = (history_write *)r;
     writer *w = &s->writer;
     weir_error *err = &r->error;
-    uint64_t begin = clock_mono();
 
     *err = job->note = (weir_error)WEIR_ERROR_INIT;
     job->fresh = job->committed = false;
@@ -389,7 +390,6 @@ static void run_write(store *s, request *r)
         if (!code)
             code = write_group(s, job, err);
     }
-    job->took_us = (clock_mono() - begin) / 1000;
     job->committed = !code;
     r->trouble = !code ? DB_FINE : w->db.trouble ? w->db.trouble
                                                  : DB_BROKEN;

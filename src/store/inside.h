@@ -164,6 +164,7 @@ typedef struct history_write {
     bool suspect; /* the reader says that the file is damaged */
     bool last;    /* the store closes: all is well if this is */
     bool probe;   /* the last one failed */
+    uint64_t now_real, now_mono;
     /* What came of it. */
     bool fresh;      /* a new file was begun */
     weir_error note; /* something to log */
@@ -171,7 +172,7 @@ typedef struct history_write {
     trim *trims;
     size_t trims_count, trims_cap;
     uint64_t trimmed_n; /* marks up to this record are gone */
-    uint64_t octets, took_us;
+    uint64_t octets;
     bool committed;
 } history_write;
 
@@ -205,6 +206,7 @@ typedef struct history {
     } * table, recent;
     size_t table_cap, table_count;
     uint64_t questions;
+    buf spare; /* of the last page's lines */
     uint64_t added, written, lost, waiting, gaps, commits, commit_max_us, octets;
     bool losing; /* said in the log */
     uint64_t losing_from;

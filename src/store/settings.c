@@ -254,7 +254,7 @@ weir_code settings_open(store *s, weir_error *err)
             error_wrap(err, "put a back-up in its place");
         return err->code;
     }
-    store_note(s, false, t->db.trouble, err);
+    store_note(s, false, t->db.trouble, &t->db.why);
     s->settings_octets = db_file_octets(t->path);
     return load_counters(s, &t->db, err);
 }
@@ -275,8 +275,10 @@ static weir_code connected(settings *t, weir_error *err)
         db_close(&t->db);
     if (!t->db.at && db_open(&t->db, t->path, &schema_settings, err))
         return err->code;
-    if (t->db.read_only)
-        return error_set(err, WEIR_SYSTEM, t->db.trouble == DB_FULL ? "'%s': the disk is full; free some space and it goes on by itself" : "'%s': may not be written; the file and its folder must be writable for this user", t->path);
+    if (t->db.read_only) {
+        *err = t->db.why;
+        return err->code;
+    }
     if (t->put)
         return WEIR_OK;
     if (db_prepare(&t->db, &t->put, "INSERT OR REPLACE INTO thing(kind, id, number, json, secret) VALUES(?,?,?,?,?)", err) ||

@@ -301,6 +301,44 @@ TEST(store, refuses_a_newer_store_and_another_programs_database)
     }
 }
 
+/* ---- Back-ups, as docs/store.md says ---- */
+
+TEST(store, is_backed_up_by_the_shell_while_it_runs)
+{
+    char command[512], saved[96];
+
+    set_up();
+    if (system("command -v sqlite3 >/dev/null"))
+        test_skip("no sqlite3");
+    options.history_flush_ms = 1;
+    open_store();
+    record_stream *btc = stream_of("trades", "BTC", 0);
+    for (int i = 1; i <= 3; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "%d", i);
+        CHECK_INT(put("connection", id, "{}", "s").code, WEIR_OK);
+    }
+    add_numbers(btc, 1, 3);
+    CHECK_INT(flush_store().code, WEIR_OK);
+    snprintf(saved, sizeof saved, "%s-saved", dir);
+    snprintf(command, sizeof command, "mkdir %s && sqlite3 %s/settings.db \".backup %s/settings.db\" && sqlite3 %s/history.db \".backup %s/history.db\" && cp -a %s/modules %s", saved, dir, saved, dir, saved, dir, saved);
+    CHECK_INT(system(command), 0);
+    snprintf(command, sizeof command, "test \"$(sqlite3 -readonly %s/history.db \"SELECT count(*) FROM record WHERE id >> 43 = (SELECT id FROM stream WHERE topic = 'trades.woox.BTC')\")\" = 3", dir);
+    CHECK_INT(system(command), 0);
+    CHECK_INT(put("connection", "4", "{}", "").code, WEIR_OK);
+    close_store();
+    options.dir = saved;
+    open_store();
+    CHECK_TEXT(things("connection"), "1={}/s 2={}/s 3={}/s ");
+    CHECK_VALUES("1 2 3", false, .pattern = ">");
+    CHECK(!store_ended_well(s)); /* it is as old as it is: numbers go on far behind */
+    close_store();
+    snprintf(command, sizeof command, "rm -r %s", saved);
+    CHECK_INT(system(command), 0);
+    record_stream_unref(btc);
+    tear_down();
+}
+
 /* ---- Audit ---- */
 
 static char entries[8192];

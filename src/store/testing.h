@@ -38,7 +38,7 @@ static void on_log(void *arg, log_level level, const char *part, const char *tex
     buf_add_char(&logged, '\n');
 }
 
-static const char *log_text(void)
+static inline const char *log_text(void)
 {
     buf_add_char(&logged, '\0');
     logged.len--;
@@ -46,7 +46,7 @@ static const char *log_text(void)
 }
 
 /* A folder, a loop, no store yet. What a failed test left behind is forgotten. */
-static void set_up(void)
+static inline void set_up(void)
 {
     strcpy(dir, "/tmp/weir-store-XXXXXX");
     CHECK(mkdtemp(dir) != NULL);
@@ -60,18 +60,18 @@ static void set_up(void)
     s = NULL;
 }
 
-static void open_store(void)
+static inline void open_store(void)
 {
     CHECK_OK(store_open(&s, l, &options, &err));
 }
 
-static void close_store(void)
+static inline void close_store(void)
 {
     store_close(s);
     s = NULL;
 }
 
-static void tear_down(void)
+static inline void tear_down(void)
 {
     close_store();
     record_pool_unref(pool);
