@@ -33,6 +33,27 @@ uint64_t weir_plugin_traps(const weir_plugin *p)
     return p->trap_count;
 }
 
+const meter *weir_plugin_meter(const weir_plugin *p)
+{
+    return &p->meter;
+}
+
+uint64_t weir_plugin_memory(const weir_plugin *p, size_t *instances)
+{
+    uint64_t sum = 0;
+    *instances = 0;
+    for (const list_node *at = p->meter.tasks.head.next; at && at != &p->meter.tasks.head; at = at->next) {
+        sum += task_memory(LIST_OWNER(at, task, metered));
+        (*instances)++;
+    }
+    return sum;
+}
+
+uint64_t weir_plugin_memory_limit(const weir_plugin *p)
+{
+    return p->limits.memory;
+}
+
 void weir_stream_missed(weir_stream *w, uint64_t from_ns, uint64_t from_event)
 {
     stream_missed(w->stream, from_ns, from_event);

@@ -7,6 +7,7 @@
 
 #include "hub/hub.h"
 #include "loop/loop.h"
+#include "plugin/meter.h"
 
 loop *weir_host_loop(weir_host *host);
 hub *weir_host_hub(weir_host *host);
@@ -19,6 +20,11 @@ bool weir_plugin_knows(weir_plugin *plugin, const char *command);
 bool weir_plugin_streams(const weir_plugin *plugin); /* it is of a kind that may have streams */
 /* All that its instances trapped, or overran their time, since it was loaded. */
 uint64_t weir_plugin_traps(const weir_plugin *plugin);
+
+/* What its instances used since it was loaded, and what they have of memory now and may have each. */
+const meter *weir_plugin_meter(const weir_plugin *plugin);
+uint64_t weir_plugin_memory(const weir_plugin *plugin, size_t *instances);
+uint64_t weir_plugin_memory_limit(const weir_plugin *plugin);
 
 /* Something may be missing since `from_ns`, from before it was opened (stream_missed). Right behind weir_stream_open. */
 void weir_stream_missed(weir_stream *stream, uint64_t from_ns, uint64_t from_event);

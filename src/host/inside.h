@@ -8,6 +8,7 @@
 #include "net/dial.h"
 #include "plugin/mask.h"
 #include "plugin/meta.h"
+#include "plugin/meter.h"
 #include "sink/sink.h"
 #include "stream/lifetime.h"
 #include "stream/stream.h"
@@ -86,6 +87,7 @@ struct weir_plugin {
     uint32_t quiet_after_ms;
     bool backfill;           /* gaps in candles are closed from the plugin's history */
     health health;           /* as the options say, nothing happened yet */
+    meter meter;             /* of its instances, of calls and of streams */
     venue venue;             /* for plain calls */
     stream_plugin shared;    /* for streams */
     stream_plugin callbacks; /* of a hybrid, by its other route; no generation: it is none */

@@ -99,6 +99,7 @@ static weir_code call_new(plugin_call **out, weir_plugin *p, weir_error *err)
         .world_arg = &p->venue,
         .name = p->name,
         .limits = &p->limits,
+        .meter = &p->meter,
     };
     p->idle = NULL;
     if (!c) {
@@ -361,6 +362,7 @@ static void share(weir_plugin *p)
         .own_instances = p->own_instances,
         .health = p->health,
         .on_trap = why_keep,
+        .meter = &p->meter,
     };
     plugin_share_code(p);
     p->callbacks = (stream_plugin){0};

@@ -86,8 +86,9 @@ typedef struct node_plugin {
     size_t version_count;
     char active[65], pending[65]; /* "": none */
     bool compiling;
-    char *why;       /* it could not be loaded last time; NULL: it could */
-    uint64_t traps;  /* of connections that are gone */
+    char *why;   /* it could not be loaded last time; NULL: it could */
+    meter meter; /* of connections that are gone; this too: */
+    uint64_t traps;
     char *last_trap; /* JSON of one that is gone; NULL */
 } node_plugin;
 
@@ -217,6 +218,8 @@ void plugin_retire(node_connection *c);                                       /*
 
 typedef struct plugin_sums {
     uint64_t connections, streams, messages, records, gaps, restarts, traps;
+    uint64_t memory, memory_limit, instances;
+    meter meter;
 } plugin_sums;
 plugin_sums plugin_sum_up(const node_plugin *p);
 

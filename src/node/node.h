@@ -105,6 +105,9 @@ bool node_token_get(node *n, const char *id, node_token *out);
 /* Makes one and keeps its hash; `text` is the only time that it is seen. Turns the loop until it is durable: not from a callback. */
 #define NODE_TOKEN_TEXT 70
 weir_code node_token_make(node *n, const char *name, node_scope scope, char text[NODE_TOKEN_TEXT], weir_error *err);
+/* The two steps of it, for who has to keep the text elsewhere in between. */
+void node_token_text(char text[NODE_TOKEN_TEXT]);
+weir_code node_token_keep(node *n, const char *name, node_scope scope, const char *text, weir_error *err);
 bool node_has_tokens(const node *n);
 
 /* ---- The log ---- */

@@ -73,6 +73,10 @@ static void of_plugins(buf *out, const node *n)
         {"plugin_gaps_total", "counter", "Gap records of a plugin's streams.", offsetof(plugin_sums, gaps)},
         {"plugin_restarts_total", "counter", "Restarts of a plugin's streams.", offsetof(plugin_sums, restarts)},
         {"plugin_traps_total", "counter", "Traps and overrun calls of a plugin.", offsetof(plugin_sums, traps)},
+        {"plugin_turns_total", "counter", "Runs of a plugin's code, each until it waits, returns, or has used its slice.", offsetof(plugin_sums, meter.turns)},
+        {"plugin_instances", "gauge", "Instances of a plugin that are alive.", offsetof(plugin_sums, instances)},
+        {"plugin_memory_octets", "gauge", "Linear memory of a plugin's instances.", offsetof(plugin_sums, memory)},
+        {"plugin_memory_limit_octets", "gauge", "What they may have.", offsetof(plugin_sums, memory_limit)},
     };
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         head(out, figures[i].name, figures[i].type, figures[i].help);
@@ -85,6 +89,35 @@ static void of_plugins(buf *out, const node *n)
             label(out, "plugin", p->id);
             buf_add_fmt(out, "} %llu\n", (unsigned long long)value);
         }
+    }
+}
+
+/* Seconds: no whole numbers. */
+static void of_turns(buf *out, const node *n)
+{
+    static const double parts[] = {0.5, 0.99};
+    head(out, "plugin_cpu_seconds_total", "counter", "Processor time of a plugin's instances.");
+    for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next) {
+        const node_plugin *p = LIST_OWNER(at, node_plugin, node);
+        plugin_sums s = plugin_sum_up(p);
+        buf_add_text(out, "weir_plugin_cpu_seconds_total{");
+        label(out, "plugin", p->id);
+        buf_add_fmt(out, "} %.6f\n", (double)s.meter.cpu_ns * 1e-9);
+    }
+    head(out, "plugin_turn_seconds", "summary", "How long a run of a plugin's code takes, since it was loaded.");
+    for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next) {
+        const node_plugin *p = LIST_OWNER(at, node_plugin, node);
+        plugin_sums s = plugin_sum_up(p);
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            buf_add_text(out, "weir_plugin_turn_seconds{");
+            label(out, "plugin", p->id);
+            buf_add_fmt(out, ",quantile=\"%g\"} %.9f\n", parts[i], (double)meter_quantile(&s.meter, parts[i]) * 1e-9);
+        }
+        buf_add_text(out, "weir_plugin_turn_seconds_sum{");
+        label(out, "plugin", p->id);
+        buf_add_fmt(out, "} %.9f\nweir_plugin_turn_seconds_count{", (double)s.meter.cpu_ns * 1e-9);
+        label(out, "plugin", p->id);
+        buf_add_fmt(out, "} %llu\n", (unsigned long long)s.meter.turns);
     }
 }
 
@@ -158,6 +191,7 @@ weir_code node_metrics(node *n, buf *out)
     of_account(out, n);
     of_streams(out, n);
     of_plugins(out, n);
+    of_turns(out, n);
     of_sinks(out, n);
     of_store(out, n);
     return out->failed ? WEIR_NOMEM : WEIR_OK;

@@ -73,6 +73,7 @@ void plugin_retire(node_connection *c)
         return;
     json doc, key, first;
     c->plugin->traps += weir_plugin_traps(c->live);
+    meter_add(&c->plugin->meter, weir_plugin_meter(c->live));
     if (!json_read(&doc, bytes_of(weir_plugin_why(c->live)), NULL)) {
         json_iter it = json_each(doc);
         if (doc.type == JSON_ARRAY && json_next(&it, &key, &first)) {
@@ -213,6 +214,16 @@ static void put_pending(buf *out, const node_plugin *p)
     buf_add_char(out, '}');
 }
 
+static void add_connection(plugin_sums *s, weir_plugin *live)
+{
+    size_t instances;
+    s->traps += weir_plugin_traps(live);
+    s->memory += weir_plugin_memory(live, &instances);
+    s->memory_limit += instances * weir_plugin_memory_limit(live);
+    s->instances += instances;
+    meter_add(&s->meter, weir_plugin_meter(live));
+}
+
 static void add_stream(plugin_sums *s, const node_stream *t)
 {
     const record_counts *c = record_stream_counts(t->records);
@@ -227,13 +238,14 @@ plugin_sums plugin_sum_up(const node_plugin *p)
 {
     const node *n = p->n;
     plugin_sums s = {.traps = p->traps};
+    meter_add(&s.meter, &p->meter);
     for (const list_node *at = n->connections.head.next; at != &n->connections.head; at = at->next) {
         const node_connection *c = LIST_OWNER(at, node_connection, node);
         if (c->plugin != p)
             continue;
         s.connections++;
         if (c->live)
-            s.traps += weir_plugin_traps(c->live);
+            add_connection(&s, c->live);
     }
     for (const list_node *at = n->streams.head.next; at != &n->streams.head; at = at->next) {
         const node_stream *t = LIST_OWNER(at, node_stream, node);
@@ -270,6 +282,15 @@ static void put_figures(buf *out, const plugin_sums *s)
     member_u64(out, "gaps", s->gaps);
     member_u64(out, "traps", s->traps);
     member_u64(out, "restarts", s->restarts);
+    member_u64(out, "calls", s->meter.turns);
+    json_put_key(out, "call_p50_us");
+    json_put_f64(out, (double)meter_quantile(&s->meter, 0.5) * 1e-3);
+    json_put_key(out, "call_p99_us");
+    json_put_f64(out, (double)meter_quantile(&s->meter, 0.99) * 1e-3);
+    member_u64(out, "cpu_ms", s->meter.cpu_ns / NS_PER_MS);
+    member_u64(out, "instances", s->instances);
+    member_u64(out, "memory_octets", s->memory);
+    member_u64(out, "memory_limit_octets", s->memory_limit);
     buf_add_char(out, '}');
 }
 

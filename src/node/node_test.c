@@ -37,7 +37,7 @@ TEST(node, a_plugin_waits_for_approval_and_then_streams)
     CHECK_HAS(t.json, "\"adds\":[\"https://api.woox.io/*\",\"https://api-pub.woox.io/*\",\"wss://wss.woox.io/*\"]");
     CHECK_TEXT(fixture_member(&t, "grants"), "[]");
     CHECK_TEXT(fixture_member(&t, "stream_types"), "[\"ohlcv\",\"trades\",\"orderbook\",\"ticker\",\"bbo\"]");
-    CHECK_HAS(fixture_member(&t, "timeframes"), "\"1m\"");
+    CHECK_HAS(fixture_member(&t, "timeframes"), "[\"1m\",\"3m\",");
     CHECK_INT(ask_it(&t, "connections.create", NULL, "{\"plugin\":\"woox-datasource\"}"), WEIR_OK);
     CHECK_TEXT(fixture_member(&t, "state"), "disabled");
     CHECK_HAS(fixture_member(&t, "why"), "waits for approval");
@@ -135,6 +135,32 @@ TEST(node, a_command_is_answered_and_a_connection_tested)
     CHECK_INT(ask_octets(&t, "commands.run", "1", "getNothing", "", BYTES("")), WEIR_UNSUPPORTED);
     CHECK_INT(ask_it(&t, "connections.test", "1", NULL), WEIR_OK);
     CHECK_HAS(t.json, "{\"ok\":true");
+    fixture_close(&t);
+}
+
+TEST(node, a_plugin_s_figures_are_its_own)
+{
+    fixture t;
+    buf text;
+    fixture_open(&t, &exchange);
+    trades(&t);
+    fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 10);
+    CHECK_INT(ask_it(&t, "plugins.read", "woox-datasource", NULL), WEIR_OK);
+    json doc, figures;
+    uint64_t calls = 0, memory = 0, limit = 0, instances = 0;
+    double p50 = 0, p99 = 0;
+    CHECK(!json_read(&doc, bytes_of(t.json), NULL));
+    figures = json_member(doc, "figures");
+    CHECK(json_u64(json_member(figures, "calls"), &calls) && calls >= 10);
+    CHECK(json_f64(json_member(figures, "call_p50_us"), &p50) && json_f64(json_member(figures, "call_p99_us"), &p99) && p50 > 0 && p50 <= p99);
+    CHECK(json_u64(json_member(figures, "instances"), &instances) && instances >= 1);
+    CHECK(json_u64(json_member(figures, "memory_octets"), &memory) && memory >= 65536);
+    CHECK(json_u64(json_member(figures, "memory_limit_octets"), &limit) && limit == instances * (256u << 20));
+    buf_init(&text, 1 << 20);
+    CHECK_INT(node_metrics(t.n, &text), WEIR_OK);
+    buf_add_char(&text, '\0');
+    CHECK_HAS(text.at, "weir_plugin_turn_seconds{plugin=\"woox-datasource\",quantile=\"0.99\"} 0.0");
+    buf_fini(&text);
     fixture_close(&t);
 }
 

@@ -122,7 +122,7 @@ bool node_has_tokens(const node *n)
     return !list_empty(&n->tokens);
 }
 
-static void make_text(char out[NODE_TOKEN_TEXT])
+void node_token_text(char out[NODE_TOKEN_TEXT])
 {
     unsigned char octets[32];
     rand_bytes(octets, sizeof octets);
@@ -166,9 +166,14 @@ static node_token_row *make(node *n, const char *name, node_scope scope, uint64_
     return NULL;
 }
 
+weir_code node_token_keep(node *n, const char *name, node_scope scope, const char *text, weir_error *err)
+{
+    return make(n, name, scope, 0, text, err) ? WEIR_OK : err->code;
+}
+
 weir_code node_token_make(node *n, const char *name, node_scope scope, char text[NODE_TOKEN_TEXT], weir_error *err)
 {
-    make_text(text);
+    node_token_text(text);
     return make(n, name, scope, 0, text, err) ? WEIR_OK : err->code;
 }
 
@@ -224,7 +229,7 @@ static void create(ask *a)
     else if (until.type != JSON_NONE && until.type != JSON_NULL && (!json_text_u64(until, &expires_at) || expires_at <= clock_real()))
         error_set(&err, WEIR_INVALID, "\"expires_at\" is no moment to come, as nanoseconds since 1970 in a text");
     else {
-        make_text(text);
+        node_token_text(text);
         t = make(a->n, name, scope, expires_at, text, &err);
     }
     free(name);

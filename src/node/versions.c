@@ -62,6 +62,21 @@ static void put_commands(buf *out, weir_plugin *p)
     buf_add_char(out, ']');
 }
 
+/* The names alone: "1m" of {"timeframe":"1m","seconds":60}, too. */
+static void put_timeframe_names(buf *out, json list)
+{
+    json key, item;
+    bool first = true;
+    for (json_iter it = json_each(list); json_next(&it, &key, &item);) {
+        json name = item.type == JSON_OBJECT ? json_member(item, "timeframe") : item;
+        if (name.type != JSON_STRING)
+            continue;
+        buf_add_text(out, first ? "" : ",");
+        buf_add_bytes(out, name.raw);
+        first = false;
+    }
+}
+
 /* Most plugins know theirs without asking anybody; of the others there are none here. */
 static void put_timeframes(buf *out, weir_plugin *p)
 {
@@ -69,11 +84,11 @@ static void put_timeframes(buf *out, weir_plugin *p)
     weir_error why = WEIR_ERROR_INIT;
     json doc;
     json_put_key(out, "timeframes");
+    buf_add_char(out, '[');
     if (weir_plugin_knows(p, "getTimeframes") && !weir_command_wait(p, "getTimeframes", NULL, 0, &r, &why) &&
         !json_read(&doc, bytes_make(r->output, r->output_len), NULL) && doc.type == JSON_ARRAY)
-        json_put_compact(out, doc);
-    else
-        buf_add_text(out, "[]");
+        put_timeframe_names(out, doc);
+    buf_add_char(out, ']');
 }
 
 static void put_asks(buf *out, const meta *m)

@@ -37,7 +37,10 @@ static void run(void *arg)
     task *t = arg;
     if (!t->active)
         return;
+    uint64_t began = t->meter ? clock_mono() : 0;
     run_state state = guest_step(t->guest);
+    if (t->meter)
+        meter_turn(t->meter, clock_mono() - began);
     if (state == RUN_DONE) {
         finish(t);
         return;
@@ -117,6 +120,11 @@ weir_code task_new(task **out, loop *l, linked *code, const task_options *option
     t->world_arg = options->world_arg;
     policy_init(&t->policy, options->limits);
     list_init(&t->sockets);
+    if ((t->meter = options->meter)) {
+        if (!t->meter->tasks.head.next)
+            list_init(&t->meter->tasks);
+        list_push(&t->meter->tasks, &t->metered);
+    }
     t->ready = (deferred){.fn = run, .arg = t};
     timer_init(&t->wait_timer, l, on_wait_timer, t);
     timer_init(&t->call_timer, l, on_call_timer, t);
@@ -146,6 +154,7 @@ void task_free(task *t)
 {
     if (!t)
         return;
+    list_remove(&t->metered);
     t->active = false;
     timer_stop(&t->call_timer);
     timer_stop(&t->wait_timer);
@@ -209,6 +218,14 @@ void task_run(task *t)
         defer_cancel(&t->ready);
         run(t);
     }
+}
+
+uint64_t task_memory(const task *t)
+{
+    size_t size = 0;
+    if (t->guest && t->guest->inst)
+        instance_memory(t->guest->inst, &size);
+    return size;
 }
 
 bool task_idle(const task *t)

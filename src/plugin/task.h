@@ -12,6 +12,7 @@
 
 #include "extism/guest.h"
 #include "loop/loop.h"
+#include "plugin/meter.h"
 #include "plugin/policy.h"
 #include "plugin/socket.h"
 
@@ -77,6 +78,8 @@ struct task {
 
     host_call calls[TASK_CALLS]; /* the last ones, a ring by serial */
     uint64_t call_count;
+    meter *meter; /* NULL: nobody counts */
+    list_node metered;
     weir_code said; /* what the host function at work answers */
 
     const plug *received_from; /* whose message ws_receive gave last; NULL: none yet, or it is gone */
@@ -92,6 +95,7 @@ typedef struct task_options {
     const char *name;            /* copied; for logs and errors */
     const policy_limits *limits; /* NULL: the defaults */
     const char *const *env;      /* lent; for WASI */
+    meter *meter;                /* outlives it; NULL: nobody counts */
 } task_options;
 
 weir_code task_new(task **out, loop *l, linked *code, const task_options *options, weir_error *err);
@@ -109,6 +113,7 @@ void task_run(task *t);
 void task_on_returned(task *t, task_returned on_returned);
 void task_call_next(task *t, const char *export_name, bytes input, uint64_t call_ms);
 bool task_idle(const task *t);
+uint64_t task_memory(const task *t); /* its linear memory now, octets */
 
 /* Ends the call with this code and text; on_done comes in the next turn. No effect when idle. */
 void task_cancel(task *t, weir_code code, const char *text);

@@ -367,6 +367,7 @@ weir_code stream_task(task **out, const stream_plugin *p, venue *v, weir_error *
         .name = p->name,
         .limits = p->limits,
         .env = p->generation->loops ? env : NULL,
+        .meter = p->meter,
     };
     return task_new(out, p->loop, p->code, &options, err);
 }

@@ -53,6 +53,7 @@ typedef struct stream_plugin {
     uint64_t topic_cut;                       /* clock_mono: liveness.c took a topic for dead */
     health health;                            /* the user's part, at the beginning of it, may be set before the first stream */
     list streams;                             /* kept by stream.c */
+    meter *meter;                             /* NULL: nobody counts */
     /* An instance died; may be NULL. Must not touch the streams. */
     void (*on_trap)(void *owner, const trap_note *note);
 } stream_plugin;
