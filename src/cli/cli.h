@@ -24,6 +24,7 @@ typedef struct command {
 
 extern const command commands[]; /* a NULL name ends it */
 
+int cmd_serve(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_call(int argc, char **argv);
 int cmd_command(int argc, char **argv);

@@ -9,6 +9,9 @@
 #include "cli/cli.h"
 
 const command commands[] = {
+#ifdef WEIR_SERVE
+    {"serve", "keep plugins and streams running, and serve them: API, pages, sinks", cmd_serve},
+#endif
     {"run", "stream market data from a plugin", cmd_run},
     {"call", "call one export of a plugin", cmd_call},
     {"command", "ask a plugin for markets, time frames, candles, accounts", cmd_command},
@@ -31,6 +34,8 @@ static void help(FILE *out)
           "  -h, --help      this; 'weir COMMAND --help' for a command\n"
           "  -V, --version   the version\n\n"
           "examples\n"
+          "  weir serve --demo\n"
+          "  weir serve --demo\n"
           "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m\n"
           "  weir call woox.wasm list_markets\n"

@@ -1,0 +1,333 @@
+/* The life of the daemon: up, until a signal, down. */
+#include "daemon/daemon.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "daemon/demo.h"
+#include "daemon/notify.h"
+#include "daemon/output.h"
+#include "net/cert.h"
+#include "web/assets.h"
+
+#define ADMIN_FILE "admin.token"
+
+typedef struct daemon {
+    const daemon_start *start;
+    settings *settings; /* in force; the start's, or later ones */
+    demo *demo;
+    node *node;
+    api *api;
+    loop_signal *signals[3];
+    timer watchdog, cutter;
+    char folder[4096];
+    bool stopping, over;
+    bool reload; /* wanted: between two turns */
+    int code;
+} daemon_state;
+
+/* ---- Where the data is ---- */
+
+bool daemon_folder(const settings *s, char *out, size_t size)
+{
+    const char *given = settings_text(s, "data_dir"), *systemd = getenv("STATE_DIRECTORY"), *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int n = 0;
+    if (*given)
+        n = snprintf(out, size, "%s", given);
+    else if (systemd && *systemd == '/')
+        n = snprintf(out, size, "%.*s", (int)strcspn(systemd, ":"), systemd);
+    else if (state && *state == '/')
+        n = snprintf(out, size, "%s/weir/serve", state);
+    else if (home && *home == '/')
+        n = snprintf(out, size, "%s/.local/state/weir/serve", home);
+    return n > 0 && (size_t)n < size;
+}
+
+static weir_code readable(const char *what, const char *path, weir_error *err)
+{
+    buf text;
+    if (!*path)
+        return WEIR_OK;
+    buf_init(&text, 16u << 20);
+    weir_code code = file_read(&text, path, err);
+    if (text.at)
+        explicit_bzero(text.at, text.cap);
+    buf_fini(&text);
+    return code ? error_wrap(err, "%s", what) : WEIR_OK;
+}
+
+weir_code daemon_check(const settings *s, weir_error *err)
+{
+    char folder[4096];
+    bool certificate = *settings_text(s, "tls.certificate"), key = *settings_text(s, "tls.key");
+    if (!daemon_folder(s, folder, sizeof folder))
+        return error_set(err, WEIR_INVALID, "data_dir: there is no place for it, neither STATE_DIRECTORY nor HOME is set; set data_dir");
+    if (certificate != key)
+        return error_set(err, WEIR_INVALID, "tls.certificate and tls.key belong together; %s is not set", certificate ? "tls.key" : "tls.certificate");
+    if (file_make_folder(folder, err))
+        return error_wrap(err, "data_dir");
+    if (access(folder, W_OK | X_OK))
+        return error_set(err, WEIR_SYSTEM, "data_dir: '%s' cannot be written to", folder);
+    if (readable("tls.certificate", settings_text(s, "tls.certificate"), err) || readable("tls.key", settings_text(s, "tls.key"), err) ||
+        readable("secrets.key_file", settings_text(s, "secrets.key_file"), err) || readable("venues.ca_file", settings_text(s, "venues.ca_file"), err))
+        return err->code;
+    return WEIR_OK;
+}
+
+/* ---- Up ---- */
+
+static const char *or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static weir_code start_node(daemon_state *d, weir_error *err)
+{
+    const settings *s = d->settings;
+    node_options o = {
+        .data_dir = d->folder,
+        .name = or_null(settings_text(s, "name")),
+        .key_file = or_null(settings_text(s, "secrets.key_file")),
+        .host = WEIR_HOST_OPTIONS_INIT,
+        .history_octets = settings_number(s, "history.size"),
+        .history_ms = settings_number(s, "history.age"),
+        .history_flush_ms = (uint32_t)settings_number(s, "history.flush"),
+        .demo = d->demo != NULL,
+        .uploads_approved = d->demo || settings_bool(s, "plugins.approve_uploads"),
+    };
+    o.host.ca_file = or_null(settings_text(s, "venues.ca_file"));
+    o.host.overrides = d->demo ? demo_overrides(d->demo) : settings_list(s, "venues.overrides");
+    o.host.heartbeats = settings_list(s, "venues.heartbeats");
+    o.host.lifetimes = settings_list(s, "venues.lifetimes");
+    o.host.silence_ms = (uint32_t)settings_number(s, "venues.silence");
+    o.host.connect_ms = (uint32_t)settings_number(s, "venues.connect");
+    o.host.backoff_max_ms = settings_number(s, "venues.retry_max");
+    o.host.max_instances = (uint32_t)settings_number(s, "plugins.instances");
+    return node_new(&d->node, &o, err);
+}
+
+static void put_settings(void *arg, buf *out)
+{
+    settings_put_json(((daemon_state *)arg)->settings, out);
+}
+
+static weir_code start_api(daemon_state *d, weir_error *err)
+{
+    const settings *s = d->settings;
+    const char *const *hosts = settings_list(s, "listen.hosts");
+    api_options o = {
+        .address = settings_text(s, "listen.address"),
+        .port = (uint16_t)settings_number(s, "listen.port"),
+        .cert_file = or_null(settings_text(s, "tls.certificate")),
+        .key_file = or_null(settings_text(s, "tls.key")),
+        .hosts = hosts,
+        .metrics_open = settings_bool(s, "api.metrics_open"),
+        .rate = (uint32_t)settings_number(s, "api.rate"),
+        .max_body = (uint32_t)settings_number(s, "api.body"),
+        .max_upload = (uint32_t)settings_number(s, "api.upload"),
+        .max_sockets = (uint32_t)settings_number(s, "api.connections"),
+        .idle_ms = (uint32_t)settings_number(s, "api.idle"),
+        .settings = put_settings,
+        .settings_arg = d,
+    };
+    while (hosts && hosts[o.host_count])
+        o.host_count++;
+    o.assets = web_assets(&o.asset_count);
+    return api_new(&d->api, d->node, &o, err);
+}
+
+/* The first one's token, or another on demand. The file comes first: a token that the store has and nobody knows would lock all out. */
+static weir_code admin_token(daemon_state *d, char text[NODE_TOKEN_TEXT], weir_error *err)
+{
+    char path[sizeof d->folder + sizeof ADMIN_FILE + 1];
+    text[0] = '\0';
+    if (node_has_tokens(d->node) && !d->start->admin_token)
+        return WEIR_OK;
+    node_token_text(text);
+    snprintf(path, sizeof path, "%s/" ADMIN_FILE, d->folder);
+    if (file_replace(path, bytes_of(text), err))
+        return error_wrap(err, "the admin's token");
+    return node_token_keep(d->node, "admin", NODE_SCOPE_ADMIN, text, err);
+}
+
+static void announce(const daemon_state *d, const char *token)
+{
+    const char *address = settings_text(d->settings, "listen.address"), *scheme = *settings_text(d->settings, "tls.certificate") ? "https" : "http";
+    bool any = !strcmp(address, "0.0.0.0") || !strcmp(address, "::");
+    bool v6 = strchr(address, ':') && !any;
+    const char *host = any ? "127.0.0.1" : address;
+    bool journal = getenv("JOURNAL_STREAM") != NULL; /* read by more people than may know a token */
+    printf("weir %s listens on %s://%s%s%s:%u/%s%s\n", weir_version(), scheme, v6 ? "[" : "", host, v6 ? "]" : "", api_port(d->api),
+           *token && !journal ? "#token=" : "", journal ? "" : token);
+    if (*token)
+        printf("the admin's token is in %s/" ADMIN_FILE "\n", d->folder);
+    if (d->demo)
+        printf("a simulated exchange, in a folder that goes with this process; Ctrl-C stops it\n");
+    fflush(stdout);
+}
+
+static weir_code write_pid(const daemon_state *d, weir_error *err)
+{
+    char text[32];
+    const char *path = settings_text(d->settings, "pid_file");
+    snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    return *path ? file_replace(path, bytes_of(text), err) : WEIR_OK;
+}
+
+/* ---- Signals ---- */
+
+static void on_drained(void *arg, bool whole)
+{
+    daemon_state *d = arg;
+    d->code = whole ? d->code : DAEMON_CUT;
+    d->over = true;
+    log_info("daemon", whole ? "stopped in good order" : "stopped; not all of it in good order");
+}
+
+/* A job that waits for a plugin keeps the main loop from its end. */
+static void on_cut(void *arg)
+{
+    daemon_state *d = arg;
+    log_warn("daemon", "the deadline is over and a plugin is still being waited for; cut");
+    const char *path = settings_text(d->settings, "pid_file");
+    if (*path)
+        unlink(path);
+    _exit(DAEMON_CUT);
+}
+
+static void on_stop(void *arg)
+{
+    daemon_state *d = arg;
+    if (d->stopping) {
+        log_warn("daemon", "told to stop twice: at once");
+        d->code = DAEMON_CUT;
+        d->over = true;
+        timer_after(&d->cutter, NS_PER_S);
+        return;
+    }
+    uint64_t ms = settings_number(d->settings, "drain");
+    d->stopping = true;
+    notify("STOPPING=1\nSTATUS=Streams stop, the history is written.");
+    log_info("daemon", "stops: streams end, the history is written");
+    api_drain(d->api);
+    node_drain(d->node, (uint32_t)ms, on_drained, d);
+    timer_after(&d->cutter, (ms + 3000) * NS_PER_MS);
+}
+
+static void on_hangup(void *arg)
+{
+    ((daemon_state *)arg)->reload = true;
+}
+
+static void reload(daemon_state *d)
+{
+    char message[128];
+    weir_error err = WEIR_ERROR_INIT;
+    buf names;
+    d->reload = false;
+    snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)(clock_mono() / 1000));
+    notify(message);
+    settings *next = d->start->again ? d->start->again(d->start->arg, &err) : NULL;
+    if (!next) {
+        log_error("daemon", "the settings stay as they are: %s", err.text);
+    } else {
+        buf_init(&names, 4096);
+        settings_beyond_reload(d->settings, next, &names);
+        if (names.len)
+            log_warn("daemon", "these are other now, and need a restart: %.*s", (int)names.len, names.at);
+        buf_fini(&names);
+        settings_take_reloaded(d->settings, next);
+        settings_free(next);
+        output_set(settings_text(d->settings, "log.level"), settings_text(d->settings, "log.format"));
+        log_info("daemon", "took the settings that can be taken while it runs");
+    }
+    notify("READY=1");
+}
+
+static void on_watchdog(void *arg)
+{
+    daemon_state *d = arg;
+    notify("WATCHDOG=1");
+    timer_after(&d->watchdog, notify_watchdog());
+}
+
+static weir_code listen_to_signals(daemon_state *d, weir_error *err)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    loop *l = node_loop(d->node);
+    for (int i = 0; i < 3; i++)
+        if (signal_open(&d->signals[i], l, numbers[i], numbers[i] == SIGHUP ? on_hangup : on_stop, d, err))
+            return err->code;
+    timer_init(&d->watchdog, l, on_watchdog, d);
+    timer_init(&d->cutter, l, on_cut, d);
+    if (notify_watchdog())
+        timer_after(&d->watchdog, 1);
+    return WEIR_OK;
+}
+
+/* ---- The whole ---- */
+
+static weir_code up(daemon_state *d, weir_error *err)
+{
+    char token[NODE_TOKEN_TEXT];
+    if (d->start->demo && demo_new(&d->demo, err))
+        return err->code;
+    if (d->demo)
+        snprintf(d->folder, sizeof d->folder, "%s", demo_folder(d->demo));
+    else if (daemon_check(d->settings, err) || !daemon_folder(d->settings, d->folder, sizeof d->folder))
+        return err->code;
+    if (start_node(d, err) || start_api(d, err) || listen_to_signals(d, err) || write_pid(d, err) || admin_token(d, token, err))
+        return err->code;
+    node_start(d->node);
+    announce(d, token);
+    explicit_bzero(token, sizeof token);
+    notify("READY=1\nSTATUS=Serving.");
+    if (d->demo)
+        demo_fill(d->demo, d->node);
+    return WEIR_OK;
+}
+
+static void down(daemon_state *d)
+{
+    const char *path = settings_text(d->settings, "pid_file");
+    if (d->node) {
+        timer_stop(&d->watchdog);
+        timer_stop(&d->cutter);
+    }
+    for (int i = 0; i < 3; i++)
+        if (d->signals[i])
+            signal_close(d->signals[i]);
+    api_free(d->api);
+    node_free(d->node);
+    demo_free(d->demo);
+    if (*path && d->api)
+        unlink(path);
+}
+
+int daemon_run(const daemon_start *start)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    daemon_state d = {.start = start, .settings = start->settings};
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    output_set(settings_text(d.settings, "log.level"), settings_text(d.settings, "log.format"));
+    if (up(&d, &err)) {
+        fprintf(stderr, "weir: %s\n", err.text);
+        d.code = err.code == WEIR_INVALID ? DAEMON_USAGE : DAEMON_FAILED;
+        d.over = true;
+    }
+    while (!d.over) {
+        node_step(d.node, -1);
+        if (d.reload)
+            reload(&d);
+    }
+    down(&d);
+    return d.code;
+}
