@@ -18,6 +18,7 @@ struct command {
     weir_plugin *plugin;
     char *name;
     unsigned flags;
+    bool plain;            /* its export's output is the answer */
     char key[ANSWERS_KEY]; /* of the answer, where it may be kept */
     buf answered;          /* the plugin's answer as it came, then the same in its form */
     buf shown;
@@ -83,13 +84,19 @@ static void answer_read(command *c, bool keep, const char *trace)
     weir_error why = WEIR_ERROR_INIT;
     weir_plugin *p = c->plugin;
     call_result called = {.code = WEIR_OK, .output = buf_bytes(&c->answered)};
-    weir_code code = c->answered.failed ? error_set(&why, WEIR_NOMEM, "out of memory") : p->generation->read_command(&a, &called, &why);
-    if (!code && keep && a.cache_s)
-        answers_keep(p->host->cache_dir, c->key, called.output, a.cache_s);
-    if (!code && keep && !strcmp(c->name, "import_events"))
-        events_answer(p, &a);
-    if (!code)
+    weir_code code = c->answered.failed ? error_set(&why, WEIR_NOMEM, "out of memory") : c->plain ? WEIR_OK
+                                                                                                  : p->generation->read_command(&a, &called, &why);
+    if (!code && c->plain) {
+        buf empty = c->shown;
+        c->shown = c->answered;
+        c->answered = empty;
+    } else if (!code) {
+        if (keep && a.cache_s)
+            answers_keep(p->host->cache_dir, c->key, called.output, a.cache_s);
+        if (keep && !strcmp(c->name, "import_events"))
+            events_answer(p, &a);
         code = show(c, a.data, &why);
+    }
     size_t len = c->shown.len;
     buf_add_char(&c->shown, '\0');
     if (!code && c->shown.failed)
@@ -188,10 +195,24 @@ static weir_code ask_in_turn(command *c, json params, weir_error *err)
     return WEIR_OK;
 }
 
+/* Whether the command is an export of its own (generation.h: exports). */
+static bool is_export(const weir_plugin *p, const char *name)
+{
+    const char *const *e = p->generation->exports;
+    while (e && *e && strcmp(*e, name) != 0)
+        e++;
+    return e && *e && weir_plugin_exports(p, name);
+}
+
 static weir_code ask(command *c, json params, weir_error *err)
 {
     weir_plugin *p = c->plugin;
     buf room;
+    if ((c->plain = is_export(p, c->name))) {
+        c->export_name = c->name;
+        buf_add_bytes(&c->in, params.type == JSON_OBJECT ? params.raw : BYTES(""));
+        return c->in.failed ? error_set(err, WEIR_NOMEM, "command '%s': out of memory", c->name) : ask_in_turn(c, params, err);
+    }
     if (*p->digest)
         answers_key(c->key, p->digest, p->shared.config, bytes_of(c->name), params);
     if (!(c->flags & WEIR_COMMAND_FRESH) && answers_find(&c->answered, p->host->cache_dir, c->key)) {

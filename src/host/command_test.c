@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "tests/lib/test.h"
 
 static weir_error err;
@@ -372,5 +373,83 @@ TEST(command, of_other_kinds_of_plugins_passes_their_data_on)
     CHECK_TEXT(asked(p, "process", "{\"inputs\":{\"in\":[1,null]}}", 0), "{\"out\":[1,null]}");
     CHECK_HAS(asked(p, "get_node_meta", NULL, 0), "\"OHLCVRecord\"");
     CHECK_TEXT(asked(p, "getKept", NULL, 0), "{\"success\":false,\"result\":false,\"error\":\"host function kv_get is not available\"}");
+    weir_host_free(h);
+}
+
+/* ---- Exports that are commands, and folders ---- */
+
+static weir_code load_tax(weir_plugin **p, weir_host *h, const char *folder, const char *guest)
+{
+    char path[4096], granted[4200];
+    const char *folders[] = {granted, NULL}, *guests = getenv("WEIR_GUESTS");
+    weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
+    snprintf(path, sizeof path, "%s/%s", guests ? guests : "build/guests", guest);
+    snprintf(granted, sizeof granted, "%s", folder);
+    o.folders = folders;
+    err = (weir_error)WEIR_ERROR_INIT;
+    return weir_plugin_load(p, h, path, &o, &err);
+}
+
+/* What contract 11.4 says of tax plugins: commands of their own, of which one answers a file, and a folder. */
+TEST(command, of_a_tax_plugin_answers_a_file_made_in_its_folder)
+{
+    char folder[] = "/tmp/weir-tax-XXXXXX", given[100], name[100];
+    static const char sheet[] = "PK\3\4\0\xFFsheet";
+    const weir_result *r;
+    weir_host *h = host_new("");
+    weir_plugin *p;
+    buf copy;
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(name, sizeof name, "%s/t.xlsx", folder);
+    CHECK_OK(file_replace(name, BYTES("sheet"), &err));
+    snprintf(given, sizeof given, "%s:/templates", folder);
+    CHECK_OK(load_tax(&p, h, given, "tax.wasm"));
+    CHECK_TEXT(asked(p, "get_report_metadata", NULL, 0), "{\"reports\":[\"german\"]}");
+    CHECK_TEXT(asked(p, "generate_report", "{\"taxYear\":2025,\"run_id\":\"r\"}", 0), "{\"year\":2025}");
+    CHECK_TEXT(asked(p, "startImport", NULL, 0), "{\"imported\":0}");
+    CHECK_OK(weir_command_wait(p, "export_entries_excel", "{\"template\":\"t.xlsx\",\"save\":\"copy\"}", 0, &r, &err));
+    CHECK_UINT(r->output_len, sizeof sheet - 1);
+    CHECK(!memcmp(r->output, sheet, sizeof sheet - 1));
+    buf_init(&copy, 1 << 10);
+    snprintf(name, sizeof name, "%s/copy", folder);
+    CHECK_OK(file_read(&copy, name, &err));
+    CHECK(bytes_equal(buf_bytes(&copy), bytes_make(sheet, sizeof sheet - 1)));
+    buf_fini(&copy);
+    CHECK_HAS(asked(p, "export_entries_excel", "{\"template\":\"none\"}", 0), "the template cannot be opened");
+    CHECK_UINT(err.code, WEIR_FAILED);
+    CHECK_HAS(asked(p, "export_entries_excel", "{\"template\":\"../etc/passwd\"}", 0), "the template cannot be opened");
+    snprintf(given, sizeof given, "ro:%s:/templates", folder);
+    CHECK_OK(load_tax(&p, h, given, "tax.wasm"));
+    CHECK_HAS(asked(p, "export_entries_excel", "{\"template\":\"t.xlsx\",\"save\":\"more\"}", 0), "the copy cannot be written");
+    p = load(h, "tax.wasm", NULL); /* without a folder it runs as far as it can */
+    CHECK_HAS(asked(p, "export_entries_excel", "{\"template\":\"t.xlsx\"}", 0), "the template cannot be opened");
+    CHECK_HAS(asked(p, "generate_report", "{\"taxYear\":1}", 0), "{\"year\":1}");
+    weir_host_free(h);
+}
+
+TEST(command, folders_go_no_further_than_a_plugin_asks)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p;
+    CHECK_UINT(load_tax(&p, h, "/tmp:/elsewhere", "tax.wasm"), WEIR_REFUSED);
+    CHECK_HAS(err.text, "plugin 'tax.wasm': it asks for no folder '/elsewhere'; it asks for '/templates'");
+    CHECK_UINT(load_tax(&p, h, "/tmp:/x", "kinds.wasm"), WEIR_REFUSED);
+    CHECK_HAS(err.text, "it asks for none");
+    CHECK_UINT(load_tax(&p, h, "/no/such:/templates", "tax.wasm"), WEIR_NOT_FOUND);
+    CHECK_HAS(err.text, "folder '/no/such': No such file");
+    CHECK_UINT(load_tax(&p, h, "/etc/passwd:/templates", "tax.wasm"), WEIR_NOT_FOUND);
+    CHECK_HAS(err.text, "it is no folder");
+    static const char *const wrong[] = {"/tmp", "/tmp:", ":/templates", "/tmp:templates", "ro:/templates"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK_UINT(load_tax(&p, h, wrong[i], "tax.wasm"), WEIR_INVALID);
+        CHECK_HAS(err.text, "expected HOST:GUEST");
+    }
+    CHECK_OK(load_tax(&p, h, "/tmp:/x", "wasi.wasm")); /* it has no meta: what the user names */
+    FAULT_SWEEP(alloc) {
+        p = NULL;
+        if (load_tax(&p, h, "ro:/tmp:/templates", "tax.wasm"))
+            CHECK(err.code != WEIR_OK && *err.text);
+        weir_plugin_free(p);
+    }
     weir_host_free(h);
 }

@@ -172,16 +172,19 @@ static bool keep_manifest(weir_plugin *p)
 
 weir_code weir_plugin_swap(weir_plugin *p, const char *path, weir_error *err)
 {
+    static const char *const no_folders[] = {NULL};
     weir_plugin_options o = p->options;
     weir_plugin *next = NULL;
     bool gone = false, *outer = p->gone;
-    o.allow = NULL; /* what it asks for is wanted first */
+    o.allow = NULL;         /* what it asks for is wanted first */
+    o.folders = no_folders; /* which are granted when that is known */
     o.config_json = p->config_given;
     if (p->waiting || outer)
         return error_set(err, WEIR_BUSY, "plugin '%s': a call is being waited for", p->name);
     p->gone = &gone;
     weir_code code = weir_plugin_load(&next, p->host, path, &o, err);
-    if (!code && !gone && !(code = check_kind(p, next, err)) && !(code = check_permissions(p, next, err)) && !(code = narrow(p, next, err)))
+    if (!code && !gone && !(code = check_kind(p, next, err)) && !(code = check_permissions(p, next, err)) && !(code = narrow(p, next, err)) &&
+        !(code = folders_grant(next, p->options.folders, false, err)))
         code = try_it(next, err);
     if (!code && gone)
         code = error_set(err, WEIR_CANCELLED, "the plugin was freed while its new file was loaded");

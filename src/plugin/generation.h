@@ -56,6 +56,9 @@ typedef struct generation {
     const char *shutdown;  /* before the instance goes; NULL: none */
     bool typed;            /* numbers and booleans of the configuration stay what they are; else all are text */
 
+    /* Exports that are commands by themselves, a NULL at the end: their input is the parameters, their output the answer as it
+     * came, also octets that are no JSON. NULL: none. */
+    const char *const *exports;
     const char *(*ask_command)(buf *in, bytes name, json params, weir_error *err);
     weir_code (*read_command)(answer *out, const call_result *r, weir_error *err);
 

@@ -197,6 +197,9 @@ static weir_code read_verdict(verdict *out, marker *m, const call_result *r, wei
     return verdict_read_reply(out, r->output, err);
 }
 
+/* Of tax plugins. The last one answers the octets of an .xlsx file. */
+static const char *const exports[] = {"get_report_metadata", "generate_report", "export_entries_excel", NULL};
+
 const generation generation_3 = {
     .name = "3",
     .fits = fits,
@@ -205,6 +208,7 @@ const generation generation_3 = {
     .configure = "init",
     .shutdown = "shutdown",
     .typed = true,
+    .exports = exports,
     .ask_command = ask_command,
     .read_command = read_command,
     .ask_stream = ask_stream,
