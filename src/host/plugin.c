@@ -328,9 +328,8 @@ static const char *config_for(const weir_plugin *p)
     return p->config;
 }
 
-void plugin_share_code(weir_plugin *p)
+static void share_code(const weir_plugin *p, stream_plugin *s)
 {
-    stream_plugin *s = &p->shared;
     s->code = p->code;
     s->manifest = p->manifest;
     s->plugin_id = weir_plugin_id(p);
@@ -338,6 +337,14 @@ void plugin_share_code(weir_plugin *p)
     s->config = config_for(p);
     s->has_stop = weir_plugin_exports(p, "stop_stream");
     s->has_shutdown = p->generation->shutdown && weir_plugin_exports(p, p->generation->shutdown);
+}
+
+void plugin_share_code(weir_plugin *p)
+{
+    share_code(p, &p->shared);
+    share_code(p, &p->callbacks);
+    p->callbacks.generation = generation_callbacks(p->module);
+    p->callbacks.has_stop = false;
 }
 
 static void share(weir_plugin *p)
@@ -362,13 +369,8 @@ static void share(weir_plugin *p)
         .health = p->health,
         .on_trap = why_keep,
     };
+    p->callbacks = p->shared;
     plugin_share_code(p);
-    p->callbacks = (stream_plugin){0};
-    if (generation_callbacks(p->module)) {
-        p->callbacks = p->shared;
-        p->callbacks.generation = generation_callbacks(p->module);
-        p->callbacks.has_stop = false;
-    }
 }
 
 void plugin_share(weir_plugin *p)

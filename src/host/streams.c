@@ -51,7 +51,9 @@ static void change_route(void *arg)
     weir_error err = WEIR_ERROR_INIT;
     stream *other = NULL;
     w->changing = false;
-    if (open_by(&other, w, &w->plugin->callbacks, &err)) {
+    if (!w->plugin->callbacks.generation)
+        error_set(&err, WEIR_UNSUPPORTED, "the plugin was replaced, and has no callbacks any more");
+    if (err.code || open_by(&other, w, &w->plugin->callbacks, &err)) {
         log_warn("stream", "'%s:%s': its other route: %s", w->type, w->identifier, err.text);
         if (w->on_state)
             w->on_state(w->arg, w, WEIR_STREAM_FAILED);

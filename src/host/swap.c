@@ -107,8 +107,8 @@ static weir_code check_kind(const weir_plugin *p, const weir_plugin *next, weir_
         return error_set(err, WEIR_INVALID, "the new file is another plugin, '%s' instead of '%s'", weir_plugin_id(next), weir_plugin_id(p));
     if (streams(p) && (!generation_streams(next->generation) || next->generation->loops != p->generation->loops))
         return error_set(err, WEIR_UNSUPPORTED, "the new file feeds its streams in another way (generation %s instead of %s); streams that run cannot go over to it: start anew", next->generation->name, p->generation->name);
-    if (streams(p) && (generation_callbacks(p->module) || generation_callbacks(next->module)))
-        return error_set(err, WEIR_UNSUPPORTED, "streams of a hybrid, which may run either way, cannot go over to a new file: start anew");
+    if (stream_plugin_any(&p->callbacks) && !generation_callbacks(next->module))
+        return error_set(err, WEIR_UNSUPPORTED, "the new file has no callbacks (prepare_stream, handle_stream_message), by which streams of this hybrid run; they cannot go over to it: start anew");
     if (next->config_wrong.code) {
         error_recall(&next->config_wrong, err);
         return error_wrap(err, "the new file");
@@ -207,7 +207,12 @@ weir_code weir_plugin_swap(weir_plugin *p, const char *path, weir_error *err)
     modules_forget(next->module, p->module);
     weir_plugin_free(next);
     log_info("plugin", "'%s': version %s runs from now on", p->name, p->meta ? p->meta->version : "?");
+    p->gone = &gone; /* by what its streams' states lead to */
     stream_plugin_renew(&p->shared);
+    if (!gone)
+        stream_plugin_renew(&p->callbacks); /* of a hybrid, each by the way that it runs */
+    if (!gone)
+        p->gone = NULL;
     return WEIR_OK;
 }
 

@@ -74,6 +74,10 @@ typedef struct stream_options {
  * call of the old under way but those of the streams): its streams go over to it, and what its health remembers of the
  * old is forgotten. Not from a callback of a stream. */
 void stream_plugin_renew(stream_plugin *p);
+static inline bool stream_plugin_any(const stream_plugin *p) /* it has streams, ended ones among them */
+{
+    return p->streams.head.next && !list_empty(&p->streams);
+}
 
 /* Begins at once; what happens then shows in on_state, status records and the log. */
 weir_code stream_open(stream **out, stream_plugin *p, const stream_options *options, weir_error *err);
