@@ -48,7 +48,10 @@ static bool on_message(void *arg, bytes message, bool binary, uint64_t recv_real
 {
     stream *s = arg;
     push *p = s->push;
-    if (!inbox_put(successor_waits(&p->heir) ? &p->heir.in : &p->in, message, binary, recv_real_ns))
+    inbox *in = successor_waits(&p->heir) ? &p->heir.in : &p->in;
+    if (in->lost && recv_real_ns <= s->last_recv) /* the clock was set back, and still it comes behind the loss */
+        recv_real_ns = s->last_recv + 1;
+    if (!inbox_put(in, message, binary, recv_real_ns))
         return false;
     s->last_recv = recv_real_ns;
     record_stream_counts(s->records)->received++;

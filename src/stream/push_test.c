@@ -135,6 +135,36 @@ TEST(push, dials_again_and_repeats_the_initial_messages)
     end();
 }
 
+static uint64_t number_in(const record *r, const char *name)
+{
+    const char *at = memmem(r->line.at, r->line.len, name, strlen(name));
+    CHECK(at != NULL);
+    return strtoull(at + strlen(name), NULL, 10);
+}
+
+/* By an hour, while there is no socket. What comes then lies behind the loss all the same. */
+TEST(push, tells_a_loss_in_its_place_also_when_the_clock_is_set_back)
+{
+    begin_live("");
+    say("one");
+    expect("\"frame\":\"one\"");
+    server_ws_abort(w.ws);
+    UNTIL(is(STREAM_WAITING));
+    real -= 3600 * NS_PER_S;
+    later(2000);
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 4);
+    say("two");
+    expect("\"cause\":\"disconnected\"");
+    CHECK(number_in(kept, "\"from\":\"") <= number_in(kept, "\"to\":\""));
+    expect("\"frame\":\"two\"");
+    real += 3600 * NS_PER_S;
+    say("three");
+    expect("\"frame\":\"three\"");
+    expect_none();
+    end();
+}
+
 TEST(push, follows_reconnect_and_close)
 {
     begin_live("");
