@@ -42,7 +42,9 @@ typedef struct orphan {
     bool joined; /* what was published last is among what is held back */
 } orphan;
 
-/* ---- What has been published: hashes, each as often as it was ---- */
+/* ---- What has been published: hashes, each as often as it was ----
+ * A table, as each record of a busy stream is looked up while the window lives; overlap.c, which does without, says why it
+ * is no user of this one. */
 
 static uint64_t hash_of(bytes text)
 {

@@ -53,7 +53,8 @@ static bool deliver(stream *s)
         json_iter behind = p->rest;
         json next;
         book_message m = {item, !json_next(&behind, &key, &next), event_time(item.raw, p->held.ts_event), p->recv_ns};
-        push_book_take(&p->book, &m, p->on_answer ? p->late : p->old > 0);
+        if (push_book_take(&p->book, &m, p->on_answer ? p->late : p->old > 0) && !p->on_answer)
+            successor_anew(&p->heir, p->trial);
     }
 }
 
