@@ -304,7 +304,7 @@ WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export
  * A plugin may say how often its commands may be asked (get_rate_limits): until then the command waits.
  * At once, without on_done: WEIR_INVALID, the parameters or the plugin's configuration; WEIR_UNSUPPORTED, plugins
  * of this generation know no such command; WEIR_LIMIT, the plugin's rate limit allows it only after rate_wait_ms: the
- * text says when. */
+ * text says when (as the result if another process counts at that moment). */
 enum { WEIR_COMMAND_RAW = 1,     /* the plugin's own form */
        WEIR_COMMAND_FRESH = 2 }; /* ask, whatever is kept */
 WEIR_API weir_code weir_command(weir_plugin *plugin, const char *name, const char *params_json, unsigned flags,

@@ -1,9 +1,13 @@
 /* weir_command and weir_command_wait over the public API, with guests from tests/plugins. */
 #include <weir/weir.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "tests/lib/test.h"
 
@@ -167,6 +171,78 @@ TEST(command, fails_when_the_rate_limit_is_longer_than_it_may_wait)
     fake_real += 16 * NS_PER_S;
     CHECK_HAS(asked(p, "getOther", NULL, 0), "\"asked\":2"); /* '*' is one for all */
     CHECK_UINT(waited_ms, 4000);
+    clock_replace(NULL, NULL);
+    weir_host_free(h);
+}
+
+/* The command that opens a stream is one, too: it takes from the same buckets, and waits for as long as it must. */
+TEST(command, that_opens_a_stream_waits_for_the_rate_limit)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = limited(h, "[{\\\"command\\\":\\\"*\\\",\\\"scope\\\":\\\"ip\\\",\\\"rps\\\":0.01,\\\"burst\\\":1}]", 120000);
+    weir_stream *s;
+    clock_replace(real_now, mono_now);
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "\"asked\":1");
+    CHECK_OK(weir_stream_open(&s, p, "trades", "X", NULL, &err));
+    for (int i = 0; i < 100 && weir_stream_get_state(s) != WEIR_STREAM_WAITING; i++)
+        weir_host_step(h, 1);
+    for (int i = 0; i < 10; i++)
+        weir_host_step(h, 1);
+    CHECK_TEXT(weir_stream_why(s), "waits 100.0 s for the plugin's rate limit (tradesStream: 36 a hour)");
+    fake_real += 99 * NS_PER_S;
+    fake_mono += 99 * NS_PER_S;
+    for (int i = 0; i < 10; i++)
+        weir_host_step(h, 1);
+    CHECK_INT(weir_stream_get_state(s), WEIR_STREAM_WAITING);
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "\"asked\":"); /* in line behind the stream */
+    CHECK_UINT(waited_ms, 101000);
+    for (int i = 0; i < 1000 && weir_stream_get_state(s) != WEIR_STREAM_FAILED; i++)
+        weir_host_step(h, 1);
+    CHECK_HAS(weir_stream_why(s), "no StreamMarker"); /* asked it was */
+    clock_replace(NULL, NULL);
+    weir_host_free(h);
+}
+
+static unsigned lock_answers;
+
+static void on_locked(void *arg, const weir_result *r)
+{
+    (void)arg;
+    CHECK_OK(r->code);
+    lock_answers++;
+}
+
+/* The loop goes on while another process holds the count: with a clock that stands still nothing but a timer can wait. */
+TEST(command, does_not_hold_up_the_loop_for_another_process)
+{
+    char folder[] = "/tmp/weir-command-XXXXXX", path[200], name[DIGEST_HEX];
+    CHECK(mkdtemp(folder) != NULL);
+    weir_host *h = host_new(folder);
+    weir_plugin *p = limited(h, "[{\\\"command\\\":\\\"*\\\",\\\"rps\\\":10,\\\"burst\\\":9}]", 0);
+    clock_replace(real_now, mono_now);
+    CHECK_HAS(asked(p, "getMarkets", "{\"a\":1}", 0), "\"asked\":1");
+    digest_sha256(name, BYTES("limited"));
+    snprintf(path, sizeof path, "%s/rates/%s", folder, name);
+    int other = open(path, O_RDWR);
+    CHECK(other >= 0 && flock(other, LOCK_EX) == 0);
+    for (int round = 1; round <= 2; round++) {
+        CHECK_OK(weir_command(p, "getMarkets", "{\"a\":1}", 0, on_locked, NULL, &err));
+        for (int i = 0; i < 50; i++)
+            weir_host_step(h, 1);
+        CHECK_UINT(lock_answers, (unsigned)round - 1);
+        if (round == 1)
+            close(other); /* and in the second round it is never let go */
+        for (int i = 0; i < 25 && lock_answers < (unsigned)round; i++) {
+            fake_real += NS_PER_MS;
+            fake_mono += NS_PER_MS;
+            for (int k = 0; k < 10; k++)
+                weir_host_step(h, 1);
+        }
+        CHECK_UINT(lock_answers, (unsigned)round);
+        if (round == 1)
+            CHECK((other = open(path, O_RDWR)) >= 0 && flock(other, LOCK_EX) == 0);
+    }
+    close(other);
     clock_replace(NULL, NULL);
     weir_host_free(h);
 }

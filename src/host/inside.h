@@ -196,6 +196,9 @@ void events_begin(weir_plugin *p);
 void events_answer(weir_plugin *p, answer *a);
 void events_free(weir_plugin *p);
 
+/* streams.c: stream_plugin.turn of a weir_plugin. */
+stream_turn streams_turn(void *owner, bytes command, json params, unsigned tries);
+
 /* folders.c: grants what `given` names (weir_plugin_options.folders) of what meta asks for. `strict`: what it does not ask for is
  * WEIR_REFUSED, else left out. */
 weir_code folders_grant(weir_plugin *p, const char *const *given, bool strict, weir_error *err);

@@ -368,6 +368,7 @@ static void share(weir_plugin *p)
         .own_instances = p->own_instances,
         .health = p->health,
         .on_trap = why_keep,
+        .turn = streams_turn,
     };
     p->callbacks = p->shared;
     plugin_share_code(p);

@@ -63,6 +63,8 @@ typedef struct generation {
     weir_code (*read_command)(answer *out, const call_result *r, weir_error *err);
 
     /* For those that do not loop. */
+    /* What the question of ask_stream is called, and its parameters, for rate limits; NULL: it has no limits. */
+    bool (*stream_command)(bytes in, bytes *name, json *params);
     const char *(*ask_stream)(buf *in, const stream_wish *wish, weir_error *err);
     weir_code (*read_marker)(marker *out, const call_result *r, weir_error *err);
     const char *(*ask_frame)(buf *in, const marker *m, const stream_frame *frame);

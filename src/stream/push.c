@@ -6,6 +6,7 @@
  * first, then the oldest frame of the inbox.
  * What can go wrong, and what follows:
  *   the wish for the stream is refused            failed; once there was data: the next try
+ *   the plugin's rate limits forbid the wish      it waits until they do not
  *   the socket is lost                            gap, back-off, dial again; the instance stays
  *   its venue ends it after a known time          a successor is made in time (push_renew.c), or, where there may not
  *                                                 be two, it is dialled anew at a quiet moment, with a gap
@@ -61,7 +62,7 @@ static void retry(stream *s)
     if (!p->session && (!stream_enter(s, STREAM_CONNECTING, shared_up(&p->place) ? "asking the plugin for the socket" : "starting an instance") || s->state != STREAM_CONNECTING))
         return;
     p->wishes = true;
-    shared_want(&p->place);
+    push_marker_want(s);
 }
 
 static void lost(stream *s)
@@ -101,6 +102,7 @@ static void drop(stream *s)
     p->old = 0;
     p->on_answer = false;
     p->holding = p->marked = p->wishes = false;
+    p->toll = TOLL_DUE;
     p->asking = ASKS_NOTHING;
 }
 

@@ -17,6 +17,10 @@ typedef enum question { ASKS_NOTHING,
                         ASKS_EVENT,
                         ASKS_FRAME } question;
 
+typedef enum toll { TOLL_DUE,
+                    TOLL_WAITS, /* reserved, for when next_try ends */
+                    TOLL_PAID } toll;
+
 typedef struct push {
     place place; /* with the instance */
     inbox in;
@@ -41,6 +45,8 @@ typedef struct push {
 
     question asking; /* what is under way */
     bool wishes;     /* the marker is to be asked for */
+    toll toll;       /* what the plugin's rate limits take for that */
+    unsigned tries;  /* to pay it */
     bool redial;     /* the next try is due */
     stream_event event;
     bool again;  /* the frame trapped once already */
@@ -82,6 +88,8 @@ bool push_culprit(stream *s, const char *what, const call_result *r, bytes messa
 /* The question for it; NULL: this generation has none, and the stream has failed. */
 const char *push_marker_ask(stream *s, buf *in);
 void push_marker_take(stream *s, const call_result *r);
+/* Gets in line to ask for it, once the plugin's rate limits allow the command. */
+void push_marker_want(stream *s);
 
 /* ---- push_socket.c ---- */
 

@@ -2,6 +2,8 @@
  * book, whose wishes are the stream's, too.
  * What can go wrong: the wish is refused: the stream fails, or, once there was data, is tried again; a new instance wants
  * another socket than the last one: a gap, and that one is dialled. */
+#include <stdio.h>
+
 #include "stream/push_inside.h"
 
 /* ---- The order book's wishes ---- */
@@ -130,4 +132,44 @@ const char *push_marker_ask(stream *s, buf *in)
     if (!export_name)
         stream_fail(s, err.text);
     return export_name;
+}
+
+/* The plugin's rate limits let it wait. A socket that is open stays so, and its messages wait with it. */
+static void wait_turn(stream *s, const stream_turn *turn)
+{
+    push *p = s->push;
+    char text[300];
+    p->tries = turn->again ? p->tries + 1 : 0;
+    p->toll = turn->again ? TOLL_DUE : TOLL_WAITS;
+    timer_after(&s->next_try, turn->wait_ns);
+    if (turn->again)
+        return;
+    snprintf(text, sizeof text, "waits %.1f s for the plugin's rate limit (%s)", (double)turn->wait_ns * 1e-9, turn->limit);
+    stream_enter(s, p->session ? STREAM_CONNECTING : STREAM_WAITING, text);
+}
+
+void push_marker_want(stream *s)
+{
+    push *p = s->push;
+    const stream_plugin *of = s->plugin;
+    stream_turn turn = {0};
+    if (p->toll == TOLL_DUE && of->turn && of->generation->stream_command) {
+        buf in;
+        bytes name;
+        json params;
+        buf_init(&in, 1 << 24);
+        bool asks = push_marker_ask(s, &in) != NULL;
+        if (asks && of->generation->stream_command(buf_bytes(&in), &name, &params))
+            turn = of->turn(of->owner, name, params, p->tries);
+        buf_fini(&in);
+        if (!asks)
+            return;
+    }
+    if (turn.wait_ns) {
+        wait_turn(s, &turn);
+        return;
+    }
+    p->toll = TOLL_PAID;
+    p->tries = 0;
+    shared_want(&p->place);
 }

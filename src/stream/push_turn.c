@@ -49,7 +49,7 @@ static void on_instance(void *arg)
 {
     stream *s = arg;
     if (s->push->wishes && !timer_running(&s->next_try))
-        shared_want(&s->push->place);
+        push_marker_want(s);
 }
 
 static void on_refused(void *arg, const char *why)
@@ -67,7 +67,7 @@ static void on_shut_down(void *arg)
 static bool has_question(const push *p)
 {
     bool frames = p->in.count || push_book_answer(&p->book, NULL, NULL) || successor_tries(&p->heir) || (successor_waits(&p->heir) && p->heir.in.count);
-    return p->marked ? !p->holding && (p->events || frames) : p->wishes;
+    return p->marked ? !p->holding && (p->events || frames) : p->wishes && p->toll == TOLL_PAID;
 }
 
 void push_pump(stream *s)
@@ -92,6 +92,7 @@ static const char *on_turn(void *arg, buf *in, uint64_t *ms)
     if (!p->marked) {
         *ms = SETUP_MS;
         p->wishes = false;
+        p->toll = TOLL_DUE;
         p->asking = ASKS_MARKER;
         return push_marker_ask(s, in);
     }
