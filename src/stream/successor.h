@@ -13,7 +13,9 @@
  *
  * What can go wrong is told by `failed`, and the old one goes on: it cannot be dialled or greeted, it ends, it
  * brings nothing or no data while the old one does. If the old one ends first, the owner takes the
- * successor as it is (successor_stands, successor_heard). All on the loop's thread. */
+ * successor as it is (successor_stands, successor_heard).
+ * What is not seen: a channel among several of one connection that the venue begins to serve on the successor more than
+ * SETTLE after another; nothing tells a channel that is late from one that is quiet. All on the loop's thread. */
 #ifndef STREAM_SUCCESSOR_H
 #define STREAM_SUCCESSOR_H
 
