@@ -353,7 +353,7 @@ static void send_plain(client *c, bytes frame)
 /* One of the market's own, as it is. */
 static void send_whole(client *c, bytes frame)
 {
-    sim_tell(c->sim, frame, SIM_SENT);
+    sim_tell(c, frame, SIM_SENT);
     send_plain(c, frame);
 }
 
@@ -378,7 +378,7 @@ static bool hit_frame(client *c, const feed *f, const fault_rule *r, bytes frame
     sim *s = c->sim;
     bool spoilt = r->kind == FAULT_MALFORMED || r->kind == FAULT_BADJSON || r->kind == FAULT_BADUTF8;
     if (spoilt || r->kind == FAULT_BINARY)
-        sim_tell(s, frame, spoilt ? SIM_LOST : SIM_ODD);
+        sim_tell(c, frame, spoilt ? SIM_LOST : SIM_ODD);
     switch (r->kind) {
     case FAULT_MALFORMED:
         send_raw_frame(c, 0xf3, frame, frame.len); /* all reserved bits, an opcode that is none */
@@ -404,7 +404,7 @@ static bool hit_frame(client *c, const feed *f, const fault_rule *r, bytes frame
         buf_add_bytes(&c->held, frame);
         return !c->held.failed;
     default:
-        sim_tell(s, frame, SIM_LOST);
+        sim_tell(c, frame, SIM_LOST);
         s->stats.lost++;
         return true;
     }

@@ -89,6 +89,7 @@ typedef struct client {
     list_node node;
     sim *sim;
     server_ws *ws; /* NULL once it has closed */
+    uint64_t number;
     dialect speaks;
     char ip[48];
     bool authed;
@@ -219,7 +220,7 @@ client *sim_client_new(sim *s, server_request *r, dialect speaks); /* upgrades; 
 void sim_touch(sim *s);
 void sim_pump_later(sim *s);                             /* something changed: look at the clock again */
 void client_send(client *c, const feed *f, bytes frame); /* a pushed frame, through the faults */
-void sim_tell(const sim *s, bytes frame, sim_fate fate); /* options.on_frame */
+void sim_tell(const client *c, bytes frame, sim_fate fate); /* options.on_frame */
 void sim_not_full(client *c);                            /* the clock need not wait for it */
 void sim_check_queue(client *c);                         /* is it too slow? */
 void client_say(client *c, bytes text);                  /* an answer: untouched by frame faults */

@@ -248,7 +248,7 @@ client *sim_client_new(sim *s, server_request *r, dialect speaks)
     server_ws_on_ping(c->ws, on_ws_ping);
     list_push(&s->clients, &c->node);
     s->client_count++;
-    s->stats.connections++;
+    c->number = ++s->stats.connections;
     sim_pump_later(s);
     return c;
 }
@@ -270,10 +270,11 @@ void sim_check_queue(client *c)
         server_ws_abort(c->ws);
 }
 
-void sim_tell(const sim *s, bytes frame, sim_fate fate)
+void sim_tell(const client *c, bytes frame, sim_fate fate)
 {
+    const sim *s = c->sim;
     if (s->options.on_frame)
-        s->options.on_frame(s->options.on_frame_arg, frame, fate);
+        s->options.on_frame(s->options.on_frame_arg, c->number, frame, fate);
 }
 
 void client_send(client *c, const feed *f, bytes frame)
@@ -282,7 +283,7 @@ void client_send(client *c, const feed *f, bytes frame)
     if (!c->ws || c->stalled)
         return;
     if (c->silent_until > s->now_ms) {
-        sim_tell(s, frame, SIM_LOST);
+        sim_tell(c, frame, SIM_LOST);
         return;
     }
     c->frames++;
@@ -290,7 +291,7 @@ void client_send(client *c, const feed *f, bytes frame)
         return;
     s->stats.frames++;
     s->stats.octets += frame.len;
-    sim_tell(s, frame, SIM_SENT);
+    sim_tell(c, frame, SIM_SENT);
     server_ws_send(c->ws, false, frame);
     sim_check_queue(c);
 }

@@ -51,8 +51,8 @@ typedef struct sim_options {
     uint32_t silence_ms;              /* v3: closes a client silent for so long; 0: 60,000 */
     uint64_t life_ms;                 /* of a connection, in simulated time; 0: 24 h (none under SIM_CLOCK_MAX) */
     const char *api_key, *api_secret; /* NULL: those of the published signature examples */
-    /* Told of each data frame, once for each socket that it is for; NULL: nobody. */
-    void (*on_frame)(void *arg, bytes frame, sim_fate fate);
+    /* Told of each data frame, once for each socket that it is for, by the number of its connection; NULL: nobody. */
+    void (*on_frame)(void *arg, uint64_t connection, bytes frame, sim_fate fate);
     void *on_frame_arg;
 } sim_options;
 

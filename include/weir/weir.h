@@ -214,20 +214,24 @@ typedef struct weir_plugin_options {
     uint32_t quiet_after_ms;
     bool backfill; /* candles that a gap took are asked for (getOHLCV) and come as records marked so */
     weir_route stream_route;
+    /* Folders granted, NULL at the end: "HOST:GUEST", or "ro:HOST:GUEST" to be read only. GUEST is a path that the plugin's meta
+     * asks for (fsWriteAccess), or any if it has no meta; HOST is where that is on this machine. NULL: none; an empty list:
+     * none, and the log does not mention those that are missing. */
+    const char *const *folders;
     uint64_t connection; /* which of a user's connections this is: "connection" of its records; 0: null */
 } weir_plugin_options;
 
 #define WEIR_QUIET_NEVER UINT32_MAX
 
 /* clang-format off */
-#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0, false, WEIR_ROUTE_AUTO, 0}
+#define WEIR_PLUGIN_OPTIONS_INIT {sizeof(weir_plugin_options), NULL, NULL, 0, false, 0, 0, false, WEIR_ON_TRAP_QUARANTINE, 0, 0, 0, 0, 0, false, WEIR_ROUTE_AUTO, NULL, 0}
 /* clang-format on */
 
 /* Loads a module or an Extism manifest (JSON, TOML): compiles it on another thread, or maps it from the
  * cache, links it, and reads its meta. Turns the host's loop until that is done, so streams that run
  * go on; not from a callback.
  * WEIR_INVALID: not a module, or one that cannot be linked; the text says what is wrong and the cure.
- * WEIR_REFUSED: `allow` goes beyond what meta asks for. */
+ * WEIR_REFUSED: `allow` or `folders` go beyond what meta asks for. WEIR_NOT_FOUND: a folder is not there. */
 WEIR_API weir_code weir_plugin_load(weir_plugin **out, weir_host *host, const char *path, const weir_plugin_options *options, weir_error *err);
 /* The same for octets in memory; `name` is for messages. */
 WEIR_API weir_code weir_plugin_load_bytes(weir_plugin **out, weir_host *host, const char *name, const void *at, size_t len,
@@ -291,7 +295,8 @@ WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export
                                          const weir_result **result, weir_error *err);
 
 /* Asks for data in one way, whatever generation the plugin is: "getMarkets", "getTimeframes", "getOHLCV",
- * or what else it knows. `params_json` is an object or NULL; getOHLCV takes symbol, timeframe, startTime
+ * or what else it knows, also the exports of a tax plugin, whose output comes as it is: export_entries_excel
+ * answers the octets of a file. `params_json` is an object or NULL; getOHLCV takes symbol, timeframe, startTime
  * and endTime (RFC 3339, or Unix milliseconds), limit. The result's output is JSON in normal form: lists
  * are lists, candles {"ts_event" (ns), open, high, low, close, volume} with their own decimals as text,
  * oldest first, each once. An answer that the plugin says may be kept (cacheForSeconds) is kept in the host's
@@ -300,7 +305,7 @@ WEIR_API weir_code weir_plugin_call_wait(weir_plugin *plugin, const char *export
  * A plugin may say how often its commands may be asked (get_rate_limits): until then the command waits.
  * At once, without on_done: WEIR_INVALID, the parameters or the plugin's configuration; WEIR_UNSUPPORTED, plugins
  * of this generation know no such command; WEIR_LIMIT, the plugin's rate limit allows it only after rate_wait_ms: the
- * text says when. */
+ * text says when (as the result if another process counts at that moment). */
 enum { WEIR_COMMAND_RAW = 1,     /* the plugin's own form */
        WEIR_COMMAND_FRESH = 2 }; /* ask, whatever is kept */
 WEIR_API weir_code weir_command(weir_plugin *plugin, const char *name, const char *params_json, unsigned flags,

@@ -59,7 +59,7 @@ bool cli_add(cli_list *l, const char *text);
 
 /* What every command that loads a plugin understands. */
 typedef struct cli_common {
-    cli_list config, allow, overrides, heartbeats;
+    cli_list config, allow, folders, overrides, heartbeats;
     const char *config_file, *ca_file, *cache_dir;
     int verbose;
     bool json;
@@ -76,19 +76,21 @@ typedef struct cli_common {
     {"config", required_argument, 0, 1000}, {"config-file", required_argument, 0, 1001}, \
         {"allow", required_argument, 0, 1002}, {"override", required_argument, 0, 1003}, \
         {"ca", required_argument, 0, 1004}, {"cache-dir", required_argument, 0, 1005},   \
-        {"verbose", no_argument, 0, 'v'}, {"json", no_argument, 0, 'j'},                 \
+        {"dir", required_argument, 0, 1006}, {"verbose", no_argument, 0, 'v'},           \
+        {"json", no_argument, 0, 'j'},                                                   \
     {                                                                                    \
         "help", no_argument, 0, 'h'                                                      \
     }
-#define CLI_COMMON_HELP                                                                                               \
-    "  --config KEY=VALUE     a value of the plugin's configuration; repeat. Or WEIR_CONFIG_KEY in the environment\n" \
-    "  --config @FILE         the same from a JSON object, lines KEY=VALUE, or FILE.toml (also --config-file FILE)\n" \
-    "  --allow PATTERN        grant only this target, e.g. 'wss://wss.woox.io/*'; repeat\n"                           \
-    "  --override ORIGIN=ORIGIN  where an origin really is, for a simulated venue; repeat\n"                          \
-    "  --ca FILE              authorities to trust (PEM) instead of the system's\n"                                   \
-    "  --cache-dir DIR        compiled modules and kept answers; '' keeps none\n"                                     \
-    "  -v, --verbose          more of the log; twice: all of it\n"                                                    \
-    "  -j, --json             for machines\n"                                                                         \
+#define CLI_COMMON_HELP                                                                                                   \
+    "  --config KEY=VALUE     a value of the plugin's configuration; repeat. Or WEIR_CONFIG_KEY in the environment\n"     \
+    "  --config @FILE         the same from a JSON object, lines KEY=VALUE, or FILE.toml (also --config-file FILE)\n"     \
+    "  --allow PATTERN        grant only this target, e.g. 'wss://wss.woox.io/*'; repeat\n"                               \
+    "  --dir HOST:GUEST       a folder that the plugin asks for: where GUEST is here; ro: before it: read only; repeat\n" \
+    "  --override ORIGIN=ORIGIN  where an origin really is, for a simulated venue; repeat\n"                              \
+    "  --ca FILE              authorities to trust (PEM) instead of the system's\n"                                       \
+    "  --cache-dir DIR        compiled modules and kept answers; '' keeps none\n"                                         \
+    "  -v, --verbose          more of the log; twice: all of it\n"                                                        \
+    "  -j, --json             for machines\n"                                                                             \
     "  -h, --help             this\n"
 bool cli_common_option(cli_common *c, int option, const char *value);
 /* The host that the options describe, with room for so many instances (a small pool starts faster); NULL after an error that it has reported (*code is the exit code). */

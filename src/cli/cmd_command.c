@@ -1,4 +1,5 @@
 /* weir command: asks a plugin of any generation for data; rows to stdout. */
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,13 +27,15 @@ static void help(void)
           "  --chart                candles as a chart as large as the terminal\n"
           "  --csv                  rows as comma-separated values, with a head\n"
           "  --raw                  the plugin's own answer, as it came\n"
+          "  -o, --output FILE      the answer into this file instead of stdout; a plugin may answer a file, such as an .xlsx\n"
           "  --fresh                ask the plugin, even if an answer of it is kept\n"
           "  --max-wait TIME        for the plugin's rate limits, at most; 60s; 0 to fail at once\n" CLI_COMMON_HELP
           "\nexamples\n"
           "  weir command woox.wasm getMarkets\n"
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m limit=5\n"
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1D --from 2024-01-01 --chart\n"
-          "  weir command woox.wasm getOHLCV '{\"symbol\":\"SPOT_BTC_USDT\",\"timeframe\":\"1h\"}' --csv > btc.csv\n\n"
+          "  weir command woox.wasm getOHLCV '{\"symbol\":\"SPOT_BTC_USDT\",\"timeframe\":\"1h\"}' --csv > btc.csv\n"
+          "  weir command tax.wasm export_entries_excel '{\"taxYear\":2025}' --dir ./templates:/templates -o 2025.xlsx\n\n"
           "exit codes: 0 it answered; 5 it failed or trapped; others as in 'weir --help'\n",
           stdout);
 }
@@ -87,7 +90,7 @@ static json at_column(json row, json column, buf *name)
     return name->failed ? (json){0} : json_member(row, name->at);
 }
 
-static void print_csv(json list, const json *columns, size_t count)
+static void print_csv(FILE *out, json list, const json *columns, size_t count)
 {
     buf text, name;
     json key, row;
@@ -95,23 +98,23 @@ static void print_csv(json list, const json *columns, size_t count)
     buf_init(&name, 1 << 16);
     for (size_t i = 0; i < count; i++) {
         cell(&text, columns[i]);
-        fputs(i ? "," : "", stdout);
-        put_csv(stdout, buf_bytes(&text));
+        fputs(i ? "," : "", out);
+        put_csv(out, buf_bytes(&text));
     }
-    putchar('\n');
+    putc('\n', out);
     for (json_iter it = json_each(list); json_next(&it, &key, &row);) {
         for (size_t i = 0; i < count; i++) {
             cell(&text, at_column(row, columns[i], &name));
-            fputs(i ? "," : "", stdout);
-            put_csv(stdout, buf_bytes(&text));
+            fputs(i ? "," : "", out);
+            put_csv(out, buf_bytes(&text));
         }
-        putchar('\n');
+        putc('\n', out);
     }
     buf_fini(&text);
     buf_fini(&name);
 }
 
-static void print_table(json list, const json *columns, size_t count)
+static void print_table(FILE *out, json list, const json *columns, size_t count)
 {
     size_t widths[COLUMNS] = {0};
     buf text, name;
@@ -123,53 +126,60 @@ static void print_table(json list, const json *columns, size_t count)
             cell(&text, columns[i]);
             widths[i] = text.len > widths[i] ? text.len : widths[i];
             if (print)
-                printf("%s%*.*s", i ? "  " : "", (int)widths[i], (int)text.len, text.at ? text.at : "");
+                fprintf(out, "%s%*.*s", i ? "  " : "", (int)widths[i], (int)text.len, text.at ? text.at : "");
         }
         if (print)
-            putchar('\n');
+            putc('\n', out);
         for (json_iter it = json_each(list); json_next(&it, &key, &row);) {
             for (size_t i = 0; i < count; i++) {
                 cell(&text, at_column(row, columns[i], &name));
                 size_t len = text.len < 40 ? text.len : 40;
                 widths[i] = len > widths[i] ? len : widths[i];
                 if (print)
-                    printf("%s%*.*s", i ? "  " : "", (int)widths[i], (int)len, text.at ? text.at : "");
+                    fprintf(out, "%s%*.*s", i ? "  " : "", (int)widths[i], (int)len, text.at ? text.at : "");
             }
             if (print)
-                putchar('\n');
+                putc('\n', out);
         }
     }
     buf_fini(&text);
     buf_fini(&name);
 }
 
-static void print_lines(json list)
+static void print_lines(FILE *out, json list)
 {
     json key, row;
     for (json_iter it = json_each(list); json_next(&it, &key, &row);)
-        printf("%.*s\n", (int)row.raw.len, row.raw.at);
+        fprintf(out, "%.*s\n", (int)row.raw.len, row.raw.at);
 }
 
 typedef struct form {
     bool csv, json, chart;
     history_wish span;
-    unsigned flags; /* WEIR_COMMAND_ */
+    unsigned flags;   /* WEIR_COMMAND_ */
+    const char *file; /* NULL: stdout */
 } form;
 
-static void print(bytes text, const form *f)
+/* Octets of a file, which no terminal should get. */
+static bool is_binary(bytes answer)
+{
+    return !bytes_utf8(answer) || memchr(answer.at, '\0', answer.len);
+}
+
+static void print(FILE *out, bytes text, const form *f)
 {
     json all, columns[COLUMNS];
     if (f->flags & WEIR_COMMAND_RAW || json_read(&all, text, NULL) || all.type != JSON_ARRAY) {
-        printf("%.*s\n", (int)text.len, text.at);
+        fprintf(out, "%.*s\n", (int)text.len, text.at);
         return;
     }
     size_t count = columns_of(all, columns);
     if (f->csv && count)
-        print_csv(all, columns, count);
-    else if (!f->json && count && isatty(STDOUT_FILENO))
-        print_table(all, columns, count);
+        print_csv(out, all, columns, count);
+    else if (!f->json && count && !f->file && isatty(STDOUT_FILENO))
+        print_table(out, all, columns, count);
     else
-        print_lines(all);
+        print_lines(out, all);
 }
 
 /* ---- The command ---- */
@@ -228,23 +238,44 @@ static void put_title(buf *out, json params)
     buf_add_char(out, '\0');
 }
 
-static int show(bytes answer, json params, const form *f)
+static int draw(FILE *out, bytes answer, json params)
 {
     json all;
     buf title;
-    if (!f->chart) {
-        print(answer, f);
-        return EXIT_FINE;
-    }
     chart_size size = chart_size_now();
     buf_init(&title, 1 << 16);
     put_title(&title, params);
-    bool drawn = json_read(&all, answer, NULL) == WEIR_OK && chart_draw(stdout, all, title.at ? title.at : "", &size);
+    bool drawn = json_read(&all, answer, NULL) == WEIR_OK && chart_draw(out, all, title.at ? title.at : "", &size);
     buf_fini(&title);
     if (drawn)
         return EXIT_FINE;
     bool none = bytes_is(answer, "[]");
     return cli_fail(EXIT_FAILED, none ? "there are no candles to draw" : "the terminal is too small for a chart: %d by %d; 30 by 10 is the least", size.columns, size.lines);
+}
+
+/* The file is opened only now: a command that fails leaves an older one as it is. */
+static int show(bytes answer, json params, const form *f)
+{
+    bool binary = answer.len && is_binary(answer);
+    if (binary && !f->file && isatty(STDOUT_FILENO))
+        return cli_fail(EXIT_USAGE, "the answer is a file of %zu octets and no text; -o FILE keeps it", answer.len);
+    FILE *out = f->file ? fopen(f->file, "wb") : stdout;
+    int code = EXIT_FINE;
+    if (!out)
+        return cli_fail(EXIT_FAILED, "'%s': %s", f->file, strerror(errno));
+    if (binary)
+        fwrite(answer.at, 1, answer.len, out);
+    else if (f->chart)
+        code = draw(out, answer, params);
+    else
+        print(out, answer, f);
+    bool failed = fflush(out) || ferror(out);
+    int why = errno;
+    if (f->file && fclose(out) && !failed) {
+        failed = true;
+        why = errno;
+    }
+    return failed ? cli_fail(EXIT_FAILED, "'%s': %s", f->file ? f->file : "stdout", strerror(why)) : code;
 }
 
 /* One call, or as many as the span needs. */
@@ -329,6 +360,9 @@ static bool own_option(form *f, cli_common *common, int option, int *code)
         if (!common->call_ms || common->call_ms > 86400000)
             *code = cli_usage("command", "--timeout '%s': milliseconds, from 1 to 86400000", optarg);
         break;
+    case 'o':
+        f->file = optarg;
+        break;
     case OPT_CSV:
         f->csv = true;
         break;
@@ -365,12 +399,12 @@ static bool own_option(form *f, cli_common *common, int option, int *code)
 int cmd_command(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"timeout", required_argument, 0, 't'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, {"fresh", no_argument, 0, OPT_FRESH}, {"max-wait", required_argument, 0, OPT_MAX_WAIT}, {"from", required_argument, 0, OPT_FROM}, {"to", required_argument, 0, OPT_TO}, {"limit", required_argument, 0, OPT_LIMIT}, {"chart", no_argument, 0, OPT_CHART}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
+        {"timeout", required_argument, 0, 't'}, {"output", required_argument, 0, 'o'}, {"csv", no_argument, 0, OPT_CSV}, {"raw", no_argument, 0, OPT_RAW}, {"fresh", no_argument, 0, OPT_FRESH}, {"max-wait", required_argument, 0, OPT_MAX_WAIT}, {"from", required_argument, 0, OPT_FROM}, {"to", required_argument, 0, OPT_TO}, {"limit", required_argument, 0, OPT_LIMIT}, {"chart", no_argument, 0, OPT_CHART}, CLI_COMMON_OPTIONS, {0, 0, 0, 0}};
     static cli_common common; /* its lists live as long as the process */
     form f = {0};
     buf params;
     int option, code = EXIT_FINE;
-    while ((option = getopt_long(argc, argv, "t:vjh", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "t:o:vjh", options, NULL)) != -1) {
         if (option == 'h') {
             help();
             return EXIT_FINE;

@@ -4,13 +4,13 @@
 
 #include "cli/cli.h"
 
-static const char common_words[] = "--config --config-file --allow --override --ca --cache-dir --verbose --json --help";
+static const char common_words[] = "--config --config-file --allow --dir --override --ca --cache-dir --verbose --json --help";
 static const struct {
     const char *command, *words;
 } words[] = {
     {"serve", "--config --demo --admin-token --check-config --print-config --data-dir --name --pid-file --drain --listen-address --listen-port --listen-hosts --tls-certificate --tls-key --log-level --log-format --secrets-key-file --history-size --history-age --history-flush"},
     {"run", "--stream --sink --duration --count --silence --quiet-after --heartbeat --retry --connect-timeout --lifetime --on-trap --slow-reader --stream-route --own-instances --watch --backfill --replay-from --replay-speed --quiet"},
-    {"command", "--timeout --csv --raw --fresh --max-wait --from --to --limit --chart"},
+    {"command", "--timeout --csv --raw --fresh --max-wait --from --to --limit --chart --output"},
     {"call", "--input --input-file --timeout --repeat"},
     {"inspect", ""},
     {"why", "--last --state-dir"},

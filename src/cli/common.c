@@ -126,6 +126,8 @@ bool cli_common_option(cli_common *c, int option, const char *value)
     case 1005:
         c->cache_dir = value;
         return true;
+    case 1006:
+        return cli_add(&c->folders, value);
     case 'v':
         c->verbose++;
         return true;
@@ -173,6 +175,11 @@ weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, 
     weir_error err = WEIR_ERROR_INIT;
     weir_plugin_options options = WEIR_PLUGIN_OPTIONS_INIT;
     weir_plugin *plugin = NULL;
+    for (size_t i = 0; i < c->folders.count; i++)
+        if (!strstr(c->folders.at[i], ":/")) {
+            *code = cli_fail(EXIT_USAGE, "--dir '%s': expected HOST:GUEST, or ro:HOST:GUEST to be read only, such as ./templates:/templates", c->folders.at[i]);
+            return NULL;
+        }
     char *config = cli_config(&c->config, c->config_file);
     if (!config) {
         *code = EXIT_USAGE;
@@ -180,6 +187,7 @@ weir_plugin *cli_plugin(weir_host *host, const cli_common *c, const char *path, 
     }
     options.config_json = config;
     options.allow = c->allow.at;
+    options.folders = c->folders.at;
     options.call_ms = c->call_ms;
     options.rate_wait_ms = c->rate_wait_ms;
     options.own_instances = c->own_instances;

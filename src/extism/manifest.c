@@ -325,14 +325,34 @@ READ(allowed_hosts)
     return WEIR_OK;
 }
 
-static weir_code path_add(manifest *m, json host, json guest, weir_error *err)
+static manifest_path *path_new(manifest *m)
 {
     manifest_path *grown = realloc(m->allowed_paths, (m->allowed_path_count + 1) * sizeof *grown);
     if (!grown)
-        return no_memory(err);
+        return NULL;
     m->allowed_paths = grown;
-    manifest_path *p = &grown[m->allowed_path_count++];
-    *p = (manifest_path){0};
+    grown[m->allowed_path_count] = (manifest_path){0};
+    return &grown[m->allowed_path_count++];
+}
+
+weir_code manifest_path_add(manifest *m, const char *host, const char *guest, bool read_only, weir_error *err)
+{
+    manifest_path *p = path_new(m);
+    if (!p)
+        return no_memory(err);
+    p->read_only = read_only;
+    if ((p->host = strdup(host)) && (p->guest = strdup(guest)))
+        return WEIR_OK;
+    free(p->host);
+    m->allowed_path_count--;
+    return no_memory(err);
+}
+
+static weir_code path_add(manifest *m, json host, json guest, weir_error *err)
+{
+    manifest_path *p = path_new(m);
+    if (!p)
+        return no_memory(err);
     if (guest.type != JSON_STRING)
         return bad_value("allowed_paths: ", "guest path", guest, "a string", err);
     if (read_text(&p->host, "allowed_paths: ", "host path", host, err) || read_text(&p->guest, "allowed_paths: ", "guest path", guest, err))

@@ -49,6 +49,9 @@ weir_code manifest_load(manifest *m, size_t i, weir_error *err);
 /* Which module's exports are called: the one named "main" or nameless, else the last. */
 size_t manifest_main(const manifest *m);
 
+/* One more of allowed_paths: a copy, taken as it is. */
+weir_code manifest_path_add(manifest *m, const char *host, const char *guest, bool read_only, weir_error *err);
+
 /* Config values: copies. NULL value deletes. */
 weir_code manifest_config_set(manifest *m, const char *key, const char *value, weir_error *err);
 const char *manifest_config_get(const manifest *m, bytes key); /* NULL if absent */

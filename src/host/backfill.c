@@ -5,8 +5,8 @@
  * begun or went on at the last record before the gap, up to the one that is live now. Times are the venue's on both
  * sides, never this machine's. Behind them a status record says how many came.
  * What can go wrong: the history cannot be had (the venue, a limit): three tries, then a status record (unfilled)
- * says why, and the gap stays open; the stream's timeframe is none that we can compute with: the same at once; a
- * reader that must lose nothing is full: the rows wait. */
+ * says why, and the gap stays open, but one that ended meanwhile is asked for at once; the stream's timeframe is none
+ * that we can compute with: the same at once; a reader that must lose nothing is full: the rows wait. */
 #include <stdio.h>
 
 #include "base/json.h"
@@ -102,6 +102,8 @@ static void give_up(weir_stream *w, const char *why)
     snprintf(text, sizeof text, "the gap stays open: %s", why);
     w->backfill.tries = 0;
     say(w, RECORD_UNFILLED, text);
+    if (w->backfill.from) /* a gap that ended meanwhile */
+        timer_after(&w->backfill.next, 0);
 }
 
 static void try_again(weir_stream *w, const char *why)

@@ -18,12 +18,15 @@ struct command {
     weir_plugin *plugin;
     char *name;
     unsigned flags;
+    bool plain;            /* its export's output is the answer */
     char key[ANSWERS_KEY]; /* of the answer, where it may be kept */
     buf answered;          /* the plugin's answer as it came, then the same in its form */
     buf shown;
     const char *export_name; /* the question */
     buf in;
-    timer turn;    /* when the plugin's rate limits allow it */
+    timer turn;   /* when the plugin's rate limits allow it */
+    char *params; /* while they cannot be looked at; else NULL */
+    unsigned tries;
     deferred tell; /* a kept answer, or that it waits: not from inside weir_command */
     uint64_t wait_ms;
     char limit[200]; /* that it waits for */
@@ -39,6 +42,7 @@ static void command_free(command *c)
     buf_fini(&c->in);
     buf_fini(&c->answered);
     buf_fini(&c->shown);
+    free(c->params);
     free(c->name);
     free(c);
 }
@@ -83,13 +87,19 @@ static void answer_read(command *c, bool keep, const char *trace)
     weir_error why = WEIR_ERROR_INIT;
     weir_plugin *p = c->plugin;
     call_result called = {.code = WEIR_OK, .output = buf_bytes(&c->answered)};
-    weir_code code = c->answered.failed ? error_set(&why, WEIR_NOMEM, "out of memory") : p->generation->read_command(&a, &called, &why);
-    if (!code && keep && a.cache_s)
-        answers_keep(p->host->cache_dir, c->key, called.output, a.cache_s);
-    if (!code && keep && !strcmp(c->name, "import_events"))
-        events_answer(p, &a);
-    if (!code)
+    weir_code code = c->answered.failed ? error_set(&why, WEIR_NOMEM, "out of memory") : c->plain ? WEIR_OK
+                                                                                                  : p->generation->read_command(&a, &called, &why);
+    if (!code && c->plain) {
+        buf empty = c->shown;
+        c->shown = c->answered;
+        c->answered = empty;
+    } else if (!code) {
+        if (keep && a.cache_s)
+            answers_keep(p->host->cache_dir, c->key, called.output, a.cache_s);
+        if (keep && !strcmp(c->name, "import_events"))
+            events_answer(p, &a);
         code = show(c, a.data, &why);
+    }
     size_t len = c->shown.len;
     buf_add_char(&c->shown, '\0');
     if (!code && c->shown.failed)
@@ -139,11 +149,16 @@ static weir_code call(command *c, weir_error *err)
     return weir_plugin_call(c->plugin, c->export_name, c->in.at ? c->in.at : "", c->in.len, on_called, c, err);
 }
 
+static weir_code ask_in_turn(command *c, json params, weir_error *err);
+
 static void on_turn(void *arg)
 {
     command *c = arg;
     weir_error why = WEIR_ERROR_INIT;
-    if (call(c, &why))
+    json params = {0};
+    if (c->params && *c->params)
+        json_read(&params, bytes_of(c->params), NULL);
+    if (c->params ? ask_in_turn(c, params, &why) : call(c, &why))
         finish(c, &(weir_result){.code = why.code, .output = "", .error = why.text, .trace = ""});
 }
 
@@ -165,22 +180,38 @@ static json with_credentials(weir_plugin *p, json params, buf *room)
     return room->failed || json_read(&all, buf_bytes(room), NULL) ? params : all;
 }
 
+/* Another process counts at this moment. */
+static weir_code ask_soon(command *c, json params, weir_error *err)
+{
+    c->tries++;
+    if (!c->params && !(c->params = bytes_dup(params.raw)))
+        return error_set(err, WEIR_NOMEM, "command '%s': out of memory", c->name);
+    timer_after(&c->turn, RATES_AGAIN_NS);
+    return WEIR_OK;
+}
+
 /* Asks now, or when the plugin's rate limits allow it. */
 static weir_code ask_in_turn(command *c, json params, weir_error *err)
 {
     weir_plugin *p = c->plugin;
-    rates_asked asked = {weir_plugin_id(p), p->config, bytes_of(c->name), params};
+    rates_asked asked = {weir_plugin_id(p), p->config, bytes_of(c->name), params, c->tries};
     const limit *by;
     uint64_t wait_ns;
-    buf why;
-    if (rates_take(p->host->rates, &p->rate_limits, &asked, p->rate_wait_ms * NS_PER_MS, &wait_ns, &by, err))
-        return error_wrap(err, "plugin '%s': %s", p->name, c->name);
+    buf limit;
+    weir_error why = WEIR_ERROR_INIT;
+    weir_code code = rates_take(p->host->rates, &p->rate_limits, &asked, p->rate_wait_ms * NS_PER_MS, &wait_ns, &by, &why);
+    if (code == WEIR_BUSY)
+        return ask_soon(c, params, err);
+    if (code)
+        return error_set(err, code, "plugin '%s': %s: %s", p->name, c->name, why.text);
+    free(c->params);
+    c->params = NULL;
     if (!wait_ns)
         return call(c, err);
-    buf_init(&why, sizeof c->limit);
-    limit_text(&why, by, asked.command);
-    snprintf(c->limit, sizeof c->limit, BYTES_FMT, BYTES_ARG(buf_bytes(&why)));
-    buf_fini(&why);
+    buf_init(&limit, sizeof c->limit);
+    limit_text(&limit, by, asked.command);
+    snprintf(c->limit, sizeof c->limit, BYTES_FMT, BYTES_ARG(buf_bytes(&limit)));
+    buf_fini(&limit);
     c->wait_ms = (wait_ns + NS_PER_MS - 1) / NS_PER_MS;
     log_info("plugin", "'%s': waits %.1f s for its rate limit (%s)", p->name, (double)wait_ns * 1e-9, c->limit);
     timer_after(&c->turn, wait_ns);
@@ -188,10 +219,24 @@ static weir_code ask_in_turn(command *c, json params, weir_error *err)
     return WEIR_OK;
 }
 
+/* Whether the command is an export of its own (generation.h: exports). */
+static bool is_export(const weir_plugin *p, const char *name)
+{
+    const char *const *e = p->generation->exports;
+    while (e && *e && strcmp(*e, name) != 0)
+        e++;
+    return e && *e && weir_plugin_exports(p, name);
+}
+
 static weir_code ask(command *c, json params, weir_error *err)
 {
     weir_plugin *p = c->plugin;
     buf room;
+    if ((c->plain = is_export(p, c->name))) {
+        c->export_name = c->name;
+        buf_add_bytes(&c->in, params.type == JSON_OBJECT ? params.raw : BYTES(""));
+        return c->in.failed ? error_set(err, WEIR_NOMEM, "command '%s': out of memory", c->name) : ask_in_turn(c, params, err);
+    }
     if (*p->digest)
         answers_key(c->key, p->digest, p->shared.config, bytes_of(c->name), params);
     if (!(c->flags & WEIR_COMMAND_FRESH) && answers_find(&c->answered, p->host->cache_dir, c->key)) {

@@ -1,9 +1,14 @@
 /* weir_command and weir_command_wait over the public API, with guests from tests/plugins. */
 #include <weir/weir.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
 #include "tests/lib/test.h"
 
 static weir_error err;
@@ -166,6 +171,78 @@ TEST(command, fails_when_the_rate_limit_is_longer_than_it_may_wait)
     fake_real += 16 * NS_PER_S;
     CHECK_HAS(asked(p, "getOther", NULL, 0), "\"asked\":2"); /* '*' is one for all */
     CHECK_UINT(waited_ms, 4000);
+    clock_replace(NULL, NULL);
+    weir_host_free(h);
+}
+
+/* The command that opens a stream is one, too: it takes from the same buckets, and waits for as long as it must. */
+TEST(command, that_opens_a_stream_waits_for_the_rate_limit)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p = limited(h, "[{\\\"command\\\":\\\"*\\\",\\\"scope\\\":\\\"ip\\\",\\\"rps\\\":0.01,\\\"burst\\\":1}]", 120000);
+    weir_stream *s;
+    clock_replace(real_now, mono_now);
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "\"asked\":1");
+    CHECK_OK(weir_stream_open(&s, p, "trades", "X", NULL, &err));
+    for (int i = 0; i < 100 && weir_stream_get_state(s) != WEIR_STREAM_WAITING; i++)
+        weir_host_step(h, 1);
+    for (int i = 0; i < 10; i++)
+        weir_host_step(h, 1);
+    CHECK_TEXT(weir_stream_why(s), "waits 100.0 s for the plugin's rate limit (tradesStream: 36 a hour)");
+    fake_real += 99 * NS_PER_S;
+    fake_mono += 99 * NS_PER_S;
+    for (int i = 0; i < 10; i++)
+        weir_host_step(h, 1);
+    CHECK_INT(weir_stream_get_state(s), WEIR_STREAM_WAITING);
+    CHECK_HAS(asked(p, "getMarkets", NULL, 0), "\"asked\":"); /* in line behind the stream */
+    CHECK_UINT(waited_ms, 101000);
+    for (int i = 0; i < 1000 && weir_stream_get_state(s) != WEIR_STREAM_FAILED; i++)
+        weir_host_step(h, 1);
+    CHECK_HAS(weir_stream_why(s), "no StreamMarker"); /* asked it was */
+    clock_replace(NULL, NULL);
+    weir_host_free(h);
+}
+
+static unsigned lock_answers;
+
+static void on_locked(void *arg, const weir_result *r)
+{
+    (void)arg;
+    CHECK_OK(r->code);
+    lock_answers++;
+}
+
+/* The loop goes on while another process holds the count: with a clock that stands still nothing but a timer can wait. */
+TEST(command, does_not_hold_up_the_loop_for_another_process)
+{
+    char folder[] = "/tmp/weir-command-XXXXXX", path[200], name[DIGEST_HEX];
+    CHECK(mkdtemp(folder) != NULL);
+    weir_host *h = host_new(folder);
+    weir_plugin *p = limited(h, "[{\\\"command\\\":\\\"*\\\",\\\"rps\\\":10,\\\"burst\\\":9}]", 0);
+    clock_replace(real_now, mono_now);
+    CHECK_HAS(asked(p, "getMarkets", "{\"a\":1}", 0), "\"asked\":1");
+    digest_sha256(name, BYTES("limited"));
+    snprintf(path, sizeof path, "%s/rates/%s", folder, name);
+    int other = open(path, O_RDWR);
+    CHECK(other >= 0 && flock(other, LOCK_EX) == 0);
+    for (int round = 1; round <= 2; round++) {
+        CHECK_OK(weir_command(p, "getMarkets", "{\"a\":1}", 0, on_locked, NULL, &err));
+        for (int i = 0; i < 50; i++)
+            weir_host_step(h, 1);
+        CHECK_UINT(lock_answers, (unsigned)round - 1);
+        if (round == 1)
+            close(other); /* and in the second round it is never let go */
+        for (int i = 0; i < 25 && lock_answers < (unsigned)round; i++) {
+            fake_real += NS_PER_MS;
+            fake_mono += NS_PER_MS;
+            for (int k = 0; k < 10; k++)
+                weir_host_step(h, 1);
+        }
+        CHECK_UINT(lock_answers, (unsigned)round);
+        if (round == 1)
+            CHECK((other = open(path, O_RDWR)) >= 0 && flock(other, LOCK_EX) == 0);
+    }
+    close(other);
     clock_replace(NULL, NULL);
     weir_host_free(h);
 }
@@ -372,5 +449,83 @@ TEST(command, of_other_kinds_of_plugins_passes_their_data_on)
     CHECK_TEXT(asked(p, "process", "{\"inputs\":{\"in\":[1,null]}}", 0), "{\"out\":[1,null]}");
     CHECK_HAS(asked(p, "get_node_meta", NULL, 0), "\"OHLCVRecord\"");
     CHECK_TEXT(asked(p, "getKept", NULL, 0), "{\"success\":false,\"result\":false,\"error\":\"host function kv_get is not available\"}");
+    weir_host_free(h);
+}
+
+/* ---- Exports that are commands, and folders ---- */
+
+static weir_code load_tax(weir_plugin **p, weir_host *h, const char *folder, const char *guest)
+{
+    char path[4096], granted[4200];
+    const char *folders[] = {granted, NULL}, *guests = getenv("WEIR_GUESTS");
+    weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
+    snprintf(path, sizeof path, "%s/%s", guests ? guests : "build/guests", guest);
+    snprintf(granted, sizeof granted, "%s", folder);
+    o.folders = folders;
+    err = (weir_error)WEIR_ERROR_INIT;
+    return weir_plugin_load(p, h, path, &o, &err);
+}
+
+/* What contract 11.4 says of tax plugins: commands of their own, of which one answers a file, and a folder. */
+TEST(command, of_a_tax_plugin_answers_a_file_made_in_its_folder)
+{
+    char folder[] = "/tmp/weir-tax-XXXXXX", given[100], name[100];
+    static const char sheet[] = "PK\3\4\0\xFFsheet";
+    const weir_result *r;
+    weir_host *h = host_new("");
+    weir_plugin *p;
+    buf copy;
+    CHECK(mkdtemp(folder) != NULL);
+    snprintf(name, sizeof name, "%s/t.xlsx", folder);
+    CHECK_OK(file_replace(name, BYTES("sheet"), &err));
+    snprintf(given, sizeof given, "%s:/templates", folder);
+    CHECK_OK(load_tax(&p, h, given, "tax.wasm"));
+    CHECK_TEXT(asked(p, "get_report_metadata", NULL, 0), "{\"reports\":[\"german\"]}");
+    CHECK_TEXT(asked(p, "generate_report", "{\"taxYear\":2025,\"run_id\":\"r\"}", 0), "{\"year\":2025}");
+    CHECK_TEXT(asked(p, "startImport", NULL, 0), "{\"imported\":0}");
+    CHECK_OK(weir_command_wait(p, "export_entries_excel", "{\"template\":\"t.xlsx\",\"save\":\"copy\"}", 0, &r, &err));
+    CHECK_UINT(r->output_len, sizeof sheet - 1);
+    CHECK(!memcmp(r->output, sheet, sizeof sheet - 1));
+    buf_init(&copy, 1 << 10);
+    snprintf(name, sizeof name, "%s/copy", folder);
+    CHECK_OK(file_read(&copy, name, &err));
+    CHECK(bytes_equal(buf_bytes(&copy), bytes_make(sheet, sizeof sheet - 1)));
+    buf_fini(&copy);
+    CHECK_HAS(asked(p, "export_entries_excel", "{\"template\":\"none\"}", 0), "the template cannot be opened");
+    CHECK_UINT(err.code, WEIR_FAILED);
+    CHECK_HAS(asked(p, "export_entries_excel", "{\"template\":\"../etc/passwd\"}", 0), "the template cannot be opened");
+    snprintf(given, sizeof given, "ro:%s:/templates", folder);
+    CHECK_OK(load_tax(&p, h, given, "tax.wasm"));
+    CHECK_HAS(asked(p, "export_entries_excel", "{\"template\":\"t.xlsx\",\"save\":\"more\"}", 0), "the copy cannot be written");
+    p = load(h, "tax.wasm", NULL); /* without a folder it runs as far as it can */
+    CHECK_HAS(asked(p, "export_entries_excel", "{\"template\":\"t.xlsx\"}", 0), "the template cannot be opened");
+    CHECK_HAS(asked(p, "generate_report", "{\"taxYear\":1}", 0), "{\"year\":1}");
+    weir_host_free(h);
+}
+
+TEST(command, folders_go_no_further_than_a_plugin_asks)
+{
+    weir_host *h = host_new("");
+    weir_plugin *p;
+    CHECK_UINT(load_tax(&p, h, "/tmp:/elsewhere", "tax.wasm"), WEIR_REFUSED);
+    CHECK_HAS(err.text, "plugin 'tax.wasm': it asks for no folder '/elsewhere'; it asks for '/templates'");
+    CHECK_UINT(load_tax(&p, h, "/tmp:/x", "kinds.wasm"), WEIR_REFUSED);
+    CHECK_HAS(err.text, "it asks for none");
+    CHECK_UINT(load_tax(&p, h, "/no/such:/templates", "tax.wasm"), WEIR_NOT_FOUND);
+    CHECK_HAS(err.text, "folder '/no/such': No such file");
+    CHECK_UINT(load_tax(&p, h, "/etc/passwd:/templates", "tax.wasm"), WEIR_NOT_FOUND);
+    CHECK_HAS(err.text, "it is no folder");
+    static const char *const wrong[] = {"/tmp", "/tmp:", ":/templates", "/tmp:templates", "ro:/templates"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK_UINT(load_tax(&p, h, wrong[i], "tax.wasm"), WEIR_INVALID);
+        CHECK_HAS(err.text, "expected HOST:GUEST");
+    }
+    CHECK_OK(load_tax(&p, h, "/tmp:/x", "wasi.wasm")); /* it has no meta: what the user names */
+    FAULT_SWEEP(alloc) {
+        p = NULL;
+        if (load_tax(&p, h, "ro:/tmp:/templates", "tax.wasm"))
+            CHECK(err.code != WEIR_OK && *err.text);
+        weir_plugin_free(p);
+    }
     weir_host_free(h);
 }

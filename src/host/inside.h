@@ -102,6 +102,7 @@ struct weir_plugin {
 
     weir_plugin_options options; /* as given, without the configuration; allow is a copy */
     char **allow;                /* options.allow; NULL: none given */
+    char **folders;              /* options.folders; the same */
     targets *granted;            /* what the first file asked for: no later one may ask for more */
     manifest **retired;          /* of codes before, which instances may still hold */
     size_t retired_count;
@@ -196,6 +197,13 @@ void events_begin(weir_plugin *p);
 /* A command that returned nothing returned its events; they hold until the next events_begin. */
 void events_answer(weir_plugin *p, answer *a);
 void events_free(weir_plugin *p);
+
+/* streams.c: stream_plugin.turn of a weir_plugin. */
+stream_turn streams_turn(void *owner, bytes command, json params, unsigned tries);
+
+/* folders.c: grants what `given` names (weir_plugin_options.folders) of what meta asks for. `strict`: what it does not ask for is
+ * WEIR_REFUSED, else left out. */
+weir_code folders_grant(weir_plugin *p, const char *const *given, bool strict, weir_error *err);
 
 /* ---- why.c ---- */
 

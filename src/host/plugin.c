@@ -329,9 +329,8 @@ static const char *config_for(const weir_plugin *p)
     return p->config;
 }
 
-void plugin_share_code(weir_plugin *p)
+static void share_code(const weir_plugin *p, stream_plugin *s)
 {
-    stream_plugin *s = &p->shared;
     s->code = p->code;
     s->manifest = p->manifest;
     s->plugin_id = weir_plugin_id(p);
@@ -339,6 +338,14 @@ void plugin_share_code(weir_plugin *p)
     s->config = config_for(p);
     s->has_stop = weir_plugin_exports(p, "stop_stream");
     s->has_shutdown = p->generation->shutdown && weir_plugin_exports(p, p->generation->shutdown);
+}
+
+void plugin_share_code(weir_plugin *p)
+{
+    share_code(p, &p->shared);
+    share_code(p, &p->callbacks);
+    p->callbacks.generation = generation_callbacks(p->module);
+    p->callbacks.has_stop = false;
 }
 
 static void share(weir_plugin *p)
@@ -363,14 +370,10 @@ static void share(weir_plugin *p)
         .health = p->health,
         .on_trap = why_keep,
         .meter = &p->meter,
+        .turn = streams_turn,
     };
+    p->callbacks = p->shared;
     plugin_share_code(p);
-    p->callbacks = (stream_plugin){0};
-    if (generation_callbacks(p->module)) {
-        p->callbacks = p->shared;
-        p->callbacks.generation = generation_callbacks(p->module);
-        p->callbacks.has_stop = false;
-    }
 }
 
 void plugin_share(weir_plugin *p)
@@ -378,30 +381,42 @@ void plugin_share(weir_plugin *p)
     share(p);
 }
 
+/* A copy; NULL for NULL. False when out of memory. */
+static bool texts_copy(char ***out, const char *const *list)
+{
+    size_t n = 0;
+    while (list && list[n])
+        n++;
+    bool fine = !list || (*out = calloc(n + 1, sizeof **out)) != NULL;
+    for (size_t i = 0; fine && i < n; i++)
+        fine = ((*out)[i] = strdup(list[i])) != NULL;
+    return fine;
+}
+
+static void texts_free(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
 /* For weir_plugin_swap: the same options once more. */
 static weir_code options_keep(weir_plugin *p, const weir_plugin_options *o, weir_error *err)
 {
-    size_t n = 0;
-    bool fine = true;
-    while (o->allow && o->allow[n])
-        n++;
+    bool fine = texts_copy(&p->allow, o->allow) && texts_copy(&p->folders, o->folders);
     p->granted = targets_new();
-    if (o->allow)
-        fine = (p->allow = calloc(n + 1, sizeof *p->allow)) != NULL;
-    for (size_t i = 0; fine && i < n; i++)
-        fine = (p->allow[i] = strdup(o->allow[i])) != NULL;
     p->options = *o;
     p->options.size = sizeof p->options;
     p->options.config_json = NULL; /* p->config_given */
     p->options.allow = (const char *const *)p->allow;
+    p->options.folders = (const char *const *)p->folders;
     return fine && p->granted ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
 }
 
 static void options_forget(weir_plugin *p)
 {
-    for (size_t i = 0; p->allow && p->allow[i]; i++)
-        free(p->allow[i]);
-    free(p->allow);
+    texts_free(p->allow);
+    texts_free(p->folders);
     targets_free(p->granted);
     for (size_t i = 0; i < p->retired_count; i++)
         manifest_free(p->retired[i]);
@@ -491,7 +506,7 @@ static weir_code load(weir_plugin **out, weir_host *host, const char *name, mani
         return error_wrap(err, "plugin '%s'", name);
     }
     share(p); /* meta is asked with no targets at all */
-    if (read_meta(p, err) || grant(p, o.allow, err) || read_fields(p, err)) {
+    if (read_meta(p, err) || grant(p, o.allow, err) || folders_grant(p, o.folders, true, err) || read_fields(p, err)) {
         weir_plugin_free(p);
         return err ? err->code : WEIR_INVALID;
     }

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,6 +15,7 @@
 #define TAKES 32                                    /* buckets that one command may take from */
 #define LATEST_NS (UINT64_C(30) * 86400 * NS_PER_S) /* longest that anything is counted for */
 #define FILE_MAX (1u << 20)
+#define TRIES_MAX 20 /* for the lock */
 
 typedef struct bucket {
     list_node node;
@@ -86,15 +86,9 @@ static void forget_full(rates *r, uint64_t now)
 
 /* ---- The file: a line "KEY MOMENT" for each bucket that is not full ---- */
 
-/* Another process holds it for microseconds; one that was stopped meanwhile is not waited for. */
-static void lock(int fd)
-{
-    for (int i = 0; i < 20 && flock(fd, LOCK_EX | LOCK_NB); i++)
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
-}
-
-/* Opens and locks it; -1: there is none, and only this process counts. */
-static int file_open(rates *r, const char *plugin_id)
+/* Opens and locks it; -1: there is none, and only this process counts. Another process holds the lock for
+ * microseconds; then *busy. */
+static int file_open(rates *r, const char *plugin_id, bool *busy)
 {
     weir_error err = WEIR_ERROR_INIT;
     char name[DIGEST_HEX];
@@ -112,9 +106,8 @@ static int file_open(rates *r, const char *plugin_id)
         buf_add_char(&path, '\0');
         fd = path.failed ? -1 : open(path.at, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     }
-    if (fd >= 0)
-        lock(fd);
-    else if (!r->warned)
+    *busy = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0;
+    if (fd < 0 && !r->warned)
         log_warn("host", "'%s': rate limits are counted for this process alone: %s", path.at ? path.at : "", *err.text ? err.text : "it cannot be opened");
     r->warned |= fd < 0;
     buf_fini(&path);
@@ -261,7 +254,12 @@ weir_code rates_take(rates *r, const limits *l, const rates_asked *asked, uint64
     *by = NULL;
     if (!limits_next(l, asked->command, &at))
         return WEIR_OK;
-    int fd = file_open(r, asked->plugin_id);
+    bool busy = false;
+    int fd = file_open(r, asked->plugin_id, &busy);
+    if (busy && asked->tries < TRIES_MAX) {
+        close(fd);
+        return error_set(err, WEIR_BUSY, "rate limits: another process counts at this moment");
+    }
     forget_full(r, now);
     if (fd >= 0)
         file_read_in(r, fd);

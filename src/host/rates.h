@@ -10,6 +10,7 @@
 #ifndef HOST_RATES_H
 #define HOST_RATES_H
 
+#include "base/clock.h"
 #include "plugin/limits.h"
 
 typedef struct rates rates;
@@ -23,11 +24,15 @@ typedef struct rates_asked {
     const char *plugin_id, *config;
     bytes command;
     json params;
+    unsigned tries; /* how often it was told WEIR_BUSY before */
 } rates_asked;
+
+#define RATES_AGAIN_NS NS_PER_MS
 
 /* Takes the tokens, also those that are not there yet: *wait_ns is how long to wait for them before asking, 0 for
  * not at all, and *by the limit that is waited for. WEIR_LIMIT: it would be longer than max_wait_ns; nothing is taken, the
- * text says how long it would be. WEIR_NOMEM. */
+ * text says how long it would be. WEIR_BUSY: another process has the file at this moment, and nothing is taken: ask again in
+ * RATES_AGAIN_NS with one try more. The twentieth does without the lock, as that process may have been stopped. WEIR_NOMEM. */
 weir_code rates_take(rates *r, const limits *l, const rates_asked *asked, uint64_t max_wait_ns, uint64_t *wait_ns, const limit **by,
                      weir_error *err);
 

@@ -1,10 +1,13 @@
 /* What the plugins' rate limits have left, on a clock of the test's own. */
 #include "host/rates.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "tests/lib/test.h"
 
@@ -30,7 +33,7 @@ static void begin(const char *text)
 /* How long the command has to wait, in milliseconds; -1: longer than it may. */
 static int64_t ask_of(rates *r, const char *plugin, const char *config, const char *command, const char *params)
 {
-    rates_asked asked = {plugin, config, bytes_of(command), {0}};
+    rates_asked asked = {plugin, config, bytes_of(command), {0}, 0};
     const limit *by;
     uint64_t wait;
     if (params)
@@ -153,6 +156,35 @@ TEST(rates, a_file_that_makes_no_sense_or_cannot_be_written_is_none)
     end(r);
 }
 
+/* The lock's holder may be about to let go, or be stopped for good: nothing here waits for either. */
+TEST(rates, say_that_another_process_counts_and_do_without_it_in_the_end)
+{
+    char folder[] = "/tmp/weir-rates-XXXXXX", path[200];
+    const limit *by;
+    uint64_t wait;
+    CHECK(mkdtemp(folder) != NULL);
+    begin("[{\"command\":\"a\",\"rps\":0.1,\"burst\":1}]");
+    rates *r = rates_new(folder);
+    rates_asked asked = {"p", NULL, BYTES("a"), {0}, 0};
+    CHECK_OK(rates_take(r, &declared, &asked, MAX_WAIT, &wait, &by, &err));
+    CHECK_UINT(wait, 0);
+    char name[DIGEST_HEX];
+    digest_sha256(name, BYTES("p"));
+    snprintf(path, sizeof path, "%s/rates/%s", folder, name);
+    int other = open(path, O_RDWR); /* another open file: another holder */
+    CHECK(other >= 0 && flock(other, LOCK_EX) == 0);
+    for (; asked.tries < 20; asked.tries++)
+        CHECK_UINT(rates_take(r, &declared, &asked, MAX_WAIT, &wait, &by, &err), WEIR_BUSY);
+    CHECK_OK(rates_take(r, &declared, &asked, MAX_WAIT, &wait, &by, &err));
+    CHECK_UINT(wait, 10 * NS_PER_S); /* those that were told busy have taken nothing */
+    asked.tries = 0;
+    CHECK_UINT(rates_take(r, &declared, &asked, MAX_WAIT, &wait, &by, &err), WEIR_BUSY);
+    close(other);
+    CHECK_OK(rates_take(r, &declared, &asked, MAX_WAIT, &wait, &by, &err));
+    CHECK_UINT(wait, 20 * NS_PER_S);
+    end(r);
+}
+
 TEST(rates, survive_any_failed_allocation)
 {
     begin("[{\"command\":\"a\",\"rps\":0.1,\"burst\":1,\"scope\":[\"ip\",\"apikey\"]}]");
@@ -160,7 +192,7 @@ TEST(rates, survive_any_failed_allocation)
         rates *r = rates_new("");
         const limit *by;
         uint64_t wait;
-        rates_asked asked = {"p", NULL, BYTES("a"), {0}};
+        rates_asked asked = {"p", NULL, BYTES("a"), {0}, 0};
         err = (weir_error)WEIR_ERROR_INIT;
         if (r && rates_take(r, &declared, &asked, MAX_WAIT, &wait, &by, &err))
             CHECK_UINT(err.code, WEIR_NOMEM);

@@ -1,4 +1,5 @@
 /* Streams of the program: weir.h's names over stream/stream.c. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,29 @@ static void settle(weir_stream *w)
     stream_free(w->stream);
 }
 
+#define NO_MEMORY_NS NS_PER_S
+
+/* A stream waits for as long as its plugin's limits say. */
+stream_turn streams_turn(void *owner, bytes command, json params, unsigned tries)
+{
+    weir_plugin *p = owner;
+    rates_asked asked = {weir_plugin_id(p), p->config, command, params, tries};
+    stream_turn turn = {0};
+    weir_error err = WEIR_ERROR_INIT;
+    const limit *by;
+    buf text;
+    weir_code code = rates_take(p->host->rates, &p->rate_limits, &asked, UINT64_MAX, &turn.wait_ns, &by, &err);
+    if (code)
+        return (stream_turn){.wait_ns = code == WEIR_BUSY ? RATES_AGAIN_NS : NO_MEMORY_NS, .again = true};
+    if (!turn.wait_ns)
+        return turn;
+    buf_init(&text, sizeof turn.limit);
+    limit_text(&text, by, command);
+    snprintf(turn.limit, sizeof turn.limit, BYTES_FMT, BYTES_ARG(buf_bytes(&text)));
+    buf_fini(&text);
+    return turn;
+}
+
 /* A hybrid's loop did not start: its callbacks may. */
 static void change_route(void *arg)
 {
@@ -53,7 +77,9 @@ static void change_route(void *arg)
     weir_error err = WEIR_ERROR_INIT;
     stream *other = NULL;
     w->changing = false;
-    if (open_by(&other, w, &w->plugin->callbacks, &err)) {
+    if (!w->plugin->callbacks.generation)
+        error_set(&err, WEIR_UNSUPPORTED, "the plugin was replaced, and has no callbacks any more");
+    if (err.code || open_by(&other, w, &w->plugin->callbacks, &err)) {
         log_warn("stream", "'%s:%s': its other route: %s", w->type, w->identifier, err.text);
         if (w->on_state)
             w->on_state(w->arg, w, WEIR_STREAM_FAILED);

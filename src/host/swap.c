@@ -108,8 +108,8 @@ static weir_code check_kind(const weir_plugin *p, const weir_plugin *next, weir_
         return error_set(err, WEIR_INVALID, "the new file is another plugin, '%s' instead of '%s'", weir_plugin_id(next), weir_plugin_id(p));
     if (streams(p) && (!generation_streams(next->generation) || next->generation->loops != p->generation->loops))
         return error_set(err, WEIR_UNSUPPORTED, "the new file feeds its streams in another way (generation %s instead of %s); streams that run cannot go over to it: start anew", next->generation->name, p->generation->name);
-    if (streams(p) && (generation_callbacks(p->module) || generation_callbacks(next->module)))
-        return error_set(err, WEIR_UNSUPPORTED, "streams of a hybrid, which may run either way, cannot go over to a new file: start anew");
+    if (stream_plugin_any(&p->callbacks) && !generation_callbacks(next->module))
+        return error_set(err, WEIR_UNSUPPORTED, "the new file has no callbacks (prepare_stream, handle_stream_message), by which streams of this hybrid run; they cannot go over to it: start anew");
     if (next->config_wrong.code) {
         error_recall(&next->config_wrong, err);
         return error_wrap(err, "the new file");
@@ -180,8 +180,10 @@ typedef struct successor_file {
 
 static weir_code load_next(weir_plugin **next, weir_plugin *p, const successor_file *file, weir_error *err)
 {
+    static const char *const no_folders[] = {NULL};
     weir_plugin_options o = p->options;
-    o.allow = file->allow; /* NULL: what it asks for is wanted first */
+    o.allow = file->allow;  /* NULL: what it asks for is wanted first */
+    o.folders = no_folders; /* which are granted when that is known */
     o.config_json = p->config_given;
     if (file->octets.len)
         return weir_plugin_load_bytes(next, p->host, file->path, file->octets.at, file->octets.len, &o, err);
@@ -193,6 +195,8 @@ static weir_code check(weir_plugin *p, weir_plugin *next, const successor_file *
     weir_code code = check_kind(p, next, err);
     if (!code && !file->allow && !(code = check_permissions(p, next, err)))
         code = narrow(p, next, err);
+    if (!code)
+        code = folders_grant(next, p->options.folders, false, err);
     return code ? code : try_it(next, err);
 }
 
@@ -237,7 +241,12 @@ static weir_code swap(weir_plugin *p, const successor_file *file, weir_error *er
     modules_forget(next->module, p->module);
     weir_plugin_free(next);
     log_info("plugin", "'%s': version %s runs from now on", p->name, p->meta ? p->meta->version : "?");
+    p->gone = &gone; /* by what its streams' states lead to */
     stream_plugin_renew(&p->shared);
+    if (!gone)
+        stream_plugin_renew(&p->callbacks); /* of a hybrid, each by the way that it runs */
+    if (!gone)
+        p->gone = NULL;
     return WEIR_OK;
 }
 

@@ -615,6 +615,11 @@ void ws_client_close(ws_client *c, uint16_t code, bytes reason)
     timer_after(&c->deadline, 0);
 }
 
+bool ws_client_behind(const ws_client *c)
+{
+    return c->state == OPEN && (c->paused || transport_unread(&c->transport));
+}
+
 uint64_t ws_client_last_heard(const ws_client *c)
 {
     return c->last_heard;

@@ -44,6 +44,7 @@ void ws_client_resume(ws_client *c);         /* there is room again */
 void ws_client_close(ws_client *c, uint16_t code, bytes reason);
 /* Drops it, with a close frame if that needs no waiting: no callback comes any more. Also how the memory is released after on_close. */
 void ws_client_free(ws_client *c);
+bool ws_client_behind(const ws_client *c);         /* messages have come that the reader does not have yet */
 uint64_t ws_client_last_heard(const ws_client *c); /* clock_mono of the last octet received */
 
 #endif

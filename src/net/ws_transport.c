@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -178,6 +179,12 @@ transport_result transport_write(transport *t, bytes data, size_t *taken)
 bool transport_holds_data(const transport *t)
 {
     return t->tls && SSL_has_pending(t->tls);
+}
+
+bool transport_unread(const transport *t)
+{
+    int octets = 0;
+    return transport_holds_data(t) || (ioctl(t->fd, FIONREAD, &octets) == 0 && octets > 0);
 }
 
 void transport_end(transport *t)

@@ -28,6 +28,7 @@ transport_result transport_handshake(transport *t, weir_error *err);
 transport_result transport_read(transport *t, char *at, size_t room, size_t *got);
 transport_result transport_write(transport *t, bytes data, size_t *taken);
 bool transport_holds_data(const transport *t); /* octets that poll does not know of */
+bool transport_unread(const transport *t);     /* octets have come that were not read, poll knows of them or not */
 void transport_end(transport *t);              /* no more will be written */
 /* Watches for what reading and, if `writing`, writing need. */
 void transport_want(transport *t, bool reading, bool writing);

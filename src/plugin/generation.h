@@ -56,10 +56,15 @@ typedef struct generation {
     const char *shutdown;  /* before the instance goes; NULL: none */
     bool typed;            /* numbers and booleans of the configuration stay what they are; else all are text */
 
+    /* Exports that are commands by themselves, a NULL at the end: their input is the parameters, their output the answer as it
+     * came, also octets that are no JSON. NULL: none. */
+    const char *const *exports;
     const char *(*ask_command)(buf *in, bytes name, json params, weir_error *err);
     weir_code (*read_command)(answer *out, const call_result *r, weir_error *err);
 
     /* For those that do not loop. */
+    /* What the question of ask_stream is called, and its parameters, for rate limits; NULL: it has no limits. */
+    bool (*stream_command)(bytes in, bytes *name, json *params);
     const char *(*ask_stream)(buf *in, const stream_wish *wish, weir_error *err);
     weir_code (*read_marker)(marker *out, const call_result *r, weir_error *err);
     const char *(*ask_frame)(buf *in, const marker *m, const stream_frame *frame);

@@ -127,6 +127,16 @@ static const char *ask_stream(buf *in, const stream_wish *wish, weir_error *err)
     return "handle_command";
 }
 
+static bool stream_command(bytes in, bytes *name, json *params)
+{
+    json command;
+    const json_field want[] = {{"name", &command}, {"params", params}};
+    if (json_read_fields(in, want, 2, NULL) || command.type != JSON_STRING)
+        return false;
+    *name = bytes_make(command.raw.at + 1, command.raw.len - 2);
+    return true;
+}
+
 static weir_code read_marker(marker *out, const call_result *r, weir_error *err)
 {
     json doc, mark, type = {0}, data = {0};
@@ -197,6 +207,9 @@ static weir_code read_verdict(verdict *out, marker *m, const call_result *r, wei
     return verdict_read_reply(out, r->output, err);
 }
 
+/* Of tax plugins. The last one answers the octets of an .xlsx file. */
+static const char *const exports[] = {"get_report_metadata", "generate_report", "export_entries_excel", NULL};
+
 const generation generation_3 = {
     .name = "3",
     .fits = fits,
@@ -205,8 +218,10 @@ const generation generation_3 = {
     .configure = "init",
     .shutdown = "shutdown",
     .typed = true,
+    .exports = exports,
     .ask_command = ask_command,
     .read_command = read_command,
+    .stream_command = stream_command,
     .ask_stream = ask_stream,
     .read_marker = read_marker,
     .ask_frame = ask_frame,

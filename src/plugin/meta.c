@@ -45,6 +45,27 @@ static weir_code list_member(char ***out, size_t *count, json value, const char 
     return WEIR_OK;
 }
 
+/* An object of texts, host's folder to guest's. */
+static weir_code folders_member(meta *m, json value, weir_error *err)
+{
+    json key, item;
+    size_t n = 0;
+    if (value.type == JSON_NONE || value.type == JSON_NULL)
+        return WEIR_OK;
+    if (value.type != JSON_OBJECT)
+        return error_set(err, WEIR_INVALID, "\"fsWriteAccess\" is " BYTES_FMT "; it is an object of folders", BYTES_ARG(value.raw));
+    for (json_iter it = json_each(value); json_next(&it, &key, &item);)
+        n++;
+    if (!(m->folders = calloc(n ? n : 1, sizeof *m->folders)))
+        return error_set(err, WEIR_NOMEM, "out of memory");
+    for (json_iter it = json_each(value); json_next(&it, &key, &item);) {
+        meta_folder *f = &m->folders[m->folder_count++];
+        if (!(f->host = json_string_dup(key)) || !(f->guest = json_string_dup(item)) || !*f->guest)
+            return error_set(err, WEIR_INVALID, "\"fsWriteAccess\" entry %zu is no text, or is empty", m->folder_count);
+    }
+    return WEIR_OK;
+}
+
 static int by_text(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -66,6 +87,7 @@ weir_code meta_read(meta **out, bytes text, weir_error *err)
         text_member(&m->app_id, app, "appId", false, err) || text_member(&m->version, version, "version", true, err) ||
         text_member(&m->category, category, "category", false, err) ||
         list_member(&m->targets, &m->target_count, json_member(resources, "allowedNetworkTargets"), "allowedNetworkTargets", "pattern", err) ||
+        folders_member(m, json_member(resources, "fsWriteAccess"), err) ||
         list_member(&m->features, &m->feature_count, features, "features", NULL, err)) {
         meta_free(m);
         return error_wrap(err, "meta");
@@ -89,6 +111,11 @@ void meta_free(meta *m)
         return;
     list_free(m->targets, m->target_count);
     list_free(m->features, m->feature_count);
+    for (size_t i = 0; i < m->folder_count; i++) {
+        free(m->folders[i].host);
+        free(m->folders[i].guest);
+    }
+    free(m->folders);
     free(m->json);
     free(m->plugin_id);
     free(m->name);

@@ -5,11 +5,19 @@
 #include "base/error.h"
 #include "base/bytes.h"
 
+/* A folder that it wants to write to. */
+typedef struct meta_folder {
+    char *host;  /* as its author calls it: the user names the real one */
+    char *guest; /* where the plugin finds it */
+} meta_folder;
+
 typedef struct meta {
     char *json;                                           /* as given */
     char *plugin_id, *name, *app_id, *version, *category; /* "" where it says nothing */
     char **targets;                                       /* allowedNetworkTargets */
     size_t target_count;
+    meta_folder *folders; /* fsWriteAccess */
+    size_t folder_count;
     char **features; /* sorted: plugins list them in random order */
     size_t feature_count;
 } meta;

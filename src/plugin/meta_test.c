@@ -4,7 +4,7 @@
 
 static const char full[] =
     "{\"pluginId\":\"woox\",\"name\":\"WooX\",\"appId\":\"datasrc\",\"version\":\"v1.0.0\",\"category\":\"cex\",\"tags\":null,"
-    "\"resources\":{\"allowedNetworkTargets\":[{\"pattern\":\"wss://wss.woox.io/*\"},{\"pattern\":\"https://api.woox.io/*\"}],\"stdoutAccess\":true},"
+    "\"resources\":{\"allowedNetworkTargets\":[{\"pattern\":\"wss://wss.woox.io/*\"},{\"pattern\":\"https://api.woox.io/*\"}],\"fsWriteAccess\":{\"templates\":\"/templates\"},\"stdoutAccess\":true},"
     "\"features\":[\"ohlcv_stream\",\"historic_ohlcv\"],\"later\":1}";
 
 TEST(meta, reads_what_a_plugin_says)
@@ -17,6 +17,9 @@ TEST(meta, reads_what_a_plugin_says)
     CHECK_UINT(m->target_count, 2);
     CHECK_TEXT(m->targets[1], "https://api.woox.io/*");
     CHECK_TEXT(m->features[0], "historic_ohlcv"); /* sorted */
+    CHECK_UINT(m->folder_count, 1);
+    CHECK_TEXT(m->folders[0].host, "templates");
+    CHECK_TEXT(m->folders[0].guest, "/templates");
     CHECK_TEXT(m->json, full);
     meta_free(m);
 }
@@ -42,6 +45,9 @@ TEST(meta, says_what_is_wrong)
         {"{\"pluginId\":\"a\"}", "\"version\" is missing"},
         {"{\"pluginId\":\"a\",\"version\":\"1\",\"features\":{}}", "\"features\" is no list"},
         {"{\"pluginId\":\"a\",\"version\":\"1\",\"resources\":{\"allowedNetworkTargets\":[1]}}", "entry 1"},
+        {"{\"pluginId\":\"a\",\"version\":\"1\",\"resources\":{\"fsWriteAccess\":[]}}", "\"fsWriteAccess\" is []; it is an object"},
+        {"{\"pluginId\":\"a\",\"version\":\"1\",\"resources\":{\"fsWriteAccess\":{\"a\":\"/a\",\"b\":1}}}", "\"fsWriteAccess\" entry 2"},
+        {"{\"pluginId\":\"a\",\"version\":\"1\",\"resources\":{\"fsWriteAccess\":{\"a\":\"\"}}}", "\"fsWriteAccess\" entry 1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         weir_error err = WEIR_ERROR_INIT;

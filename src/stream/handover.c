@@ -42,7 +42,9 @@ typedef struct orphan {
     bool joined; /* what was published last is among what is held back */
 } orphan;
 
-/* ---- What has been published: hashes, each as often as it was ---- */
+/* ---- What has been published: hashes, each as often as it was ----
+ * A table, as each record of a busy stream is looked up while the window lives; overlap.c, which does without, says why it
+ * is no user of this one. */
 
 static uint64_t hash_of(bytes text)
 {
@@ -194,11 +196,19 @@ static void drain(orphan *o)
     task_wake(o->heir->task);
 }
 
-/* What waits is of now, not from before the new socket was there; nothing is held up in the old one. */
-static bool caught_up(orphan *o)
+/* All that its venue has brought is read: not only what waits in the inbox, also what the kernel holds while that is full. */
+static bool empty(const orphan *o)
 {
-    inbox_message m;
-    return !o->in.refused && (!inbox_take(&o->in, &m) || clock_real() - m.recv_ns < LOOK_NS);
+    return o->in.count == 0 && !o->in.refused && (!o->session || !session_behind(o->session));
+}
+
+/* Nothing comes over it any more. A machine at its limit lets both sockets wait: so the new one must have brought something
+ * since, or both be silent for long. */
+static bool quiet(const orphan *o, uint64_t now)
+{
+    uint64_t since = o->last > o->drain_since ? o->last : o->drain_since;
+    uint64_t heard = o->heir->session ? session_heard(o->heir->session) : 0;
+    return (heard > since && heard - since > QUIET_NS) || now - since > OVERLAP_NS;
 }
 
 static void look_at(orphan *o, uint64_t now)
@@ -218,13 +228,11 @@ static void look_at(orphan *o, uint64_t now)
             drain(o);
         return;
     }
-    uint64_t quiet = o->last > o->drain_since ? o->last : o->drain_since;
-    if (!o->caught && caught_up(o))
-        o->caught = now;
-    if (o->heir->task->unanswered) /* it is at a message of the old one */
+    if (o->heir->task->unanswered || !empty(o)) /* it is at a message of the old one, or has some ahead of it */
         return;
-    bool read = o->in.count == 0 && (!o->session || now - quiet > QUIET_NS);
-    if (read || (o->caught && now - o->caught > OVERLAP_NS))
+    if (!o->caught)
+        o->caught = now;
+    if (!o->session || quiet(o, now) || now - o->caught > OVERLAP_NS)
         cut(o);
 }
 
@@ -289,8 +297,12 @@ bool handover_take(handover *h, task *t)
         if (s->state != PLUG_OPEN)
             continue;
         any = true;
-        if (!kept_for(h, s->url)) /* else the older one has all that this one has */
+        if (!kept_for(h, s->url))
             all &= take(h, s);
+        else { /* the older one has all that this one has */
+            h->unread += s->in.count;
+            inbox_fini(&s->in);
+        }
         handover_socket_gone(h, s);
     }
     any |= !list_empty(&h->orphans);

@@ -4,8 +4,9 @@
  * open, and what comes over them waits in their inboxes. The next instance dials afresh. Its first record is held
  * back: from then on its ws_receive brings what waits on the old socket, while its own messages wait, until
  *   the record that is held back comes over the old socket, too      there the two are joined
- *   the old socket is closed and read, or silent for QUIET           nothing more will come over it
- *   OVERLAP has passed since it was read up to now                   both have brought the same for so long
+ *   the old socket is closed and read                                nothing more will come over it
+ *   it is read, and silent for QUIET while the new one is not        the same; or both are silent for OVERLAP
+ *   it is read, and was OVERLAP before                               both have brought the same for so long
  * Then the old socket is closed, and what it had brought already since the new one was open is left out when it
  * comes again: by a hash of each record, counted, so that two equal trades stay two.
  * What can go wrong: the old socket closes before a new one is open (`broken` says so: a gap), no new one comes in

@@ -104,12 +104,48 @@ TEST(handover, waits_for_what_the_old_socket_brings_and_no_longer)
     later(400);
     to(0, "3");
     expect_frames("3");
-    later(400);
-    expect_none();
-    later(400);
-    expect_frames("s");
+    later(800);
+    expect_none(); /* the new one is silent as well: the venue may have stalled */
     to(1, "4");
-    expect_frames("4");
+    settle();
+    later(100);
+    expect_frames("s4");
+    end();
+}
+
+TEST(handover, ends_when_both_sockets_are_silent_for_long)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    to(0, "2");
+    expect_frames("2");
+    later(2500);
+    expect_none();
+    later(700);
+    expect_frames("s");
+    end();
+}
+
+/* Messages that came before a second replacement, over the socket of the first: the oldest one brings them. */
+TEST(handover, to_a_second_successor_calls_nothing_lost_that_the_oldest_socket_brings)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    to_both("2");
+    to(0, "quit now"); /* the plugin reads the oldest one, while "2" waits on the second */
+    expect_frames("2");
+    expect("quit now");
+    later(4000);
+    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+    to(0, "3");
+    to(2, "3");
+    to(2, "4");
+    expect_frames("34");
+    CHECK_UINT(stream_lost(w.stream), 0);
     end();
 }
 
@@ -155,6 +191,8 @@ TEST(handover, leaves_out_each_double_as_often_as_it_came)
     later(600);
     to(1, "y");
     to(1, "x");
+    settle();
+    later(100);
     expect_frames("sx");
     expect_none();
     CHECK_UINT(stream_repeats(w.stream), 3);

@@ -1,4 +1,4 @@
-/* inside.h: a stream from within, for stream.c (its life), pull.c and push.c (how its plugin is fed). */
+/* inside.h: a stream from within, for stream.c (its life), pull.c and push*.c (how its plugin is fed). */
 #ifndef STREAM_INSIDE_H
 #define STREAM_INSIDE_H
 
@@ -10,7 +10,7 @@
 
 #define STABLE_NS (60 * NS_PER_S) /* live for so long: earlier trouble is forgotten */
 
-struct push; /* push.c */
+struct push; /* push_inside.h */
 
 /* How a plugin of this kind is fed. */
 typedef struct route {

@@ -7,7 +7,9 @@
 #include "stream/inside.h"
 
 #define PROBE_NS (10 * NS_PER_S)
-#define TURN_NS NS_PER_S /* between two streams of a plugin that subscribe anew: venues count connections */
+#define ALONE_TIMES 32            /* what is far out of the ordinary, for a stream that nobody can be compared with */
+#define ALONE_NS (900 * NS_PER_S) /* and at least */
+#define TURN_NS NS_PER_S          /* between two streams of a plugin that subscribe anew: venues count connections */
 
 /* How long an answer may take. Within the user's limit, if there is one. */
 static uint64_t answer_ns(const stream *s)
@@ -21,11 +23,31 @@ static double seconds(uint64_t ns)
     return (double)ns * 1e-9;
 }
 
+/* No other live stream of the plugin has a rhythm that is known, so none can be compared with. */
+static bool alone(const stream *s)
+{
+    for (const list_node *n = s->plugin->streams.head.next; n != &s->plugin->streams.head; n = n->next) {
+        const stream *other = LIST_OWNER(n, stream, among);
+        if (other != s && other->state == STREAM_LIVE && rhythm_far(&other->life.rhythm) != RHYTHM_UNKNOWN)
+            return false;
+    }
+    return true;
+}
+
+/* After how much silence a stream that is alone subscribes anew; RHYTHM_UNKNOWN: not at all. */
+static uint64_t alone_ns(const stream *s)
+{
+    uint64_t limit = rhythm_far(&s->life.rhythm);
+    if (s->life.renewed || limit == RHYTHM_UNKNOWN || !alone(s))
+        return RHYTHM_UNKNOWN;
+    return limit > ALONE_NS / ALONE_TIMES ? limit * ALONE_TIMES : ALONE_NS;
+}
+
 /* After how much silence something is to be done; RHYTHM_UNKNOWN: never. */
 static uint64_t patience(const stream *s)
 {
     const liveness *l = &s->life;
-    uint64_t far, next;
+    uint64_t far, lone, next;
     if (s->plugin->quiet_after_ms == LIVENESS_NEVER)
         return RHYTHM_UNKNOWN;
     if (s->plugin->quiet_after_ms)
@@ -36,7 +58,10 @@ static uint64_t patience(const stream *s)
     if (next <= l->asked)
         next = 2 * l->asked;
     far = rhythm_far(&l->rhythm);
-    return far > l->asked && far < next ? far : next;
+    if (far > l->asked && far < next)
+        next = far;
+    lone = alone_ns(s);
+    return lone > l->asked && lone < next ? lone : next;
 }
 
 static void arm(stream *s)
@@ -86,6 +111,7 @@ static void cut_topic(stream *s, const char *text)
         return;
     }
     s->plugin->topic_cut = now;
+    l->renewed = true;
     cut(s, text);
 }
 
@@ -104,6 +130,12 @@ static void judge(stream *s)
     if (l->asked >= rhythm_far(&l->rhythm) && sibling) {
         snprintf(text, sizeof text, "no data for %.1f s where there was some every %.1f s, though the venue answers and '%.200s' goes on: it is subscribed anew",
                  seconds(quiet), seconds(rhythm_usual(&l->rhythm)), record_stream_topic(sibling->records).at);
+        cut_topic(s, text);
+        return;
+    }
+    if (l->asked >= alone_ns(s)) {
+        snprintf(text, sizeof text, "no data for %.1f s where there was some every %.1f s, though the venue answers, and no other stream to compare with: it is subscribed anew, once",
+                 seconds(quiet), seconds(rhythm_usual(&l->rhythm)));
         cut_topic(s, text);
         return;
     }
@@ -180,6 +212,7 @@ void liveness_data(stream *s, uint64_t recv_ns)
         log_info("stream", "'%s': speaks again after %.1f s", record_stream_topic(s->records).at, seconds(now - l->since));
     }
     l->probed = l->asked = 0;
+    l->renewed = false;
     l->since = now;
     if (recv_ns)
         l->data = recv_ns;

@@ -212,6 +212,70 @@ TEST(liveness, leaves_a_market_alone_that_is_quiet_as_a_whole)
     }
 }
 
+/* Stream 1 without its sibling. */
+static void begin_alone(const struct sample *g)
+{
+    begin_with(g, 2, 0);
+    w.answers = true;
+    both_speak(120);
+    stream_free(streams[0]);
+    streams[0] = NULL;
+}
+
+/* A topic that dies, and nobody to compare with: at a length that no rhythm explains it subscribes anew. */
+static void alone_topic_stops(const struct sample *g)
+{
+    begin_alone(g);
+    int took = until_dialled(4000, false, NULL);
+    CHECK_INT(w.upgrades, 3);
+    CHECK(took >= 1800 && took < 1900); /* a quarter of an hour, the answer to a probe, the next try */
+    UNTIL(stream_get_state(streams[1]) == STREAM_LIVE && w.subscribed >= 3 * g->greetings);
+    speak(1, 2);
+    CHECK_UINT(record_stream_counts(stream_records(streams[1]))->restarts, 1);
+    expect_story((const char *const[]){"\"state\":\"waiting\",\"why\":\"no data for 9", "though the venue answers, and no other stream to compare with: it is subscribed anew, once",
+                                       "\"kind\":\"gap\"", "\"cause\":\"silence\"", "\"kind\":\"status\"", "\"state\":\"resynced\"", "\"kind\":\"data\"", NULL});
+    for (int i = 0; i < 120; i++) { /* and it may do so again once it has spoken */
+        speak(1, 2);
+        tick(500);
+    }
+    for (int i = 0; i < 9000 && w.upgrades == 3; i++)
+        tick(1000);
+    CHECK_INT(w.upgrades, 4);
+    end_with();
+}
+
+TEST(liveness, notices_a_topic_that_stops_and_has_no_sibling)
+{
+    alone_topic_stops(&push);
+    alone_topic_stops(&pull);
+}
+
+/* Closed for sixteen hours: one dial and one gap, not one an hour. */
+TEST(liveness, dials_once_for_a_market_that_closes_and_has_no_sibling)
+{
+    begin_alone(&push);
+    for (int i = 0; i < 16 * 3600; i++)
+        tick(1000);
+    CHECK_INT(w.upgrades, 3);
+    UNTIL(stream_get_state(streams[1]) == STREAM_LIVE && w.subscribed >= 6);
+    speak(1, 2);
+    CHECK_UINT(record_stream_counts(stream_records(streams[1]))->restarts, 1);
+    CHECK_UINT(record_stream_counts(stream_records(streams[1]))->gaps, 1);
+    end_with();
+}
+
+/* Two that fall silent together are a closed market: neither dials, all night. */
+TEST(liveness, dials_for_no_market_that_is_quiet_as_a_whole)
+{
+    begin_with(&push, 2, 0);
+    w.answers = true;
+    both_speak(120);
+    for (int i = 0; i < 16 * 3600; i++)
+        tick(1000);
+    CHECK_INT(w.upgrades, 2);
+    end_with();
+}
+
 /* A topic that stays dead is subscribed anew again and again, each time later. */
 TEST(liveness, loses_its_patience_ever_more_slowly)
 {
@@ -325,14 +389,20 @@ static int earliest(played *p, int n)
     return best;
 }
 
-/* Plays the half minute again and again, as it was. Answers how often a stream dialled anew. */
-static unsigned play(const struct sample *g, uint32_t quiet_after_ms, unsigned rounds)
+static played p[] = {{.kind = "{\"type\":\"l2update\"", .pair = "NU-GBP"}, {.kind = "{\"type\":\"ticker\"", .pair = "BAND-BTC"}, {.kind = "{\"type\":\"ticker\"", .pair = "SKL-BTC"}, {.kind = "{\"type\":\"ticker\"", .pair = "DASH-BTC"}};
+
+/* Plays the half minute again and again, as it was; of all four, or of the one alone. Answers how often a stream dialled anew. */
+static unsigned play(const struct sample *g, uint32_t quiet_after_ms, unsigned rounds, int only)
 {
-    static played p[] = {{.kind = "{\"type\":\"l2update\"", .pair = "NU-GBP"}, {.kind = "{\"type\":\"ticker\"", .pair = "BAND-BTC"}, {.kind = "{\"type\":\"ticker\"", .pair = "SKL-BTC"}, {.kind = "{\"type\":\"ticker\"", .pair = "DASH-BTC"}};
     unsigned restarts = 0;
     begin_with(g, 4, quiet_after_ms);
+    for (int i = 0; i < 4 && only >= 0; i++)
+        if (i != only) {
+            stream_free(streams[i]);
+            streams[i] = NULL;
+        }
     for (int i = 0; i < 4; i++)
-        p[i].n = recording_times(p[i].at, ROOM, FILE_NAME, p[i].kind, p[i].pair);
+        p[i].n = only >= 0 && i != only ? 0 : recording_times(p[i].at, ROOM, FILE_NAME, p[i].kind, p[i].pair);
     for (unsigned round = 0; round < rounds; round++) {
         uint64_t begun = mono;
         for (int i = 0; i < 4; i++)
@@ -349,7 +419,7 @@ static unsigned play(const struct sample *g, uint32_t quiet_after_ms, unsigned r
         said.len = 0;
     }
     for (int i = 0; i < 4; i++)
-        restarts += (unsigned)record_stream_counts(stream_records(streams[i]))->restarts;
+        restarts += !streams[i] ? 0 : (unsigned)record_stream_counts(stream_records(streams[i]))->restarts;
     end_with();
     return restarts;
 }
@@ -367,7 +437,9 @@ TEST(liveness, never_cuts_a_recorded_quiet_market)
             fixed += (unsigned)((at[k] - at[k - 1]) / (10 * NS_PER_S));
     printf("false alarms of a fixed 10 s in the recorded half minute: %u\n", fixed);
     CHECK_UINT(fixed, 5);
-    CHECK_UINT(play(&push, 0, ROUNDS), 0);
-    CHECK_UINT(play(&pull, 0, ROUNDS), 0);
-    CHECK(play(&push, 10000, 1) > 0); /* the recording is of the kind that a fixed limit cuts */
+    CHECK_UINT(play(&push, 0, ROUNDS, -1), 0);
+    CHECK_UINT(play(&pull, 0, ROUNDS, -1), 0);
+    for (int i = 1; i < 4; i++) /* each of the thin ones alone, for half an hour */
+        CHECK_UINT(play(&push, 0, 6 * ROUNDS, i), 0);
+    CHECK(play(&push, 10000, 1, -1) > 0); /* the recording is of the kind that a fixed limit cuts */
 }

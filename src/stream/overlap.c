@@ -1,5 +1,9 @@
 /* The frequent operation is a message while both connections are open, some seconds a day: a walk over an
- * array of 64 KB at most, a few microseconds. */
+ * array of 64 KB at most, a few microseconds.
+ *
+ * Why not the window of handover.c: that one answers whether a record was there, and how often. Here the answer lies in
+ * the order, too (what came before the first that both brought), the oldest gives way to the newest, and what is known
+ * once does not join. A table that is found by hash has no order; with one beside it, it would be longer than both. */
 #include "stream/overlap.h"
 
 #include <stdlib.h>

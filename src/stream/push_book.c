@@ -10,6 +10,7 @@ static void want(void *arg, const char *why, bool anew)
 static void whole(void *arg)
 {
     push_book *b = arg;
+    b->began = true;
     book_resync_whole(&b->resync);
 }
 
@@ -54,12 +55,14 @@ void push_book_fini(push_book *b)
     b->on = false;
 }
 
-void push_book_take(push_book *b, const book_message *m, bool old)
+bool push_book_take(push_book *b, const book_message *m, bool old)
 {
+    b->began = false;
     if (old)
         record_stream_counts(b->service.stream->records)->stale++;
     else
         book_service_take(&b->service, m);
+    return b->began;
 }
 
 bool push_book_next(push_book *b)

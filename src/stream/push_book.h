@@ -7,7 +7,7 @@
 #include "stream/book_service.h"
 
 typedef struct push_book {
-    bool on;
+    bool on, began; /* anew, with the present message */
     book_service service;
     book_resync resync;
 } push_book;
@@ -17,8 +17,9 @@ typedef struct push_book {
 weir_code push_book_take_marker(push_book *b, stream *s, bytes text, const book_resync_ops *ops, weir_error *err);
 void push_book_fini(push_book *b);
 
-/* `old`: it came from a socket before this one, so the book is not concerned. */
-void push_book_take(push_book *b, const book_message *m, bool old);
+/* `old`: it came from a socket before this one, so the book is not concerned. True: it was a snapshot, with which the book
+ * begins anew. */
+bool push_book_take(push_book *b, const book_message *m, bool old);
 bool push_book_next(push_book *b);
 void push_book_closed(push_book *b);
 void push_book_missed(push_book *b);

@@ -135,6 +135,36 @@ TEST(push, dials_again_and_repeats_the_initial_messages)
     end();
 }
 
+static uint64_t number_in(const record *r, const char *name)
+{
+    const char *at = memmem(r->line.at, r->line.len, name, strlen(name));
+    CHECK(at != NULL);
+    return strtoull(at + strlen(name), NULL, 10);
+}
+
+/* By an hour, while there is no socket. What comes then lies behind the loss all the same. */
+TEST(push, tells_a_loss_in_its_place_also_when_the_clock_is_set_back)
+{
+    begin_live("");
+    say("one");
+    expect("\"frame\":\"one\"");
+    server_ws_abort(w.ws);
+    UNTIL(is(STREAM_WAITING));
+    real -= 3600 * NS_PER_S;
+    later(2000);
+    UNTIL(is(STREAM_LIVE));
+    UNTIL(w.subscribed == 4);
+    say("two");
+    expect("\"cause\":\"disconnected\"");
+    CHECK(number_in(kept, "\"from\":\"") <= number_in(kept, "\"to\":\""));
+    expect("\"frame\":\"two\"");
+    real += 3600 * NS_PER_S;
+    say("three");
+    expect("\"frame\":\"three\"");
+    expect_none();
+    end();
+}
+
 TEST(push, follows_reconnect_and_close)
 {
     begin_live("");
@@ -518,5 +548,117 @@ TEST(push, the_gap_of_a_lost_connection_names_the_numbers_that_it_cost)
     expect("\"count\":2,\"from_seq\":\"8\",\"to_seq\":\"9\"");
     expect("\"frame\":\"#10\"");
     expect_none();
+    end();
+}
+
+/* ---- The plugin's rate limits ---- */
+
+static struct {
+    uint64_t wait_ns;
+    unsigned again, asked;
+    char command[40], symbol[40];
+} toll;
+
+static stream_turn take_toll(void *owner, bytes command, json params, unsigned tries)
+{
+    stream_turn turn = {.wait_ns = toll.wait_ns, .limit = "rawStream: 5 a minute"};
+    (void)owner;
+    snprintf(toll.command, sizeof toll.command, BYTES_FMT, BYTES_ARG(command));
+    snprintf(toll.symbol, sizeof toll.symbol, BYTES_FMT, BYTES_ARG(json_member(params, "symbol").raw));
+    CHECK_UINT(tries, toll.again ? toll.asked : tries);
+    toll.asked++;
+    if (toll.again && toll.again--)
+        return (stream_turn){.wait_ns = NS_PER_MS, .again = true};
+    return turn;
+}
+
+static void begin_limited(uint64_t wait_ns, unsigned again)
+{
+    begin("push.wasm");
+    memset(&toll, 0, sizeof toll);
+    toll.wait_ns = wait_ns;
+    toll.again = again;
+    w.plugin.config = "{}";
+    w.plugin.turn = take_toll;
+    open_stream("{}", 0);
+}
+
+/* Only the command counts: a socket that is dialled again asks nothing. */
+TEST(push, waits_for_the_plugins_rate_limit_before_it_asks_for_the_socket)
+{
+    begin_limited(12 * NS_PER_S, 0);
+    UNTIL(is(STREAM_WAITING) && toll.asked);
+    CHECK_TEXT(w.states, "cw");
+    CHECK_TEXT(stream_why(w.stream), "waits 12.0 s for the plugin's rate limit (rawStream: 5 a minute)");
+    CHECK_TEXT(toll.command, "rawStream");
+    CHECK_TEXT(toll.symbol, "\"x\"");
+    later(11900);
+    CHECK_TEXT(w.states, "cw");
+    CHECK_INT(w.upgrades, 0);
+    later(200);
+    UNTIL(is(STREAM_LIVE) && w.subscribed == 2);
+    CHECK_TEXT(w.states, "cwcl");
+    server_ws_close(w.ws, 1001, BYTES("bye"));
+    UNTIL(is(STREAM_WAITING));
+    later(2000);
+    UNTIL(is(STREAM_LIVE) && w.subscribed == 4);
+    CHECK_UINT(toll.asked, 1);
+    end();
+}
+
+/* A new instance is asked for the marker again, which costs again; the socket stays, and what it brings waits. */
+TEST(push, keeps_its_socket_while_a_new_instance_waits_for_the_rate_limit)
+{
+    begin_limited(0, 0);
+    UNTIL(is(STREAM_LIVE) && w.subscribed == 2);
+    toll.wait_ns = 12 * NS_PER_S;
+    say("trap");
+    UNTIL(toll.asked == 2);
+    CHECK_INT(stream_get_state(w.stream), STREAM_CONNECTING);
+    CHECK_TEXT(stream_why(w.stream), "waits 12.0 s for the plugin's rate limit (rawStream: 5 a minute)");
+    say("two");
+    later(11900);
+    expect_none();
+    CHECK_INT(stream_get_state(w.stream), STREAM_CONNECTING);
+    later(200);
+    for (int i = 0; i < 40 && (toll.asked < 3 || !is(STREAM_LIVE)); i++) /* the frame traps once more */
+        later(1000);
+    expect("\"cause\":\"dropped\"");
+    expect("\"frame\":\"two\"");
+    CHECK_INT(w.upgrades, 1);
+    CHECK_UINT(toll.asked, 3);
+    end();
+}
+
+TEST(push, asks_once_more_while_the_rate_limits_cannot_be_looked_at)
+{
+    begin_limited(0, 3);
+    UNTIL(toll.asked == 1);
+    settle();
+    CHECK_UINT(toll.asked, 1);
+    for (int i = 0; i < 3; i++)
+        later(1);
+    UNTIL(is(STREAM_LIVE));
+    CHECK_UINT(toll.asked, 4);
+    CHECK_TEXT(w.states, "cl");
+    end();
+}
+
+TEST(push, stops_while_it_waits_for_the_rate_limit)
+{
+    begin_limited(12 * NS_PER_S, 0);
+    UNTIL(is(STREAM_WAITING) && toll.asked);
+    stream_stop(w.stream);
+    UNTIL(is(STREAM_CLOSED));
+    later(20000);
+    CHECK_INT(w.upgrades, 0);
+    CHECK_TEXT(w.states, "cwc");
+    end();
+    begin_limited(12 * NS_PER_S, 0);
+    w.act_in = STREAM_WAITING;
+    w.frees = true;
+    UNTIL(!w.stream && toll.asked); /* freed by the status itself */
+    later(20000);
+    CHECK_INT(w.upgrades, 0);
     end();
 }

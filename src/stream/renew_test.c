@@ -3,6 +3,9 @@
 #include "stream/lifetime.h"
 #include "stream/testing.h"
 
+#define SNAPSHOT "\"snapshot\","
+#define BOOK(sequence, flag) "{\"bids\":[[\"9\",\"" sequence "\"]],\"asks\":[],\"sequence\":" sequence ",\"flags\":[" flag "\"last\"]}"
+
 static lifetimes lives;
 static server_ws *old, *new;
 
@@ -407,4 +410,52 @@ TEST(renew, a_trap_in_the_middle_costs_no_connection)
     CHECK_INT(w.upgrades, 2);
     CHECK_UINT(stream_open_sockets(w.stream), 1);
     finish();
+}
+
+/* ---- Order books ---- */
+
+/* A venue that sends the new subscription's snapshot late, behind changes that both connections brought: the book begins anew
+ * with it, so the changes behind it belong there, though the old connection had brought them. */
+TEST(renew, changes_behind_a_late_snapshot_of_the_successor_are_none_that_came_twice)
+{
+    static const char *const seen[] = {"100,\"flags\":[\"snapshot\"", "101,", "102,", "103,", "104,", "103,\"flags\":[\"snapshot\"", "104,", "105,"};
+    for (int later_still = 0; later_still <= 1; later_still++) {
+        begin("book.wasm");
+        w.answers = true;
+        w.plugin.config = "{}";
+        w.plugin.has_shutdown = true;
+        CHECK_OK(lifetimes_add(&lives, BYTES("wss://wss.woox.io=100s"), &err));
+        w.plugin.lifetimes = &lives;
+        w.plugin.silence_ms = 100000000;
+        open_stream("{\"guard\":\"\\\"sequence\\\"\"}", 0);
+        UNTIL(is(STREAM_LIVE) && w.subscribed == 1);
+        old = w.ws;
+        tell(old, BOOK("100", SNAPSHOT));
+        tell(old, BOOK("101", ""));
+        later(84000);
+        for (int i = 0; i < 12 && w.upgrades == 1; i++)
+            later(500);
+        UNTIL(w.subscribed == 2);
+        new = w.ws;
+        tell(new, "ignore");
+        tell_both(BOOK("102", ""));
+        tell(old, BOOK("103", ""));
+        tell(old, BOOK("104", ""));
+        if (later_still)
+            later(1000);
+        tell(new, BOOK("103", SNAPSHOT));
+        tell(new, BOOK("104", ""));
+        later(1000);
+        CHECK_UINT(stream_open_sockets(w.stream), 1);
+        tell(new, BOOK("105", ""));
+        for (size_t i = 0; i < sizeof seen / sizeof *seen; i++) {
+            char part[80];
+            snprintf(part, sizeof part, "\"sequence\":%s", seen[i]);
+            expect(part);
+        }
+        expect_none();
+        CHECK_UINT(counts()->gaps, 0);
+        CHECK_UINT(counts()->doubles, 2); /* the acknowledgement and 102 */
+        finish();
+    }
 }

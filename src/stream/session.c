@@ -173,6 +173,11 @@ void session_probe(session *s)
     ws_client_ping(s->ws, BYTES("weir"));
 }
 
+bool session_behind(const session *s)
+{
+    return ws_client_behind(s->ws);
+}
+
 uint64_t session_heard(const session *s)
 {
     return ws_client_last_heard(s->ws);

@@ -41,6 +41,7 @@ weir_code session_send(session *s, bytes text, weir_error *err); /* WEIR_BUSY ab
 void session_read_by(session *s, const session_reader *reader, void *arg);
 void session_room(session *s);
 void session_probe(session *s);           /* makes a venue that is there answer */
+bool session_behind(const session *s);    /* messages have come that its reader does not have yet */
 uint64_t session_heard(const session *s); /* clock_mono of the last octet of the venue */
 /* Another reads it from now on. */
 void session_move(session *s, const session_reader *reader, void *arg);

@@ -124,6 +124,7 @@ static void tell_loss(stream *s)
     gap.cause = s->lost_cause;
     gap.from_ns = s->lost_from;
     gap.to_ns = clock_real();
+    gap.to_ns = gap.to_ns > gap.from_ns ? gap.to_ns : gap.from_ns; /* the clock may have been set back */
     gap.count = s->lost_count > gap.count ? s->lost_count : gap.count;
     s->lost_from = s->lost_count = 0;
     s->lost_numbers = (record_gap){0};

@@ -26,6 +26,13 @@ typedef enum stream_state {
 
 const char *stream_state_name(stream_state state);
 
+/* What the plugin's rate limits say to a command. */
+typedef struct stream_turn {
+    uint64_t wait_ns; /* how long it waits; 0: it may be asked now */
+    bool again;       /* nothing is reserved for it: then this is asked once more */
+    char limit[200];  /* that it waits for, such as "ohlcvStream: 1 a minute" */
+} stream_turn;
+
 /* What all streams of one plugin with one configuration share: a connection. Lent; outlives them. */
 typedef struct stream_plugin {
     loop *loop;
@@ -56,6 +63,8 @@ typedef struct stream_plugin {
     meter *meter;                             /* NULL: nobody counts */
     /* An instance died; may be NULL. Must not touch the streams. */
     void (*on_trap)(void *owner, const trap_note *note);
+    /* When the command that opens a stream may be asked; `tries`: how often it was told `again`. NULL: at any time. */
+    stream_turn (*turn)(void *owner, bytes command, json params, unsigned tries);
 } stream_plugin;
 
 typedef struct stream_options {
@@ -75,6 +84,10 @@ typedef struct stream_options {
  * call of the old under way but those of the streams): its streams go over to it, and what its health remembers of the
  * old is forgotten. Not from a callback of a stream. */
 void stream_plugin_renew(stream_plugin *p);
+static inline bool stream_plugin_any(const stream_plugin *p) /* it has streams, ended ones among them */
+{
+    return p->streams.head.next && !list_empty(&p->streams);
+}
 
 /* Begins at once; what happens then shows in on_state, status records and the log. */
 weir_code stream_open(stream **out, stream_plugin *p, const stream_options *options, weir_error *err);

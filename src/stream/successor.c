@@ -143,7 +143,7 @@ weir_code successor_open(successor *n, const session_options *o, uint64_t margin
 {
     assert(n->phase == SUCCESSOR_NONE);
     n->margin_ns = margin_ns;
-    n->open = n->heard = n->merged = false;
+    n->open = n->heard = n->merged = n->anew = false;
     if (!overlap_init(&n->overlap))
         return error_set(err, WEIR_NOMEM, "out of memory");
     enter(n, SUCCESSOR_DIALS, 0);
@@ -216,8 +216,13 @@ bool successor_double(successor *n, bytes text)
 {
     if (n->phase != SUCCESSOR_FOLLOWS || !n->merged)
         return false;
-    bool is = overlap_double(&n->overlap, text);
-    if (overlap_done(&n->overlap))
+    bool is = !n->anew && overlap_double(&n->overlap, text);
+    if (n->anew || overlap_done(&n->overlap))
         successor_drop(n);
     return is;
+}
+
+void successor_anew(successor *n, bool trial)
+{
+    n->anew |= trial || (n->phase == SUCCESSOR_FOLLOWS && n->merged);
 }

@@ -9,11 +9,13 @@
  *     TRIES      there was none for some seconds (texts that differ by connection): the plugin is asked about the
  *                successor's messages, too, in order, until it makes data of one; then the owner takes it
  *     FOLLOWS    it was taken (successor_take) and the old one closed; what the old one brought is left out until
- *                nothing more of that can come
+ *                nothing more of that can come, or a snapshot of the successor's begins an order book anew
  *
  * What can go wrong is told by `failed`, and the old one goes on: it cannot be dialled or greeted, it ends, it
  * brings nothing or no data while the old one does. If the old one ends first, the owner takes the
- * successor as it is (successor_stands, successor_heard). All on the loop's thread. */
+ * successor as it is (successor_stands, successor_heard).
+ * What is not seen: a channel among several of one connection that the venue begins to serve on the successor more than
+ * SETTLE after another; nothing tells a channel that is late from one that is quiet. All on the loop's thread. */
 #ifndef STREAM_SUCCESSOR_H
 #define STREAM_SUCCESSOR_H
 
@@ -44,7 +46,7 @@ typedef struct successor {
     void *arg;
     successor_phase phase;
     session *session;
-    bool open, heard, merged;
+    bool open, heard, merged, anew;
     uint64_t opened_at; /* clock_mono */
     uint64_t margin_ns;
     timer step;
@@ -81,5 +83,8 @@ void successor_merge(successor *n, inbox *in);
 bool successor_waits(const successor *n); /* it was taken and is not merged */
 /* The next one of the successor's: is it to be left out? */
 bool successor_double(successor *n, bytes text);
+/* What was read is a snapshot that the rest builds on; `trial`: from n->in, where successor_tries. If it is the successor's
+ * nothing behind it is a double, whoever brought it before. */
+void successor_anew(successor *n, bool trial);
 
 #endif

@@ -168,6 +168,43 @@ TEST(backfill, that_cannot_be_had_says_so_and_the_stream_goes_on)
     end(r);
 }
 
+static void note_faults(sim *s, void *arg)
+{
+    *(uint64_t *)arg = sim_get_stats(s).faults;
+}
+
+static uint64_t faults_so_far(run *r)
+{
+    uint64_t all = 0;
+    e2e_on_venue(&r->world, note_faults, &all);
+    return all;
+}
+
+/* The third answer trickles for as long as the second gap takes, and is none in the end. */
+TEST(backfill, of_a_gap_behind_one_that_is_given_up_does_not_wait_for_the_next)
+{
+    weir_plugin *plugin;
+    run *r = calloc(1, sizeof *r);
+    sim_options venue = {.seed = 5, .speed = SPEED, .rate = 0.5, .no_limits = true, .silence_ms = 3600000, .ping_ms = 600000};
+    begin(r, &plugin, &venue, "ohlcv", true);
+    cut_for_minutes(r);
+    uint64_t before = faults_so_far(r);
+    e2e_fault(&r->world, "5xx:p=1:times=2,slowbody:p=1:for=6s");
+    for (uint64_t until = clock_mono() + 30 * NS_PER_S; faults_so_far(r) < before + 3;) {
+        CHECK(clock_mono() < until);
+        weir_host_step(r->world.host, 20);
+    }
+    cut_for_minutes(r);
+    e2e_until(&r->world, gap_closed, r, 30, "the first gap was given up");
+    CHECK_UINT(r->unfilled, 1);
+    for (uint64_t until = clock_mono() + 30 * NS_PER_S; !r->backfilled;) { /* and no third gap comes */
+        CHECK(clock_mono() < until);
+        weir_host_step(r->world.host, 20);
+    }
+    CHECK(r->filled_count > 0);
+    end(r);
+}
+
 TEST(backfill, is_not_asked_for_unless_wanted)
 {
     weir_plugin *plugin;

@@ -11,6 +11,18 @@
 /* "build/guests/NAME"; static room. */
 const char *guest_path(const char *name);
 
+/* A build with a sanitizer, which is some times slower. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 /* A venue, and a host that finds the plugins' origins there. `options` may be NULL. */
 typedef struct e2e {
     weir_host *host;

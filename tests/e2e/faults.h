@@ -13,17 +13,6 @@
 #include "tests/e2e/e2e.h"
 #include "tests/lib/records.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 /* ---- The program ---- */
 
 #define CHILD_SKIP 99 /* `before` could not prepare what the test needs */
@@ -76,13 +65,17 @@ static inline const outcome *weir_run(const char *const *args, void (*before)(vo
 
 #define WEIR(...) weir_run((const char *const[]){__VA_ARGS__, NULL}, NULL, NULL)
 
-/* An error in one line, "weir: ...", with this code and these words. */
+/* An error in one line, "weir: ...", with this code and these words. On a slow machine another says before it that the
+ * module is being compiled. */
 static inline void check_one_line(const outcome *o, int code, const char *words, const char *file, int line)
 {
     size_t lines = 0;
-    for (const char *c = o->err; *c; c++)
+    const char *said = o->err, *end = strchr(said, '\n');
+    if (end && !strncmp(said, "weir: warn: engine: compiling ", 30))
+        said = end + 1;
+    for (const char *c = said; *c; c++)
         lines += *c == '\n';
-    if (o->code != code || lines != 1 || strncmp(o->err, "weir: ", 6) || !strstr(o->err, words))
+    if (o->code != code || lines != 1 || strncmp(said, "weir: ", 6) || !strstr(said, words))
         test_fail(file, line, "expected one line with '%s' and code %d, got code %d and: %s", words, code, o->code, o->err);
 }
 #define CHECK_ONE_LINE(o, code, words) check_one_line((o), (code), (words), __FILE__, __LINE__)

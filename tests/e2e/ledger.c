@@ -10,7 +10,7 @@
 #define SLACK 2 /* reordered: a neighbour of the gap may have changed places across it */
 
 typedef struct told {
-    uint64_t id, ms;
+    uint64_t id, ms, connection;
     sim_fate fate;
 } told;
 
@@ -22,7 +22,9 @@ typedef struct arrival {
 typedef struct entry { /* one thing that the market made */
     uint64_t id, ms;
     uint32_t sent, odd, lost, arrived;
-    bool named; /* a gap record stands there */
+    uint64_t connection; /* the newest that it was for */
+    bool reached;        /* it was sent there, as it is */
+    bool named;          /* a gap record stands there */
 } entry;
 
 struct ledger_line {
@@ -237,7 +239,7 @@ const char *ledger_last_gap(const ledger_line *line)
 
 /* ---- The venue's side ---- */
 
-void ledger_told(void *arg, bytes frame, sim_fate fate)
+void ledger_told(void *arg, uint64_t connection, bytes frame, sim_fate fate)
 {
     ledger *l = arg;
     json doc;
@@ -251,7 +253,7 @@ void ledger_told(void *arg, bytes frame, sim_fate fate)
             continue;
         line->told = more(line->told, line->told_count, &line->told_cap, sizeof *line->told);
         told *t = &line->told[line->told_count++];
-        *t = (told){.fate = fate};
+        *t = (told){.fate = fate, .connection = connection};
         t->id = id_of_frame(line, json_member(doc, "data"), &t->ms);
         return;
     }
@@ -312,6 +314,18 @@ static entry *find(const reckoning *r, uint64_t id)
     return low < r->count && r->by_id[low].id == id ? &r->entries[r->by_id[low].place] : NULL;
 }
 
+/* The venue may go on for a while to send to a socket whose other end is gone. What counts is the newest one. */
+static void note_fate(entry *e, const told *t)
+{
+    ++*(t->fate == SIM_SENT ? &e->sent : t->fate == SIM_ODD ? &e->odd
+                                                            : &e->lost);
+    if (t->connection > e->connection) {
+        e->connection = t->connection;
+        e->reached = false;
+    }
+    e->reached |= t->fate == SIM_SENT && t->connection == e->connection;
+}
+
 static void list_made(reckoning *r)
 {
     const ledger_line *line = r->line;
@@ -330,9 +344,17 @@ static void list_made(reckoning *r)
     for (size_t i = 0; i < line->told_count; i++) {
         entry *e = find(r, line->told[i].id);
         if (e) /* else it lies outside of what is judged */
-            ++*(line->told[i].fate == SIM_SENT ? &e->sent : line->told[i].fate == SIM_ODD ? &e->odd
-                                                                                          : &e->lost);
+            note_fate(e, &line->told[i]);
     }
+}
+
+/* A gap record between the one at `high`, the newest so far, and the one at `place`. Where that is no newer, it came
+ * once more, and late: its neighbours may lie before it. */
+static void name_around(reckoning *r, size_t high, size_t place)
+{
+    size_t end = place > high ? place : high + SLACK + 1;
+    for (size_t k = high > SLACK ? high - SLACK : 0; k < end && k < r->count; k++)
+        r->entries[k].named = true;
 }
 
 /* Marks what arrived and what gap records name. */
@@ -348,8 +370,7 @@ static void list_arrived(reckoning *r)
         size_t place = (size_t)(e - r->entries);
         e->arrived++;
         if (a->gap)
-            for (size_t k = high > SLACK ? high - SLACK : 0; k < place || (k <= high && k < r->count); k++)
-                r->entries[k].named = true;
+            name_around(r, high, place);
         if (place > high)
             high = place;
     }
@@ -362,6 +383,13 @@ static void show_around(const reckoning *r, size_t at)
     for (size_t i = at > 8 ? at - 8 : 0; i < at + 8 && i < r->count; i++)
         fprintf(stderr, "  made %zu at %llu: sent %u, odd %u, lost %u, arrived %u%s\n", i, (unsigned long long)r->entries[i].ms, r->entries[i].sent,
                 r->entries[i].odd, r->entries[i].lost, r->entries[i].arrived, r->entries[i].named ? ", named by a gap" : "");
+    static const char *const fates[] = {[SIM_SENT] = "sent", [SIM_ODD] = "odd", [SIM_LOST] = "lost"};
+    for (size_t i = 0; i < r->line->told_count; i++) {
+        const told *t = &r->line->told[i];
+        const entry *e = find(r, t->id);
+        if (e && (size_t)(e - r->entries) + 8 > at && (size_t)(e - r->entries) < at + 8)
+            fprintf(stderr, "  told: %zu on connection %llu: %s\n", (size_t)(e - r->entries), (unsigned long long)t->connection, fates[t->fate]);
+    }
     for (size_t i = 0; i < r->line->count; i++) {
         const entry *e = find(r, r->line->arrivals[i].id);
         size_t place = (size_t)(e - r->entries);
@@ -385,7 +413,7 @@ static void judge(const reckoning *r, size_t first, size_t last, ledger_sum *sum
             wrong = "arrived more often than it was sent";
         else if (!e->arrived && e->named)
             sum->named++;
-        else if (!e->arrived && e->sent == 0 && e->odd + e->lost > 0)
+        else if (!e->arrived && !e->reached && e->odd + e->lost > 0)
             sum->kept_back++;
         else if (!e->arrived)
             wrong = "has neither arrived nor is there a gap record in its place";

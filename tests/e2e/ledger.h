@@ -31,7 +31,7 @@ uint64_t ledger_gaps(const ledger_line *line);
 uint64_t ledger_last_ms(const ledger_line *line);     /* the venue's time of the newest record */
 const char *ledger_last_gap(const ledger_line *line); /* its JSON; "" for none */
 
-void ledger_told(void *ledger, bytes frame, sim_fate fate); /* for sim_options.on_frame */
+void ledger_told(void *ledger, uint64_t connection, bytes frame, sim_fate fate); /* for sim_options.on_frame */
 void ledger_made(sim *s, void *ledger);                     /* on the venue's thread, when the story is over */
 
 typedef struct ledger_sum {
