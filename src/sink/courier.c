@@ -62,6 +62,7 @@ struct courier {
     uint64_t *line_octets; /* of the ring's lines, since the courier may not look into records that are let go */
     bool sleeping, notified, blocked, closing, ended;
     uint64_t close_by;
+    weir_error trouble;    /* why it was not open last */
     weir_error waits, why; /* for the host's thread to tell: why it is not open; why it never will be */
     unsigned changes;
     char loss[512]; /* the last one's text */
@@ -69,7 +70,7 @@ struct courier {
 
     /* the host's thread's own */
     unsigned changes_told;
-    uint64_t losses_told;
+    uint64_t losses_told, connects_told;
     /* the courier's own */
     bool connected, ever;
     uint64_t heard_ns, tries, progress;
@@ -314,6 +315,7 @@ static void fall_back(courier *c, weir_error *err)
     c->progress = 0;
     uint64_t wait = retry_ns(c), due = now_ns() + wait;
     c->tries++;
+    c->trouble = *err;
     error_wrap(err, "'%s'", c->shown);
     set_waits(c, err);
     while (!c->closing && now_ns() < due)
@@ -427,12 +429,14 @@ static void *work(void *arg)
 static void tell(courier *c)
 {
     if (c->changes_told != c->changes) {
-        bool waited = c->base.waits.code, waits = c->waits.code;
+        bool waits = c->waits.code != WEIR_OK, back = !waits && c->account.connects > 1 && c->account.connects != c->connects_told;
         c->changes_told = c->changes;
         if (waits && strcmp(c->base.waits.text, c->waits.text) != 0)
             log_warn("sink", "%s; it is tried again, %" PRIu64 " records wait", c->waits.text, c->owed);
-        else if (waited && !waits && c->account.connects > 1)
-            log_warn("sink", "'%s' is back; what was not acknowledged is sent again", c->shown);
+        else if (back) /* perhaps so soon that nobody saw it wait */
+            log_warn("sink", "'%s' is back; what was not acknowledged is sent again (%s)", c->shown, c->trouble.text);
+        if (!waits)
+            c->connects_told = c->account.connects;
         c->base.waits = c->waits;
         c->base.why = c->why;
     }
@@ -611,8 +615,9 @@ weir_code courier_open(sink **out, const sink_ops *ops, void *remote, const remo
     weir_code code;
 
     if (!c) {
-        way->free(remote);
-        return error_set(err, WEIR_NOMEM, "'%s': out of memory", options->shown);
+        error_set(err, WEIR_NOMEM, "'%s': out of memory", options->shown);
+        way->free(remote); /* with what options->shown points to */
+        return WEIR_NOMEM;
     }
     while (size < options->window)
         size *= 2;

@@ -81,18 +81,8 @@ static bool plain_number(bytes t)
     return t.len > 1 && isdigit((unsigned char)t.at[t.at[0] == '-']);
 }
 
-/* A text of a guest. */
-static void put_text(buf *out, bytes t)
+static void put_escaped(buf *out, bytes t)
 {
-    bool formula = t.len && strchr("=+-@", t.at[0]) && !plain_number(t), quote = formula;
-
-    for (size_t i = 0; i < t.len && !quote; i++)
-        quote = strchr(",\"", t.at[i]) != NULL && t.at[i];
-    quote = quote || (t.len && (t.at[0] == ' ' || t.at[t.len - 1] == ' '));
-    if (quote)
-        buf_add_char(out, '"');
-    if (formula)
-        buf_add_char(out, '\'');
     for (size_t i = 0; i < t.len; i++) {
         unsigned char c = (unsigned char)t.at[i];
         if (c == '"')
@@ -104,6 +94,27 @@ static void put_text(buf *out, bytes t)
         else
             buf_add_char(out, (char)c);
     }
+}
+
+/* A text of a guest. */
+static void put_text(buf *out, bytes t)
+{
+    bool formula = t.len && strchr("=+-@", t.at[0]) && !plain_number(t);
+    bool quote = formula || (t.len && (t.at[0] == ' ' || t.at[t.len - 1] == ' ')), escape = false;
+
+    for (size_t i = 0; i < t.len; i++) {
+        unsigned char c = (unsigned char)t.at[i];
+        quote |= (c == ',') | (c == '"');
+        escape |= (c < 0x20) | (c == 0x7F) | (c == '"');
+    }
+    if (quote)
+        buf_add_char(out, '"');
+    if (formula)
+        buf_add_char(out, '\'');
+    if (escape)
+        put_escaped(out, t);
+    else
+        buf_add_bytes(out, t);
     if (quote)
         buf_add_char(out, '"');
 }
@@ -112,8 +123,9 @@ static void put_value(csv *c, buf *out, json value)
 {
     if (value.type == JSON_NONE || value.type == JSON_NULL)
         return;
-    if (value.type != JSON_STRING) {
-        put_text(out, value.raw);
+    bytes as_is = value.raw;
+    if (value.type != JSON_STRING || json_string_slice(value, &as_is)) {
+        put_text(out, as_is);
         return;
     }
     buf_clear(&c->text);
@@ -168,14 +180,15 @@ static size_t column_of(const csv_file *f, bytes name)
 /* Members with a column, and the others as one JSON object. */
 static void put_data(csv *c, csv_file *f, buf *out, const record *r)
 {
-    json values[COLUMNS_MAX] = {0}, key, value, whole = {JSON_OBJECT, r->data};
-    json_iter it = json_each(whole);
+    json values[COLUMNS_MAX] = {0}, key, value;
+    bool object = r->kind == RECORD_DATA && r->data.at[0] == '{';
+    json_iter it = json_each(object ? (json){JSON_OBJECT, r->data} : (json){JSON_OBJECT, BYTES("{}")});
     bytes name;
 
     buf_clear(&c->other);
-    if (r->kind == RECORD_DATA && r->data.at[0] != '{')
+    if (r->kind == RECORD_DATA && !object)
         buf_add_bytes(&c->other, r->data);
-    while (r->kind == RECORD_DATA && r->data.at[0] == '{' && json_next(&it, &key, &value)) {
+    while (json_next(&it, &key, &value)) {
         size_t column = json_string_slice(key, &name) ? column_of(f, name) : f->column_count;
         if (column < f->column_count) {
             values[column] = value;
@@ -186,7 +199,7 @@ static void put_data(csv *c, csv_file *f, buf *out, const record *r)
             buf_add_bytes(&c->other, value.raw);
         }
     }
-    if (c->other.len && r->data.at[0] == '{')
+    if (c->other.len && object)
         buf_add_char(&c->other, '}');
     for (size_t i = 0; i < f->column_count; i++) {
         buf_add_char(out, ',');

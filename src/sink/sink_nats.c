@@ -37,13 +37,16 @@ typedef struct nats {
 
 static weir_code refuse(natsStatus status, const char *doing, weir_error *err)
 {
-    const char *last = nats_GetLastError(NULL);
+    const char *last = nats_GetLastError(NULL), *text = natsStatus_GetText(status), *place;
     weir_code code = status == NATS_CONNECTION_AUTH_FAILED ? WEIR_REFUSED : status == NATS_NO_MEMORY ? WEIR_NOMEM
                                                                         : status == NATS_TIMEOUT     ? WEIR_TIMEOUT
                                                                                                      : WEIR_NETWORK;
     const char *cure = code == WEIR_REFUSED ? "; the spec's user, password or token is wrong" : "";
-    return error_set(err, code, "%s: %s%s%.200s%s%s", doing, natsStatus_GetText(status), last && *last ? " (" : "", last ? last : "",
-                     last && *last ? ")" : "", cure);
+    if (last && *last == '(' && (place = strstr(last, "): "))) /* where in the library */
+        last = place + 3;
+    if (!last || !*last || strcmp(last, text) == 0)
+        return error_set(err, code, "%s: %s%s", doing, text, cure);
+    return error_set(err, code, "%s: %s (%.200s)%s", doing, text, last, cure);
 }
 
 static natsStatus set_who(nats *n, natsOptions *o)
