@@ -285,6 +285,8 @@ uint64_t cpu_ms(void);
 bool text_replace(char **at, const char *with); /* a copy in its place; false: out of memory. NULL is fine */
 bool is_number(const char *text);
 size_t list_count(const list *l);
+/* For rows of the store: the text is there, or the row makes no sense (INVALID), or memory is out. */
+weir_code row_text(char **out, json row, const char *member, weir_error *err);
 char *json_text(json object, const char *member);            /* heap copy; NULL: none or no text */
 void member_time(buf *out, const char *member, uint64_t ns); /* text; null for 0 */
 void member_u64(buf *out, const char *member, uint64_t value);

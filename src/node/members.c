@@ -21,6 +21,14 @@ bool is_number(const char *text)
     return n && n < 20 && !text[n];
 }
 
+weir_code row_text(char **out, json row, const char *member, weir_error *err)
+{
+    json v = json_member(row, member);
+    if (v.type != JSON_STRING)
+        return error_set(err, WEIR_INVALID, "a row of the store has no \"%s\"", member);
+    return (*out = json_string_dup(v)) ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
+}
+
 char *json_text(json object, const char *member)
 {
     return json_string_dup(json_member(object, member));

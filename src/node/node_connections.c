@@ -213,11 +213,15 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
         l->code = error_wrap(l->err, "connection %s", id);
         return;
     }
-    char *plugin = json_text(doc, "plugin");
-    node_plugin *p = plugin ? plugin_find(l->n, plugin) : NULL;
+    char *plugin = NULL;
+    if (row_text(&plugin, doc, "plugin", l->err)) {
+        l->code = error_wrap(l->err, "connection %s", id);
+        return;
+    }
+    node_plugin *p = plugin_find(l->n, plugin);
     node_connection *c = p ? connection_new(l->n, strtoull(id, NULL, 10), p) : NULL;
     if (!p)
-        log_error("node", "connection %s: its plugin '%s' is gone; it is left out", id, plugin ? plugin : "");
+        log_error("node", "connection %s: its plugin '%s' is gone; it is left out", id, plugin);
     free(plugin);
     if (!c) {
         l->code = p ? error_set(l->err, WEIR_NOMEM, "out of memory") : l->code;

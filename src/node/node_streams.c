@@ -249,6 +249,8 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
     s->wanted = json_is(json_member(doc, "wanted"), "on");
     json_text_u64(json_member(doc, "created_at"), &s->created_at);
     if (take_topic(s, &why)) {
+        if (why.code == WEIR_NOMEM)
+            l->code = error_set(l->err, WEIR_NOMEM, "%s", why.text);
         log_error("node", "stream %s is left out: %s", id, why.text);
         stream_drop(s);
     }

@@ -97,15 +97,18 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
         return;
     }
     list_push(&l->n->tokens, &t->node);
-    char *scope = json_text(doc, "scope"), *hash = json_text(doc, "hash");
+    char *scope = NULL, *hash = NULL;
     t->id = strdup(id);
-    t->name = json_text(doc, "name");
     json_text_u64(json_member(doc, "expires_at"), &t->expires_at);
     json_text_u64(json_member(doc, "created_at"), &t->created_at);
-    if (!t->id || !t->name || !hash || strlen(hash) != DIGEST_HEX - 1 || !scope_find(scope, &t->scope))
-        l->code = error_set(l->err, WEIR_INVALID, "token %s cannot be read", id);
-    else
-        memcpy(t->hash, hash, DIGEST_HEX);
+    weir_code code = t->id ? WEIR_OK : error_set(l->err, WEIR_NOMEM, "out of memory");
+    if (!code && !(code = row_text(&t->name, doc, "name", l->err)) && !(code = row_text(&scope, doc, "scope", l->err)) && !(code = row_text(&hash, doc, "hash", l->err))) {
+        if (strlen(hash) != DIGEST_HEX - 1 || !scope_find(scope, &t->scope))
+            code = error_set(l->err, WEIR_INVALID, "token %s makes no sense", id);
+        else
+            memcpy(t->hash, hash, DIGEST_HEX);
+    }
+    l->code = code ? code : l->code;
     free(scope);
     free(hash);
 }

@@ -60,15 +60,23 @@ void ui_free(node *n)
         drop(LIST_OWNER(n->ui.head.next, kept, node));
 }
 
+typedef struct loading {
+    node *n;
+    bool failed;
+} loading;
+
 static void on_row(void *arg, const char *id, bytes row, bytes secret, bool sealed)
 {
+    loading *l = arg;
     (void)secret, (void)sealed;
-    add(arg, id, row);
+    l->failed |= !add(l->n, id, row);
 }
 
 weir_code ui_load(node *n, weir_error *err)
 {
-    return store_load(n->store, "ui", on_row, n, err);
+    loading l = {n, false};
+    weir_code code = store_load(n->store, "ui", on_row, &l, err);
+    return !code && l.failed ? error_set(err, WEIR_NOMEM, "out of memory") : code;
 }
 
 /* ---- Operations ---- */

@@ -160,12 +160,17 @@ weir_code version_add(node_plugin *p, bytes row, weir_error *err)
 {
     json doc;
     node_version v = {{0}, bytes_dup(row)};
-    char *sha = v.json && !json_read(&doc, bytes_of(v.json), NULL) ? json_text(doc, "sha256") : NULL;
-    node_version *all = sha && strlen(sha) == 64 ? realloc(p->versions, (p->version_count + 1) * sizeof *all) : NULL;
-    if (!all) {
+    char *sha = NULL;
+    weir_code code = v.json ? json_read(&doc, bytes_of(v.json), err) : error_set(err, WEIR_NOMEM, "out of memory");
+    if (!code && !(code = row_text(&sha, doc, "sha256", err)) && strlen(sha) != 64)
+        code = error_set(err, WEIR_INVALID, "a version's sha256 is none");
+    node_version *all = code ? NULL : realloc(p->versions, (p->version_count + 1) * sizeof *all);
+    if (!code && !all)
+        code = error_set(err, WEIR_NOMEM, "out of memory");
+    if (code) {
         free(v.json);
         free(sha);
-        return error_set(err, sha ? WEIR_NOMEM : WEIR_INVALID, "plugin '%s': a version makes no sense, or memory is out", p->id);
+        return error_wrap(err, "plugin '%s'", p->id);
     }
     memcpy(v.sha256, sha, 65);
     free(sha);
