@@ -4,7 +4,7 @@ const s = (n: number, one: string, many: string): string => `${n} ${n === 1 ? on
 
 export const t = {
     loading: 'Loading…', nothing: 'Nothing here.', none: '–', noMatch: 'Nothing matches the filter.', filter: 'Filter', required: 'required', choose: 'Choose…',
-    yes: 'Yes', no: 'No', close: 'Close', dismiss: 'Put this message away', remove: 'Remove', save: 'Save', cancel: 'Cancel', edit: 'Edit', refresh: 'Refresh',
+    yes: 'Yes', no: 'No', close: 'Close', dismiss: 'Close this message', remove: 'Remove', save: 'Save', cancel: 'Cancel', edit: 'Edit', refresh: 'Refresh',
     name: 'Name', state: 'State', plugin: 'Plugin', connection: 'Connection', gap: 'Gap',
     more: (n: number) => `${n} more; filter to see them.`,
     missing: (n: number) => s(n, 'record missing', 'missing'),
@@ -34,7 +34,7 @@ export const t = {
     },
     login: {
         title: 'Weir', what: 'This terminal needs a token.', token: 'Token', enter: 'Enter',
-        where: 'The daemon prints an address with a token when it starts for the first time. Or make one on its machine:', command: 'weir serve --new-token NAME',
+        where: 'The daemon prints an address with a token when it starts for the first time. Or let it make another one when it starts:', command: 'weir serve --admin-token',
     },
     palette: {
         title: 'Commands', placeholder: 'Page, symbol, time frame, stream or action', none: 'Nothing found', page: 'Page', symbol: 'Symbol', frame: 'Time frame', action: 'Action', stream: 'Stream', plugin: 'Plugin', connection: 'Connection',

@@ -8,7 +8,7 @@ import {fast, feed, streamOf} from '../state/feeds';
 import {active, type Pick} from '../state/layout';
 import {narrow} from '../state/prefs';
 import {Empty, State} from '../ui/parts';
-import {price} from './watchlist';
+import {price, Size} from './watchlist';
 import {t} from '../text';
 
 const SIZES = [10, 15, 20, 40];
@@ -72,7 +72,7 @@ function Rows({pick, levels}: {pick: Pick; levels: number}) {
     const row = (l: Level, total: string, side: string) => (
         <tr key={side + l.key} class={side}>
             <td class="num price">{price(l.price, f.places)}</td>
-            <td class="num">{decimal.padded(l.size, sizePlaces)}</td>
+            <td class="num"><Size text={l.size} places={sizePlaces} /></td>
             <td class="num dim total"><i aria-hidden="true" style={{width: Math.min(100, (+total / widest) * 100).toFixed(1) + '%'}} /><span>{decimal.brief(total)}</span></td>
         </tr>
     );

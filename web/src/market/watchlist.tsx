@@ -16,6 +16,12 @@ export function price(text: string, places: number): string {
     return text ? decimal.grouped(decimal.padded(text, places)) : '';
 }
 
+/** A size, as the venue says it; long ones in brief, with all digits to be had by pointing at it. */
+export function Size({text, places}: {text: string; places: number}) {
+    const whole = decimal.padded(text, places);
+    return whole.length <= 11 ? <>{whole}</> : <span title={whole}>{decimal.brief(text)}</span>;
+}
+
 const SORTS: [string, string][] = [['', t.market.sortOwn], ['name', t.market.sortName], ['change', t.market.sortChange], ['volume', t.market.sortVolume]];
 
 function sorted(list: Pick[], by: string): Pick[] {

@@ -74,16 +74,19 @@ function Form({fields, values, set, secrets}: {fields: FormField[]; values: Valu
                 const label = show(f.label || f.name), value = values[f.name] ?? '';
                 const change = (v: string): void => set({...values, [f.name]: v});
                 if (f.type === 'boolean' || f.type === 'bool') return <Check label={label} value={value === 'true'} onValue={v => change(String(v))} />;
-                const kept = secrets.includes(f.name);
+                const kept = secrets.includes(f.name), secret = isSecret(f);
                 const long = f.mask ? 'password' : f.type === 'number' || f.type === 'integer' ? 'text' : f.type === 'textarea' ? 'area' : 'text';
                 return <Field label={label} value={value} onValue={change} type={long} options={f.mask ? undefined : optionsOf(f)} required={f.required && !kept}
-                    placeholder={kept && f.mask ? t.connections.secretKept : f.default === undefined || f.default === null ? '' : show(f.default)}
+                    placeholder={kept && secret ? t.connections.secretKept : f.default === undefined || f.default === null ? '' : show(f.default)}
                     autocomplete={f.mask ? 'new-password' : 'off'}
-                    note={f.mask ? (kept ? t.connections.secretNoteKept : t.connections.secretNote) : show(f.description ?? '')} />;
+                    note={[show(f.description ?? ''), secret ? (kept ? t.connections.secretNoteKept : t.connections.secretNote) : ''].filter(Boolean).join(' ')} />;
             })}
         </>
     );
 }
+
+/** Goes in and never comes out. */
+const isSecret = (f: FormField): boolean => !!f.mask || !!f.encrypt;
 
 /** What is sent: of fields that were filled in. */
 function configOf(fields: FormField[], values: Values): Record<string, unknown> {
@@ -151,11 +154,11 @@ function ConnectionPage({connection: c}: {connection: Connection}) {
     const save = async (): Promise<void> => {
         setBad('');
         const config: Record<string, unknown> = plugin ? configOf(plugin.fields, values) : {};
-        for (const f of plugin?.fields ?? []) if (!f.mask && values[f.name] === '' && c.config[f.name] !== undefined) config[f.name] = null;
+        for (const f of plugin?.fields ?? []) if (!isSecret(f) && values[f.name] === '' && c.config[f.name] !== undefined) config[f.name] = null;
         for (const f of clear) config[f] = null;
         try {
             await api.patch(path, {...(name !== c.name ? {name} : {}), config});
-            for (const f of plugin?.fields ?? []) if (f.mask) delete values[f.name];
+            for (const f of plugin?.fields ?? []) if (isSecret(f)) delete values[f.name];
             setValues({...values});
             setClear([]);
             await refresh('connections');

@@ -41,6 +41,7 @@ interface Wanted {
     seq: string | null; // the last that was seen
     fns: Set<OnRecord>;
     sent: boolean;
+    live: boolean;     // what comes is new, no history any more
 }
 
 const wanted = new Map<string, Wanted>();
@@ -62,7 +63,7 @@ let logLevel: string | null = null;
 export function want(topic: string, fn: OnRecord, options: {policy?: string; since?: string | null} = {}): () => void {
     let w = wanted.get(topic);
     if (!w) {
-        w = {id: 'w' + ++counter, topic, policy: options.policy ?? 'drop_oldest', since: options.since ?? null, seq: null, fns: new Set(), sent: false};
+        w = {id: 'w' + ++counter, topic, policy: options.policy ?? 'drop_oldest', since: options.since ?? null, seq: null, fns: new Set(), sent: false, live: false};
         wanted.set(topic, w);
         byId.set(w.id, w);
         if (state.value === 'open') subscribe(w);
@@ -100,6 +101,7 @@ function send(message: unknown): void {
 
 function subscribe(w: Wanted): void {
     w.sent = true;
+    w.live = !w.seq && !w.since;
     const message: Record<string, unknown> = {op: 'subscribe', id: w.id, pattern: w.topic, policy: w.policy, max_records: 4096};
     if (w.seq) Object.assign(message, {from: 'seq', seqs: {[w.topic]: w.seq}});
     else if (w.since) Object.assign(message, {from: 'time', since: w.since});
@@ -165,9 +167,6 @@ function retry(): void {
 }
 
 function take(line: string): void {
-    if (line.startsWith('{"op"')) return control(line);
-    inSecond++;
-    total++;
     lines.push(line);
     if (lines.length > LINES_MAX) {
         dropped += lines.length - LINES_MAX / 2;
@@ -189,18 +188,23 @@ function hand(): void {
     lines = [];
     for (const line of batch) {
         try {
-            one(parseRecord(line) as Rec);
+            if (line.startsWith('{"op"')) control(line);
+            else one(parseRecord(line) as Rec);
         } catch (error) {
-            console.warn('a record that cannot be read', error, line.slice(0, 200));
+            console.warn('a message that cannot be read', error, line.slice(0, 200));
         }
     }
 }
 
 function one(r: Rec): void {
     const topic = topicOf(r);
-    if (r.ts_out) lastLag = Math.max(0, Date.now() - Number(r.ts_out.slice(0, -6)));
     const w = wanted.get(topic);
+    total++;
     if (!w) return;
+    if (w.live) {
+        inSecond++;
+        if (r.ts_out) lastLag = Math.max(0, Date.now() - Number(r.ts_out.slice(0, -6)));
+    }
     if (r.seq) w.seq = r.seq;
     if (r.kind === 'gap') noteGap(topic, r);
     for (const fn of w.fns) fn(r, topic);
@@ -232,6 +236,7 @@ function control(line: string): void {
 
 function seam(c: Control): void {
     const m = missed.value, w = byId.get(c.id ?? '');
+    if (w) w.live = true;
     if (!m || !w || Date.now() - m.to > 30000) return;
     missed.value = {...m, caught: m.caught + (c.history ?? 0), incomplete: m.incomplete + (c.complete === false ? 1 : 0)};
 }

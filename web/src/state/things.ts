@@ -17,12 +17,31 @@ type What = 'plugins' | 'connections' | 'streams' | 'sinks' | 'node';
 const busy = new Set<What>();
 const again = new Set<What>();
 
+const FIGURES = ['streams', 'messages', 'records', 'gaps', 'traps', 'restarts', 'calls'];
+const MAYBE = ['call_p50_us', 'call_p99_us', 'cpu_ms', 'memory_octets', 'memory_limit_octets'];
+
+/** A plugin that is not loaded yet says less of itself; a time frame is a name or an object that has one. */
+function whole(given: unknown): Plugin {
+    const p = given as Partial<Plugin> & {id: string; timeframes?: unknown[]};
+    const figures: Record<string, number | null> = {};
+    const said = (p.figures ?? {}) as Record<string, number | null | undefined>;
+    for (const name of FIGURES) figures[name] = said[name] ?? 0;
+    for (const name of MAYBE) figures[name] = said[name] ?? null;
+    const name = (f: unknown): string => (typeof f === 'string' ? f : String((f as {timeframe?: unknown} | null)?.timeframe ?? ''));
+    return {
+        name: p.id, version: '', generation: '', enabled: true, state: '', why: '', sha256: '', size: 0, installed_at: null, versions: [], asks: [], grants: [],
+        pending: null, fields: [], stream_types: [], commands: [], connections: 0, last_trap: null, ...p,
+        timeframes: (p.timeframes ?? []).map(name).filter(Boolean), figures: figures as unknown as Plugin['figures'],
+    };
+}
+
 async function load(what: What): Promise<void> {
     if (what === 'node') node.value = await api.get<Node>('/v1/node');
     else {
         const answer = await api.get<Record<string, unknown[]>>('/v1/' + what);
         const into: Signal<unknown[] | null> = ({plugins, connections, streams, sinks} as Record<string, Signal<unknown>>)[what] as Signal<unknown[] | null>;
-        into.value = answer[what] ?? [];
+        const list = answer[what] ?? [];
+        into.value = what === 'plugins' ? list.map(whole) : list;
     }
 }
 

@@ -23,6 +23,7 @@ export interface Field {
     type?: string;
     required?: boolean;
     mask?: boolean;
+    encrypt?: boolean;
     default?: unknown;
     options?: unknown[];
     description?: string;

@@ -1,12 +1,12 @@
 // A dialog over the page: the browser's own, which keeps the focus inside and closes with Escape.
 
 import type {ComponentChildren} from 'preact';
-import {useEffect, useRef} from 'preact/hooks';
+import {useLayoutEffect, useRef} from 'preact/hooks';
 import {t} from '../text';
 
 export function Dialog({title, onClose, children, wide}: {title: string; onClose: () => void; children: ComponentChildren; wide?: boolean}) {
     const ref = useRef<HTMLDialogElement>(null);
-    useEffect(() => {
+    useLayoutEffect(() => {
         const before = document.activeElement as HTMLElement | null;
         ref.current?.showModal();
         ref.current?.querySelector<HTMLElement>('input,select,textarea,[autofocus]')?.focus();

@@ -1,7 +1,7 @@
 // The command palette: everything that can be gone to or done, by typing.
 
 import {signal} from '@preact/signals';
-import {useEffect, useRef, useState} from 'preact/hooks';
+import {useEffect, useLayoutEffect, useRef, useState} from 'preact/hooks';
 import {show} from '../lib/show';
 import {framesOf} from '../market/chartdata';
 import {adding} from '../market/add';
@@ -55,7 +55,7 @@ export function Palette() {
     const [text, setText] = useState('');
     const [at, setAt] = useState(0);
     const close = (): void => { paletteOpen.value = false; };
-    useEffect(() => {
+    useLayoutEffect(() => { // at once: what is typed next is for it
         const before = document.activeElement as HTMLElement | null;
         ref.current?.showModal();
         return () => before?.focus?.();

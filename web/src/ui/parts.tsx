@@ -181,7 +181,7 @@ export function Field({label, note, value, onValue, type = 'text', options, requ
             ) : type === 'area' ? (
                 <textarea {...common} value={value} rows={5} spellcheck={false} onInput={e => onValue(e.currentTarget.value)} />
             ) : (
-                <input {...common} type={type as 'text'} value={value} placeholder={placeholder} autocomplete={autocomplete as never} spellcheck={false} onInput={e => onValue(e.currentTarget.value)} />
+                <input {...common} type={type as 'text'} step={type === 'datetime-local' ? 1 : undefined} value={value} placeholder={placeholder} autocomplete={autocomplete as never} spellcheck={false} onInput={e => onValue(e.currentTarget.value)} />
             )}
             {note && <p id={id + 'n'} class="note">{note}</p>}
             {bad && <p class="trouble">{bad}</p>}
