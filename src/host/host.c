@@ -301,5 +301,5 @@ bool weir_host_account_check(const weir_host *h, weir_error *err)
                   (unsigned long long)a.lost, (unsigned long long)a.unread, (unsigned long long)a.doubles);
         return false;
     }
-    return hub_account_check(h->hub, err);
+    return readers_add_up(h, err) && hub_account_check(h->hub, err);
 }

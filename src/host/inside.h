@@ -188,6 +188,7 @@ void functions_free(weir_host *host);
 
 /* ---- readers.c ---- */
 
+bool readers_add_up(const weir_host *host, weir_error *err); /* their sinks */
 void readers_free(weir_host *host); /* closes every sink and subscriber */
 
 /* ---- events.c: what planners report ---- */

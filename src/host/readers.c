@@ -417,6 +417,19 @@ void weir_sink_get_account(const weir_sink *w, weir_sink_account *out)
     };
 }
 
+bool readers_add_up(const weir_host *host, weir_error *err)
+{
+    for (const list_node *n = host->sinks.head.next; n != &host->sinks.head; n = n->next) {
+        sink_account a = sink_read_account(LIST_OWNER(n, weir_sink, node)->sink);
+        if (!sink_account_adds_up(&a)) {
+            error_set(err, WEIR_INVALID, "account: a sink accepted %llu records, but has written %llu, buffers %llu and lost %llu", (unsigned long long)a.accepted,
+                      (unsigned long long)a.written, (unsigned long long)a.buffered, (unsigned long long)a.lost);
+            return false;
+        }
+    }
+    return true;
+}
+
 void weir_sink_mask(char *out, size_t size, const char *spec)
 {
     sink_mask(out, size, spec);

@@ -406,6 +406,7 @@ static void *work(void *arg)
     courier *c = arg;
     uint64_t owed_since = now_ns();
 
+    pthread_setname_np(pthread_self(), "weir-sink");
     pthread_mutex_lock(&c->lock);
     while (!c->why.code && !(c->closing && (!c->connected || !c->owed || now_ns() >= c->close_by))) {
         if (c->connected)
@@ -556,13 +557,13 @@ uint64_t courier_oldest(const sink *s)
 void courier_close(sink *s)
 {
     courier *c = (courier *)s;
-    uint64_t due = now_ns() + CLOSE_MS * NS_PER_MS;
+    uint64_t due = now_ns() + CLOSE_MS * NS_PER_MS, soon = due - CLOSE_MS / 4 * 3 * NS_PER_MS; /* enough for a thread that owes nothing */
 
     pthread_mutex_lock(&c->lock);
     c->closing = true;
     c->close_by = due - CLOSE_MS / 4 * NS_PER_MS;
     pthread_cond_signal(&c->work);
-    while (!c->ended && now_ns() < due && !(c->waits.code && !c->connected && now_ns() > due - CLOSE_MS / 4 * 3 * NS_PER_MS))
+    while (!c->ended && now_ns() < due && (now_ns() < soon || (c->owed && c->connected)))
         wait_until(&c->settled, &c->lock, now_ns() + 10 * NS_PER_MS);
     collect(c);
     if (c->owed && !c->why.code)

@@ -221,7 +221,7 @@ static weir_code set_usual(kafka *k, weir_error *err)
 
 static weir_code read_spec(kafka *k, const char *rest, courier_options *c, weir_error *err)
 {
-    static const char *const own[] = {COURIER_OPTIONS, NULL};
+    static const char *const own[] = {"password_file", COURIER_OPTIONS, NULL};
     static const spec_rules rules = {.scheme = "kafka", .port = 9092, .options = own, .any_option = true, .path = true};
     weir_code code = spec_read(&k->spec, &rules, rest, err);
 

@@ -55,11 +55,11 @@ static natsStatus set_who(nats *n, natsOptions *o)
 
     if (creds)
         return natsOptions_SetUserCredentialsFromFiles(o, creds, NULL);
-    if (*n->spec.password)
+    if (*n->spec.password && *n->spec.user)
         return natsOptions_SetUserInfo(o, n->spec.user, n->spec.password);
-    if (token || *n->spec.user)
-        return natsOptions_SetToken(o, token ? token : n->spec.user);
-    return NATS_OK;
+    if (!token) /* alone before the @, or in the file */
+        token = *n->spec.user ? n->spec.user : n->spec.password;
+    return *token ? natsOptions_SetToken(o, token) : NATS_OK;
 }
 
 static natsStatus set_tls(nats *n, natsOptions *o)
@@ -264,7 +264,7 @@ static bool plain(const char *text, const char *but)
 
 static weir_code read_spec(nats *n, const char *rest, weir_error *err)
 {
-    static const char *const options[] = {"stream", "subject", "maxlen", "replicas", "token", "creds", "tls", "ca", COURIER_OPTIONS, NULL};
+    static const char *const options[] = {"stream", "subject", "maxlen", "replicas", "token", "password_file", "creds", "tls", "ca", COURIER_OPTIONS, NULL};
     static const spec_rules rules = {.scheme = "nats", .port = 4222, .options = options};
     uint64_t tls = 0;
 

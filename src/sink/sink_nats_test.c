@@ -230,6 +230,15 @@ TEST(nats, wrong_password_and_token_end_the_sink_and_are_not_shown)
     k = t_open("nats://127.0.0.1:%d?token=right", nats.port);
     t_publish(10);
     t_until(k, t_settled);
+    sink_close(k);
+    char path[100];
+    snprintf(path, sizeof path, "%s/secret", nats.folder);
+    FILE *f = fopen(path, "w");
+    fputs("right\n", f);
+    fclose(f);
+    k = t_open("nats://127.0.0.1:%d?password_file=%s", nats.port, path);
+    t_publish(10);
+    t_until(k, t_settled);
     end(k);
 }
 

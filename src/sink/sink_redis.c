@@ -34,7 +34,7 @@ typedef struct redis {
 static weir_code refuse(const redis *r, weir_error *err)
 {
     if (r->c->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK))
-        return error_set(err, WEIR_TIMEOUT, "takes nothing for %d s", WRITE_S);
+        return error_set(err, WEIR_TIMEOUT, "does not answer for %d s", WRITE_S);
     return error_set(err, WEIR_NETWORK, "%s", r->c->errstr);
 }
 
@@ -256,7 +256,7 @@ static void redis_free(void *remote)
 
 static weir_code read_spec(redis *r, const char *rest, weir_error *err)
 {
-    static const char *const options[] = {"stream", "maxlen", COURIER_OPTIONS, NULL};
+    static const char *const options[] = {"stream", "maxlen", "password_file", COURIER_OPTIONS, NULL};
     static const spec_rules rules = {.scheme = "redis", .port = 6379, .options = options, .path = true};
     char *end = NULL;
 

@@ -180,6 +180,16 @@ TEST(redis, wrong_password_ends_the_sink_and_is_not_shown)
     t_publish(10);
     t_until(k, t_settled);
     CHECK(sink_read_account(k).written > 0);
+    sink_close(k);
+    char path[100];
+    snprintf(path, sizeof path, "%s/secret", redis.folder);
+    FILE *f = fopen(path, "w");
+    fputs("right\n", f);
+    fclose(f);
+    k = t_open("redis://127.0.0.1:%d?password_file=%s", redis.port, path);
+    t_publish(10);
+    t_until(k, t_settled);
+    CHECK_UINT(sink_read_account(k).written, 10);
     end(k);
 }
 
@@ -222,6 +232,28 @@ TEST(redis, nobody_there_and_unknown_host_are_waited_for)
     CHECK_HAS(sink_waits_for(k)->text, "cannot be reached");
     CHECK_UINT(sink_read_account(k).buffered, 10);
     end(k);
+}
+
+/* A server of another kind, and one that says nothing at all. */
+TEST(redis, what_is_no_redis_is_told)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    t_begin();
+    CHECK(bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 5) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+    sink *k = t_open("redis://127.0.0.1:%d", ntohs(a.sin_port));
+    int other = accept(fd, NULL, NULL);
+    CHECK(send(other, "HTTP/1.1 400 Bad Request\r\n\r\n", 28, 0) == 28);
+    t_until(k, t_waits);
+    CHECK_HAS(sink_waits_for(k)->text, "Protocol error, got \"H\"");
+    sink_close(k);
+    k = t_open("redis://127.0.0.1:%d", ntohs(a.sin_port));
+    t_until(k, t_waits);
+    CHECK_HAS(sink_waits_for(k)->text, "does not answer for 5 s");
+    close(other);
+    close(fd);
+    t_end(k);
 }
 
 static bool full(const sink *k)
@@ -316,7 +348,7 @@ TEST(redis, nonsense_in_a_spec_is_refused)
         {"redis://h?maxlen=0", "expected a number from 1"},
         {"redis://h?maxlen=x", "expected a number from 1"},
         {"redis://h?window=0", "expected a number from 1"},
-        {"redis://h?size=3", "there is no option 'size'; there are stream, maxlen, window"},
+        {"redis://h?size=3", "there is no option 'size'; there are stream, maxlen, password_file, window"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         weir_error err = WEIR_ERROR_INIT;

@@ -2,6 +2,7 @@
 #include "sink/spec.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -68,6 +69,23 @@ static weir_code check_options(const spec *s, const spec_rules *rules, weir_erro
             return error_set(err, WEIR_INVALID, "'%s': there is no option '%.60s'; there are %s", s->shown, s->name[i], known);
     }
     return WEIR_OK;
+}
+
+static weir_code read_password(spec *s, weir_error *err)
+{
+    const char *path = spec_option(s, "password_file");
+    FILE *in = path ? fopen(path, "re") : NULL;
+
+    if (!path)
+        return WEIR_OK;
+    if (!in)
+        return error_set(err, WEIR_SYSTEM, "'%s': password_file '%.200s' cannot be read: %s", s->shown, path, strerror(errno));
+    if (!fgets(s->secret, sizeof s->secret, in))
+        *s->secret = '\0';
+    fclose(in);
+    s->secret[strcspn(s->secret, "\r\n")] = '\0';
+    s->password = s->secret;
+    return *s->secret ? WEIR_OK : error_set(err, WEIR_INVALID, "'%s': the first line of password_file '%.200s' is empty", s->shown, path);
 }
 
 /* "user:password@": the last @ ends it. */
@@ -149,7 +167,8 @@ weir_code spec_read(spec *out, const spec_rules *rules, const char *rest, weir_e
     out->path = slash ? slash : "";
     if (!spec_take_options(out, query))
         return error_set(err, WEIR_INVALID, "'%s': options are NAME=VALUE with '&' between them, at most %d", out->shown, SPEC_OPTIONS);
-    return check_options(out, rules, err);
+    weir_code code = check_options(out, rules, err);
+    return code ? code : read_password(out, err);
 }
 
 weir_code spec_read_path(spec *out, const spec_rules *rules, const char *rest, weir_error *err)
@@ -199,8 +218,10 @@ weir_code spec_number(const spec *s, const char *name, uint64_t min, uint64_t ma
 
 static bool secret_name(const char *name, size_t len)
 {
-    static const char *const words[] = {"password", "passwd", "secret", "token"};
+    static const char *const words[] = {"password", "passwd", "secret", "token", "key.pem", "oauthbearer.config"};
 
+    if (len > 5 && strncmp(name + len - 5, "_file", 5) == 0)
+        return false;
     for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
         size_t n = strlen(words[w]);
         for (size_t i = 0; i + n <= len; i++)

@@ -1,7 +1,8 @@
 /* spec.h: what a sink's spec says of a server: "redis://user:password@host:6379/0?stream=weir&maxlen=100000".
  *
  * Texts are decoded (%41). An option that the sink does not know is refused with the list of those that it knows. No
- * error text quotes what may hold a secret. */
+ * error text quotes what may hold a secret. The option password_file, of those that have it, names a file whose first line is the
+ * password: `ps` shows everybody's arguments. */
 #ifndef SINK_SPEC_H
 #define SINK_SPEC_H
 
@@ -24,7 +25,8 @@ typedef struct spec {
     uint16_t port;
     size_t options;
     const char *name[SPEC_OPTIONS], *value[SPEC_OPTIONS];
-    char shown[256]; /* for texts: "redis://:***@host:6379/0" */
+    char secret[512]; /* out of password_file */
+    char shown[256];  /* for texts: "redis://:***@host:6379/0" */
 } spec;
 
 /* `rest` is what follows "scheme:". WEIR_INVALID. */
@@ -39,7 +41,7 @@ weir_code spec_number(const spec *s, const char *name, uint64_t min, uint64_t ma
 bool spec_take_options(spec *s, char *query);
 
 /* Any spec with its secrets as ***: the user information behind its colon (all of it without one and of nats, a token), and
- * options whose name has password, passwd, secret or token in it. Cut at `size`. */
+ * options whose name has password, secret, token or the like in it. Cut at `size`. */
 void spec_mask(char *out, size_t size, const char *text);
 
 #endif

@@ -3,6 +3,8 @@
 #include "sink/spec.h"
 #include "tests/lib/test.h"
 
+#include <unistd.h>
+
 static const char *const names[] = {"stream", "maxlen", NULL};
 static const spec_rules redis = {.scheme = "redis", .port = 6379, .options = names, .path = true};
 
@@ -92,6 +94,28 @@ TEST(spec, numbers_have_a_range)
     }
 }
 
+TEST(spec, password_may_stand_in_a_file)
+{
+    static const char *const with[] = {"password_file", NULL};
+    static const spec_rules rules = {.scheme = "redis", .port = 6379, .options = with};
+    weir_error err = WEIR_ERROR_INIT;
+    char path[] = "/tmp/weir-spec-XXXXXX", rest[100];
+    spec s;
+    int fd = mkstemp(path);
+    snprintf(rest, sizeof rest, "//u@h?password_file=%s", path);
+    CHECK_INT(spec_read(&s, &rules, rest, &err), WEIR_INVALID);
+    CHECK_HAS(err.text, "the first line of password_file '/tmp/weir-spec-");
+    CHECK(write(fd, "hunter2 \r\nmore\n", 15) == 15);
+    CHECK_OK(spec_read(&s, &rules, rest, &err));
+    CHECK_TEXT(s.password, "hunter2 ");
+    CHECK_TEXT(s.user, "u");
+    CHECK_HAS(s.shown, "password_file=/tmp/weir-spec-");
+    close(fd);
+    unlink(path);
+    CHECK_INT(spec_read(&s, &rules, rest, &err), WEIR_SYSTEM);
+    CHECK_HAS(err.text, "cannot be read: No such file");
+}
+
 TEST(spec, overlong_is_refused)
 {
     weir_error err = WEIR_ERROR_INIT;
@@ -120,6 +144,8 @@ TEST(spec, mask_hides_every_secret)
         {"kafka://h/t?sasl.password=x&acks=all", "kafka://h/t?sasl.password=***&acks=all"},
         {"kafka://h/t?a=b&SSL.Key.Password=x", "kafka://h/t?a=b&SSL.Key.Password=***"},
         {"nats://h?token=x", "nats://h?token=***"},
+        {"kafka://h/t?ssl.key.pem=x&a=b", "kafka://h/t?ssl.key.pem=***&a=b"},
+        {"redis://h?password_file=/x", "redis://h?password_file=/x"},
         {"x\n\x1b", "x??"},
         {"", ""},
     };
