@@ -270,6 +270,7 @@ void history_drain(node *n); /* what was published goes to the store, now */
 /* ---- node_sinks.c, node_tokens.c, node_ui.c, logs.c ---- */
 weir_code sinks_load(node *n, weir_error *err);
 void sinks_start(node *n);
+bool sinks_settled(const node *n); /* those whose other end is there have brought all out */
 void sinks_free(node *n);
 weir_code tokens_load(node *n, weir_error *err);
 void tokens_free(node *n);

@@ -262,8 +262,10 @@ static void on_drain_tick(void *arg)
         drained(n, false);
         return;
     }
-    if (streams_drained(n) || late) {
+    if ((streams_drained(n) && sinks_settled(n)) || late) {
         n->drain_cut |= !streams_drained(n);
+        if (!sinks_settled(n))
+            log_warn("node", "not every sink has brought all out within the deadline");
         if (n->drain_cut)
             log_warn("node", "not every stream has stopped within the deadline; those that have not are cut");
         flush(n);

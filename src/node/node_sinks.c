@@ -135,6 +135,16 @@ void sinks_start(node *n)
         on_retry(LIST_OWNER(at, node_sink, node));
 }
 
+bool sinks_settled(const node *n)
+{
+    for (const list_node *at = n->sinks.head.next; at != &n->sinks.head; at = at->next) {
+        const node_sink *k = LIST_OWNER(at, node_sink, node);
+        if (k->live && weir_sink_get_state(k->live) == WEIR_SINK_OPEN && !weir_sink_idle(k->live))
+            return false;
+    }
+    return true;
+}
+
 void sinks_free(node *n)
 {
     while (!list_empty(&n->sinks))

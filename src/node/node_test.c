@@ -1,6 +1,7 @@
 /* A node with real guests and the simulated venue: what is wanted is made, comes back after a restart, and goes on
  * counting; what cannot be is refused with a text. */
 #include "node/testing.h"
+#include "sink/testing.h"
 
 static const sim_options exchange = {.seed = 7, .rate = 50};
 
@@ -255,6 +256,36 @@ TEST(node, a_sink_gets_the_records_and_is_opened_again)
     CHECK_TEXT(fixture_member(&t, "state"), "closed");
     CHECK_INT(ask_it(&t, "sinks.remove", "1", NULL), WEIR_OK);
     fixture_close(&t);
+}
+
+/* A Redis that hangs for a while is not left with half of it. */
+TEST(node, a_drain_waits_for_sinks_whose_other_end_is_there)
+{
+    fixture t;
+    char body[256], port[8];
+    server redis = server_new("redis-server", 1);
+    snprintf(port, sizeof port, "%d", redis.port);
+    server_start(&redis, (const char *[]){"redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", redis.folder, "--save", "", NULL});
+    fixture_open(&t, &exchange);
+    snprintf(body, sizeof body, "{\"name\":\"redis\",\"spec\":\"redis://127.0.0.1:%d?silence_ms=60000\",\"pattern\":\"trades.>\"}", redis.port);
+    CHECK_INT(ask_it(&t, "sinks.create", NULL, body), WEIR_OK);
+    fixture_until(&t, "sinks.read", "1", "state", "open");
+    trades(&t);
+    kill(redis.pid, SIGSTOP);
+    uint64_t last = fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 20);
+    t.answered = false;
+    node_drain(t.n, 60000, fixture_drained, &t);
+    for (int i = 0; i < 200; i++)
+        fixture_turn(&t);
+    CHECK(!t.answered); /* it has not acknowledged them */
+    kill(redis.pid, SIGCONT);
+    while (!t.answered)
+        fixture_turn(&t);
+    CHECK(t.created);
+    snprintf(body, sizeof body, "redis-cli -p %d --raw XRANGE weir - + | grep -q '\"seq\":\"%llu\"'", redis.port, (unsigned long long)last);
+    CHECK(system(body) == 0);
+    fixture_close(&t);
+    server_free(&redis);
 }
 
 TEST(node, a_second_one_on_the_same_folder_is_refused)
