@@ -25,7 +25,7 @@ static void bash(void)
            "    if [ \"$COMP_CWORD\" = 1 ]; then\n        words='");
     for (const command *c = commands; c->name; c++)
         printf("%s ", c->name);
-    printf("--help --version'\n    else\n        case $prev in\n        --sink|-o) words='table ndjson ndjson:' ;;\n"
+    printf("--help --version'\n    else\n        case $prev in\n        --sink|-o) words='table ndjson ndjson: csv csv: unix: udp:// redis:// nats:// kafka://' ;;\n"
            "        --slow-reader) words='block drop_oldest newest_per_key disconnect' ;;\n"
            "        --config-file|--input-file|-f|--ca) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
            "        --cache-dir) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"

@@ -70,6 +70,7 @@ typedef struct run {
     weir_host *host;
     weir_stream **streams;
     weir_sink *out[16];
+    weir_sink_account accounts[16]; /* at the end */
     size_t sinks_open;
     struct timespec began;
     size_t failed;           /* streams given up */
@@ -307,23 +308,64 @@ static void drain(run *r)
         r->seen = r->count; /* what came behind it was published, but not written */
 }
 
+/* Sinks whose other end acknowledges, or that lost something. */
+static bool tells(const weir_sink_account *a)
+{
+    return a->connects || a->lost || a->buffered;
+}
+
+static void put_sinks(const run *r)
+{
+    char shown[256];
+    const char *comma = "";
+    fputs(",\"sinks\":[", stderr);
+    for (size_t i = 0; i < r->sinks_open; i++) {
+        const weir_sink_account *a = &r->accounts[i];
+        weir_sink_mask(shown, sizeof shown, r->sinks.at[i]);
+        fprintf(stderr, "%s{\"sink\":", comma);
+        cli_put_json(stderr, shown, strlen(shown));
+        fprintf(stderr, ",\"accepted\":%llu,\"written\":%llu,\"buffered\":%llu,\"lost\":%llu,\"again\":%llu,\"doubles\":%llu,\"connects\":%llu}",
+                (unsigned long long)a->accepted, (unsigned long long)a->written, (unsigned long long)a->buffered, (unsigned long long)a->lost,
+                (unsigned long long)a->again, (unsigned long long)a->doubles, (unsigned long long)a->connects);
+        comma = ",";
+    }
+    fputs("]", stderr);
+}
+
+static void say_sinks(const run *r)
+{
+    char shown[256];
+    for (size_t i = 0; i < r->sinks_open; i++) {
+        const weir_sink_account *a = &r->accounts[i];
+        if (!tells(a))
+            continue;
+        weir_sink_mask(shown, sizeof shown, r->sinks.at[i]);
+        fprintf(stderr, "  to '%s': %llu records, not brought out %llu, lost %llu, sent again %llu (%llu of them were there)\n", shown, (unsigned long long)a->written,
+                (unsigned long long)(a->buffered + a->queued), (unsigned long long)a->lost, (unsigned long long)a->again, (unsigned long long)a->doubles);
+    }
+}
+
 static void summary(const run *r, const weir_account *a)
 {
-    if (r->common.json)
+    if (r->common.json) {
         fprintf(stderr,
                 "{\"received\":%llu,\"taken\":%llu,\"waiting\":%llu,\"lost\":%llu,\"unread\":%llu,\"published\":%llu,\"delivered\":%llu,"
                 "\"dropped\":%llu,\"gaps\":%llu,\"restarts\":%llu,\"doubles\":%llu,\"repeats\":%llu,\"readers\":{\"offered\":%llu,\"delivered\":%llu,\"dropped\":%llu,"
-                "\"queued\":%llu},\"seconds\":%.3f}\n",
+                "\"queued\":%llu},\"seconds\":%.3f",
                 (unsigned long long)a->received, (unsigned long long)a->taken, (unsigned long long)a->waiting,
                 (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->published,
                 (unsigned long long)r->seen, (unsigned long long)a->dropped, (unsigned long long)a->gaps, (unsigned long long)a->restarts, (unsigned long long)a->doubles,
                 (unsigned long long)a->repeats,
                 (unsigned long long)a->offered, (unsigned long long)a->delivered, (unsigned long long)a->dropped, (unsigned long long)a->queued,
                 elapsed(r));
-    else
+        put_sinks(r);
+        fputs("}\n", stderr);
+    } else {
         fprintf(stderr, "received %llu messages (taken %llu, lost %llu, unread %llu, doubles %llu), delivered %llu records, dropped %llu, gaps %llu, restarts %llu, in %.1f s\n",
                 (unsigned long long)a->received, (unsigned long long)a->taken, (unsigned long long)a->lost, (unsigned long long)a->unread, (unsigned long long)a->doubles,
                 (unsigned long long)r->seen, (unsigned long long)a->dropped, (unsigned long long)a->gaps, (unsigned long long)a->restarts, elapsed(r));
+        say_sinks(r);
+    }
 }
 
 /* What came in, what went out. */
@@ -618,8 +660,10 @@ static void stream_all(run *r, weir_plugin *plugin)
     drain(r);
     if (r->failed == r->specs.count)
         r->code = EXIT_FAILED;
-    for (size_t i = 0; i < r->sinks_open; i++)
+    for (size_t i = 0; i < r->sinks_open; i++) {
+        weir_sink_get_account(r->out[i], &r->accounts[i]);
         weir_sink_free(r->out[i]);
+    }
     settle(r);
 }
 

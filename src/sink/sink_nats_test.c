@@ -242,6 +242,45 @@ TEST(nats, wrong_password_and_token_end_the_sink_and_are_not_shown)
     end(k);
 }
 
+/* A certificate for "localhost", its own authority. */
+static void make_certificate(const char *name)
+{
+    char command[600];
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost "
+             "-keyout '%s/%s.key' -out '%s/%s.pem' >/dev/null 2>&1",
+             nats.folder, name, nats.folder, name);
+    CHECK(system(command) == 0);
+}
+
+TEST(nats, tls_with_the_right_authority_only)
+{
+    char pem[100], key[100];
+    begin();
+    make_certificate("server");
+    make_certificate("other");
+    snprintf(pem, sizeof pem, "%s/server.pem", nats.folder);
+    snprintf(key, sizeof key, "%s/server.key", nats.folder);
+    start((const char *[]){"-js", "--tls", "--tlscert", pem, "--tlskey", key, NULL});
+    sink *k = t_open("nats://localhost:%d?tls=1&ca=%s", nats.port, pem);
+    t_publish(100);
+    t_until(k, t_settled);
+    CHECK_UINT(sink_read_account(k).written, 100);
+    sink_close(k);
+    k = t_open("nats://localhost:%d?tls=1&ca=%s/other.pem", nats.port, nats.folder);
+    t_until(k, t_waits);
+    CHECK_HAS(sink_waits_for(k)->text, "certificate");
+    sink_close(k);
+    k = t_open("nats://127.0.0.1:%d?tls=1&ca=%s", nats.port, pem); /* not the name in it */
+    t_until(k, t_waits);
+    CHECK_UINT(sink_read_account(k).connects, 0);
+    sink_close(k);
+    k = t_open("nats://localhost:%d", nats.port);
+    t_until(k, t_waits);
+    CHECK_HAS(sink_waits_for(k)->text, "certificate"); /* the server wants TLS, and its authority is nobody's */
+    end(k);
+}
+
 TEST(nats, server_without_jetstream_ends_the_sink_with_the_cure)
 {
     begin();
