@@ -26,7 +26,8 @@ static void help(void)
     settings_print_flags(stdout);
     fputs("\nsignals\n"
           "  SIGTERM, SIGINT   stop in good order, within --drain; a second one: at once\n"
-          "  SIGHUP            read the settings anew: log.level, log.format, drain; the others need a restart\n\n"
+          "  SIGHUP            read the settings anew: log.level, log.format, drain, history.size, history.age;\n"
+          "                    the others need a restart\n\n"
           "exit codes: 0 stopped in good order; 1 it could not run; 2 a setting makes no sense; 6 stopped, but something was cut\n\n"
           "examples\n"
           "  weir serve --demo\n"

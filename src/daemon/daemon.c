@@ -28,7 +28,7 @@ typedef struct daemon {
     loop_signal *signals[3];
     timer watchdog, cutter;
     char folder[4096];
-    bool stopping, over;
+    bool stopping, over, has_pid;
     bool reload; /* wanted: between two turns */
     int code;
 } daemon_state;
@@ -173,12 +173,22 @@ static void announce(const daemon_state *d, const char *token)
     fflush(stdout);
 }
 
-static weir_code write_pid(const daemon_state *d, weir_error *err)
+static void warn_in_the_clear(const settings *s)
+{
+    const char *address = settings_text(s, "listen.address");
+    bool loopback = !strncmp(address, "127.", 4) || !strcmp(address, "::1") || !strcmp(address, "localhost");
+    if (!loopback && !*settings_text(s, "tls.certificate"))
+        log_warn("daemon", "it listens on %s without TLS: tokens and records can be read on the way; set tls.certificate and tls.key, or put a proxy with TLS in front", address);
+}
+
+static weir_code write_pid(daemon_state *d, weir_error *err)
 {
     char text[32];
     const char *path = settings_text(d->settings, "pid_file");
     snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    return *path ? file_replace(path, bytes_of(text), err) : WEIR_OK;
+    weir_code code = *path ? file_replace(path, bytes_of(text), err) : WEIR_OK;
+    d->has_pid = *path && !code;
+    return code ? error_wrap(err, "pid_file") : WEIR_OK;
 }
 
 /* ---- Signals ---- */
@@ -196,9 +206,8 @@ static void on_cut(void *arg)
 {
     daemon_state *d = arg;
     log_warn("daemon", "the deadline is over and a plugin is still being waited for; cut");
-    const char *path = settings_text(d->settings, "pid_file");
-    if (*path)
-        unlink(path);
+    if (d->has_pid)
+        unlink(settings_text(d->settings, "pid_file"));
     _exit(DAEMON_CUT);
 }
 
@@ -246,6 +255,7 @@ static void reload(daemon_state *d)
         settings_take_reloaded(d->settings, next);
         settings_free(next);
         output_set(settings_text(d->settings, "log.level"), settings_text(d->settings, "log.format"));
+        store_retain(node_store(d->node), settings_number(d->settings, "history.size"), settings_number(d->settings, "history.age"));
         log_info("daemon", "took the settings that can be taken while it runs");
     }
     notify("READY=1");
@@ -286,6 +296,7 @@ static weir_code up(daemon_state *d, weir_error *err)
     if (start_node(d, err) || start_api(d, err) || listen_to_signals(d, err) || write_pid(d, err) || admin_token(d, token, err))
         return err->code;
     node_start(d->node);
+    warn_in_the_clear(d->settings);
     announce(d, token);
     explicit_bzero(token, sizeof token);
     notify("READY=1\nSTATUS=Serving.");
@@ -307,7 +318,7 @@ static void down(daemon_state *d)
     api_free(d->api);
     node_free(d->node);
     demo_free(d->demo);
-    if (*path && d->api)
+    if (d->has_pid)
         unlink(path);
 }
 

@@ -253,6 +253,7 @@ struct node_mark {
     uint64_t durable, wanted; /* numbers up to it may be given out; the same of what is being stored */
     uint64_t at;              /* when it was put, real ns */
     uint64_t last_ns;         /* of the last record in the history at the start; 0: none */
+    bool refused;             /* the store took none last time, and the log has said so */
     list waiting;             /* of mark_wait */
 };
 weir_code marks_load(node *n, weir_error *err);

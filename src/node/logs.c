@@ -73,17 +73,21 @@ static void on_tick(void *arg)
 {
     node *n = arg;
     node_log_line l;
+    list heard;
     buf room;
     pthread_mutex_lock(&lock);
     uint64_t until = count; /* what a watcher logs itself comes with the next tick */
     pthread_mutex_unlock(&lock);
+    list_init(&heard);
     buf_init(&room, 1 << 16);
-    for (list_node *at = n->log_watches.head.next, *next; at != &n->log_watches.head; at = next) {
+    for (list_node *at; (at = list_pop(&n->log_watches));) { /* any of them may be taken away meanwhile */
         node_log_watch *w = LIST_OWNER(at, node_log_watch, node);
-        next = at->next;
-        while (w->seen < until && list_linked(&w->node) && take(w, &room, &l))
+        list_push(&heard, at);
+        while (heard.head.prev == at && w->seen < until && take(w, &room, &l))
             w->fn(w->arg, &l);
     }
+    for (list_node *at; (at = list_pop(&heard));)
+        list_push(&n->log_watches, at);
     buf_fini(&room);
     if (!list_empty(&n->log_watches))
         timer_after(&n->log_tick, EVERY_NS);

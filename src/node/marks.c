@@ -36,9 +36,10 @@ static void on_put(void *arg, weir_code code, const char *error)
 {
     putting *p = arg;
     node_mark *m = p->mark;
-    if (code)
+    if (code && !m->refused)
         log_error("node", "'%s': its mark cannot be kept, so its numbers may come twice after a crash: %s", m->topic, error ? error : "");
-    else
+    m->refused = code != WEIR_OK;
+    if (!code)
         m->durable = p->seq;
     if (code && m->wanted == p->seq)
         m->wanted = m->durable; /* tried again with the next records */

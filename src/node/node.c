@@ -318,11 +318,16 @@ void node_watch_remove(node_watch *w)
     list_remove(&w->node);
 }
 
+/* Whoever hears may take away any of them, himself included: those that have heard stand in another list meanwhile. */
 void changed(node *n, const char *what, const char *id)
 {
-    for (list_node *at = n->watches.head.next, *next; at != &n->watches.head; at = next) {
+    list heard;
+    list_init(&heard);
+    for (list_node *at; (at = list_pop(&n->watches));) {
         node_watch *w = LIST_OWNER(at, node_watch, node);
-        next = at->next;
+        list_push(&heard, at);
         w->fn(w->arg, what, id);
     }
+    for (list_node *at; (at = list_pop(&heard));)
+        list_push(&n->watches, at);
 }

@@ -288,6 +288,67 @@ TEST(node, a_drain_waits_for_sinks_whose_other_end_is_there)
     server_free(&redis);
 }
 
+typedef struct watcher {
+    node_watch watch;
+    node_log_watch log;
+    struct watcher *other;
+    unsigned heard, lines;
+} watcher;
+
+static void on_change(void *arg, const char *what, const char *id)
+{
+    watcher *w = arg;
+    w->heard++;
+    CHECK_TEXT(what, "sinks");
+    CHECK_TEXT(id, "1");
+    if (w->other) {
+        node_watch_remove(&w->watch);
+        node_watch_remove(&w->other->watch);
+    }
+}
+
+static void on_line(void *arg, const node_log_line *line)
+{
+    watcher *w = arg;
+    w->lines++;
+    CHECK_TEXT(line->text, w->lines == 1 ? "one" : "two");
+    if (w->other) {
+        node_log_watch_remove(&w->log);
+        node_log_watch_remove(&w->other->log);
+    }
+}
+
+TEST(node, who_watches_may_stop_himself_and_others_while_he_hears)
+{
+    fixture t;
+    watcher a = {.watch = {.fn = on_change, .arg = &a}, .log = {.fn = on_line, .arg = &a}}, b = {.watch = {.fn = on_change, .arg = &b}, .log = {.fn = on_line, .arg = &b}},
+            c = {.watch = {.fn = on_change, .arg = &c}, .log = {.fn = on_line, .arg = &c}};
+    b.other = &c;
+    fixture_open(&t, NULL);
+    node_watch_add(t.n, &a.watch);
+    node_watch_add(t.n, &b.watch);
+    node_watch_add(t.n, &c.watch);
+    CHECK_INT(ask_it(&t, "sinks.create", NULL, "{\"spec\":\"ndjson:/dev/null\"}"), WEIR_OK);
+    CHECK_INT(ask_it(&t, "sinks.remove", "1", NULL), WEIR_OK);
+    CHECK(a.heard >= 2);
+    CHECK_UINT(b.heard, 1);
+    CHECK_UINT(c.heard, 0);
+    node_log_watch_add(t.n, &a.log);
+    node_log_watch_add(t.n, &b.log);
+    node_log_watch_add(t.n, &c.log);
+    node_log_keep(WEIR_LOG_INFO, "test", "one");
+    node_log_keep(WEIR_LOG_INFO, "test", "two");
+    while (a.lines < 2)
+        fixture_turn(&t);
+    CHECK_UINT(b.lines, 1);
+    CHECK_UINT(c.lines, 0);
+    CHECK_INT(ask_octets(&t, "logs.list", NULL, NULL, "{\"limit\":\"1\",\"part\":\"test\"}", BYTES("")), WEIR_OK);
+    CHECK_HAS(t.json, "\"text\":\"two\"}]}");
+    node_watch_remove(&a.watch);
+    node_log_watch_remove(&a.log);
+    fixture_close(&t);
+}
+
 TEST(node, a_second_one_on_the_same_folder_is_refused)
 {
     fixture t;

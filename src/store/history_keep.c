@@ -144,14 +144,14 @@ void keep(store *s, history_write *job)
 {
     writer *w = &s->writer;
     uint64_t used = 0, pages = 0, idle = 0, last_n, max_ts, now = job->now_real;
-    uint64_t age = s->options.history_ms * NS_PER_MS;
+    uint64_t age = __atomic_load_n(&s->options.history_ms, __ATOMIC_RELAXED) * NS_PER_MS, octets = __atomic_load_n(&s->options.history_octets, __ATOMIC_RELAXED);
     bool trusted = clock_trusted(w, job);
 
     for (int i = 0; i < SLICES; i++) {
         if (!weigh_file(w, &used, &pages, &idle) || !oldest_mark(w, &last_n, &max_ts))
             break;
         bool old = trusted && max_ts < now && now - max_ts > age;
-        if (!old && used <= s->options.history_octets)
+        if (!old && used <= octets)
             break;
         if (!cut_mark(w, last_n, job))
             break;

@@ -278,6 +278,26 @@ TEST(history, lets_go_what_is_too_old_and_says_what_is_left)
     tear_down();
 }
 
+TEST(history, keeps_for_another_time_when_it_is_told)
+{
+    set_up();
+    options.history_ms = 60000;
+    freeze(1000 * NS_PER_S);
+    open_store();
+    record_stream *stream = stream_of("trades", "ONE", 0);
+    for (uint64_t i = 0; i < 10; i++) {
+        now_real += 11 * NS_PER_S;
+        now_mono += 11 * NS_PER_S;
+        if (i == 5)
+            store_retain(s, 0, 25000);
+        add_numbers(stream, 100 + i, 1);
+        CHECK_INT(flush_store().code, WEIR_OK);
+    }
+    CHECK_VALUES("107 108 109", false, .pattern = ">");
+    record_stream_unref(stream);
+    tear_down();
+}
+
 TEST(history, judges_no_age_while_the_clock_has_just_stepped)
 {
     set_up();

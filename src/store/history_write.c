@@ -291,7 +291,7 @@ static weir_code insert_chain(writer *w, trail *t, const batch *batches, weir_er
 static void turn_mark(store *s, const history_write *job)
 {
     writer *w = &s->writer;
-    uint64_t limit = s->options.history_octets / 16 < MARK_OCTETS ? s->options.history_octets / 16 : MARK_OCTETS;
+    uint64_t octets = __atomic_load_n(&s->options.history_octets, __ATOMIC_RELAXED), limit = octets / 16 < MARK_OCTETS ? octets / 16 : MARK_OCTETS;
     const record *first = job->batches->slots[0].r;
 
     if (w->mark.n && w->mark.octets < limit && first->ts_out < w->mark.min_ts + MARK_NS && first->ts_out + MARK_NS >= w->mark.min_ts)

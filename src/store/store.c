@@ -265,6 +265,15 @@ static weir_code take_lock(store *s, weir_error *err)
     return code;
 }
 
+/* The writer's thread reads them with its next batch. */
+void store_retain(store *s, uint64_t history_octets, uint64_t history_ms)
+{
+    if (history_octets)
+        __atomic_store_n(&s->options.history_octets, history_octets, __ATOMIC_RELAXED);
+    if (history_ms)
+        __atomic_store_n(&s->options.history_ms, history_ms, __ATOMIC_RELAXED);
+}
+
 static weir_code set_up(store *s, const store_options *options, weir_error *err)
 {
     if (options->key.len != STORE_KEY)

@@ -53,6 +53,9 @@ void store_close(store *s);
  * for it, and their gap records may begin at last_ns. True for a new store. */
 bool store_ended_well(const store *s);
 
+/* How much of the history is kept from now on, and how long; 0: as before. */
+void store_retain(store *s, uint64_t history_octets, uint64_t history_ms);
+
 typedef void (*store_done)(void *arg, weir_code code, const char *error);
 /* When all that was given so far is on the disk; a code and a text if some of it could not be written now. */
 void store_flush(store *s, store_done fn, void *arg);
