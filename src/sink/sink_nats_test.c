@@ -140,9 +140,9 @@ TEST(nats, killed_in_the_middle_loses_nothing_and_doubles_nothing)
     start_js();
     sink *k = t_open("nats://127.0.0.1:%d?window=1000&retry_ms=200", nats.port);
     t_until(k, t_is_open);
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0, kills = t_kills(3); round < kills; round++) {
         t_publish(8000);
-        for (int i = 0; i < 3 + round; i++)
+        for (int i = t_turns_before_kill(round); i; i--)
             t_turn(k);
         server_kill(&nats, SIGKILL);
         t_publish(2000);
@@ -153,10 +153,10 @@ TEST(nats, killed_in_the_middle_loses_nothing_and_doubles_nothing)
     }
     t_until(k, t_settled);
     sink_account a = sink_read_account(k);
-    CHECK_UINT(a.written, 30000);
+    CHECK_UINT(a.written, t_published);
     CHECK_UINT(a.lost, 0);
     CHECK(a.connects >= 4);
-    CHECK_UINT(read_all(&got, "weir.>"), 30000);
+    CHECK_UINT(read_all(&got, "weir.>"), t_published);
     t_all_there(&got);
     CHECK_UINT(got.doubles, 0);
     printf("    %llu sent again, the server had %llu of them\n", (unsigned long long)a.again, (unsigned long long)a.doubles);

@@ -109,9 +109,9 @@ TEST(redis, killed_in_the_middle_loses_nothing)
     start(NULL, NULL);
     sink *k = t_open("redis://127.0.0.1:%d?window=1000&retry_ms=200", redis.port);
     t_until(k, t_is_open);
-    for (int round = 0; round < 3; round++) {
+    for (int round = 0, kills = t_kills(3); round < kills; round++) {
         t_publish(8000);
-        for (int i = 0; i < 3 + round; i++)
+        for (int i = t_turns_before_kill(round); i; i--)
             t_turn(k);
         server_kill(&redis, SIGKILL);
         t_publish(2000);
@@ -122,7 +122,7 @@ TEST(redis, killed_in_the_middle_loses_nothing)
     }
     t_until(k, t_settled);
     sink_account a = sink_read_account(k);
-    CHECK_UINT(a.written, 30000);
+    CHECK_UINT(a.written, t_published);
     CHECK_UINT(a.lost, 0);
     CHECK(a.connects >= 4);
     read_all(&got, "weir");

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/rand.h"
 #include "hub/hub.h"
 #include "sink/sink.h"
 #include "tests/lib/test.h"
@@ -209,6 +210,21 @@ static UNUSED void t_all_there(const t_got *g)
             if (!g->times[i][n])
                 test_fail(__FILE__, __LINE__, "stream %d: record %llu of %llu is not there\nlog:\n%s", i, (unsigned long long)n,
                           (unsigned long long)record_stream_seq(t_stream[i]), t_log);
+}
+
+/* How often a server is killed: so often, or $WEIR_KILLS times (at most 29), for a long night. And after how many turns of ours:
+ * chance, but the same each time. */
+static UNUSED int t_kills(int usual)
+{
+    const char *said = getenv("WEIR_KILLS");
+    int kills = said ? atoi(said) : usual;
+    return kills < 1 || kills > 29 ? usual : kills;
+}
+
+static UNUSED int t_turns_before_kill(int round)
+{
+    rand_seeded chance = {(uint64_t)round + 1};
+    return 2 + (int)(rand_next(&chance) % 12);
 }
 
 /* ---- A server ---- */
