@@ -262,6 +262,21 @@ describe('an installation of one\'s own', () => {
         await changes(page, async () => (await trades()).figures.records > before, false, 'the records of the stream');
     });
 
+    test('who may only read sees the market, from what Weir keeps, and no button that would be refused', async () => {
+        const {token} = await ask(server, 'POST', '/v1/tokens', {name: 'visitor', scope: 'read'});
+        const p = await open();
+        await p.goto(`${server.origin}/#token=${token}`);
+        await alive(p);
+        await p.locator('.trades tbody tr').first().waitFor();
+        assert.equal(await p.getByRole('button', {name: 'Add', exact: true}).count(), 0);
+        await goto(p, 'streams');
+        await p.locator('main tbody tr').first().waitFor();
+        assert.equal(await p.locator('main tbody button').count(), 0);
+        await goto(p, 'audit');
+        await p.getByText('A token with the scope admin sees the audit.').waitFor();
+        await done(p);
+    });
+
     /** Steps back in the chart until the legend tells of the hole. */
     async function findHole() {
         await page.locator('.chart-canvas').focus();

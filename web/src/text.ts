@@ -9,7 +9,7 @@ export const t = {
     more: (n: number) => `${n} more; filter to see them.`,
     missing: (n: number) => s(n, 'record missing', 'missing'),
     causes: {
-        disconnected: 'disconnected', dropped: 'messages not understood', sequence: 'numbers missing', restart: 'plugin restarted', silence: 'venue fell silent', slow_reader: 'this page read too slowly',
+        disconnected: 'disconnected', dropped: 'messages not understood', sequence: 'numbers missing', restart: 'restarted', silence: 'venue fell silent', slow_reader: 'this page read too slowly',
     } as Record<string, string>,
     pages: {
         market: 'Market', plugins: 'Plugins', connections: 'Connections', streams: 'Streams', history: 'History', sinks: 'Sinks', audit: 'Audit', log: 'Log', settings: 'Settings',
@@ -28,8 +28,8 @@ export const t = {
     welcome: {
         title: 'Nothing runs here yet', what: 'Three steps bring a market to this page.', done: 'done',
         plugin: '1. A plugin', pluginHow: 'A plugin is one .wasm file that speaks for a venue. Drop it here; what it asks for is shown before it may do anything.', pluginSee: 'See the plugins',
-        connection: '2. A connection', connectionHow: 'The plugin with your settings; many venues need none.', connectionGo: 'Make one',
-        stream: '3. Streams', streamHow: 'Trades, books, candles of the symbols that you want.', streamGo: 'Start one',
+        connection: '2. A connection', connectionHow: 'The plugin with your settings; many venues need none.', connectionGo: 'Make one with settings', connectPlain: (n: string) => `Connect ${n} as it is`, connected: (n: string) => `${n} is connected.`,
+        stream: '3. Streams', streamHow: 'Trades, books, candles of the symbols that you want.', streamGo: 'Start any stream', symbolGo: 'Add a symbol',
         needAdmin: 'Your token may not install plugins; a token with the scope admin may.', demo: 'Only looking? This shows a simulated market:',
     },
     login: {
@@ -61,7 +61,7 @@ export const t = {
         price: 'Price', size: 'Size', total: 'Total', bids: 'Bids', asks: 'Asks', imbalance: 'Imbalance of the book', imbalanceOf: (n: number) => `Imbalance, ${n} levels`,
         tape: 'Time and sales', time: 'Time', noTrades: 'No trades stream for this symbol.', waitTrades: 'Waits for a trade…',
         health: 'Stream health', noStreams: 'No streams.',
-        addTypes: 'Streams to start', added: (n: string) => `${n} is on the watchlist.`, noConnection: 'No connection is ready. Make one first.', asksMarkets: 'Asks the plugin for its markets…', more: (n: number) => `${n} more; narrow the search.`,
+        addTypes: 'Streams to start', added: (n: string) => `${n} is on the watchlist.`, noConnection: 'No connection is ready.', asksMarkets: 'Asks the plugin for its markets…', more: (n: number) => `${n} more; narrow the search.`,
     },
     plugins: {
         none: 'No plugins. Drop a .wasm file here.', gone: (id: string) => `There is no plugin "${id}".`, choose: 'Install a plugin', uploading: 'Uploading…', orDrop: 'or drop a .wasm file here', tooLarge: (n: string) => `${n} is larger than 64 MiB.`, notWasm: (n: string) => `${n} is no WebAssembly module: its first four octets are not \\0asm.`,
@@ -69,7 +69,7 @@ export const t = {
         streams: 'Streams', messages: 'Messages', records: 'Records', calls: 'Calls', p50: 'Call p50', p99: 'Call p99', cpu: 'CPU', memory: 'Memory', ofLimit: (l: string) => `of ${l}`, gaps: 'Gaps', traps: 'Traps', restarts: 'Restarts',
         enable: 'Enable', disable: 'Disable', reload: 'Reload', reloaded: 'Reloaded.', removeAsk: (n: number) => (n ? `Remove it and its ${s(n, 'connection', 'connections')}?` : 'Remove it?'),
         permissions: 'Permissions', noGrants: 'None granted: it may reach no address.', connect: 'New connection', noConnections: 'No connection uses it.',
-        versions: 'Versions', version: 'Version', active: 'active', file: 'File', size: 'Size', installed: 'Installed', rollback: 'Go back to this', rolledBack: (v: string) => `Now runs ${v}.`,
+        versions: 'Versions', version: 'Version', active: 'active', waits: 'waits for approval', file: 'File', size: 'Size', installed: 'Installed', rollback: 'Go back to this', rolledBack: (v: string) => `Now runs ${v}.`,
         approveTitle: 'Permissions to approve', asksFor: (n: string, v: string) => `${n} ${v} asks for permissions`, asksNote: 'It does not run before somebody approves. Addresses outside this list stay closed to it.', asksNothing: 'It asks for no address.',
         new: 'new', kept: 'as before', dropped: 'no longer', approve: 'Approve and run', approveSome: (a: number, b: number) => `Approve ${a} of ${b} and run`, reject: 'Reject', approved: 'Approved.', rejected: 'Rejected.', adminApproves: 'A token with the scope admin can approve this.',
         lastTraps: 'Last traps', noTraps: 'It never trapped.', trapStream: 'Stream', trapExport: 'Export', trapThen: 'Then', backtrace: 'Back-trace of the guest', trapMessage: 'Message of the venue', trapInput: 'Input', trapCalls: 'Last host calls', outcome: 'Outcome',
@@ -101,6 +101,6 @@ export const t = {
     settings: {
         you: 'You', scope: 'Scope', theme: 'Theme', themes: {system: 'As the system', dark: 'Dark', light: 'Light'}, logout: 'Log out', node: 'This node', version: 'Version', uptime: 'Up for', store: 'Store', storeSize: 'Store size', historySize: 'History size',
         all: 'How it was started', value: 'Value', source: 'From', help: 'What it does', tokens: 'Tokens', days: 'Days', makeToken: 'Make a token', once: 'Copy it now: it is not shown again.', copy: 'Copy', expires: 'Ends', never: 'never', revoke: 'Revoke', revokeAsk: 'Revoke it?',
-        about: 'About', charts: 'Charts by', chartsNotice: '© TradingView, Inc., Apache License 2.0.', openapi: 'The API, as an OpenAPI document',
+        about: 'About', charts: 'Charts by', chartsNotice: '© TradingView, Inc., Apache License 2.0.', licences: 'All licences', openapi: 'The API, as an OpenAPI document',
     },
 };

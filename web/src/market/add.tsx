@@ -9,6 +9,8 @@ import {connections, plugins, refresh, streams} from '../state/things';
 import {Button, Check, Empty, Field, Filter, matches, rowKeys, Trouble} from '../ui/parts';
 import {Dialog} from '../ui/dialog';
 import {toast} from '../ui/toast';
+import {ConnectPlain} from '../pages/connect';
+import {href} from '../state/route';
 import {t} from '../text';
 
 export const adding = signal(false);
@@ -26,7 +28,8 @@ const ROWS = 300;
 
 export function AddSymbol() {
     const usable = (connections.value ?? []).filter(c => c.state === 'ready' || c.streams > 0);
-    const [id, setId] = useState(String(usable[0]?.id ?? ''));
+    const [chosen, setId] = useState('');
+    const id = chosen || String(usable[0]?.id ?? '');
     const [filter, setFilter] = useState('');
     const [markets, setMarkets] = useState<Market[] | null>(null);
     const [trouble, setTrouble] = useState('');
@@ -60,7 +63,7 @@ export function AddSymbol() {
     const found = (markets ?? []).filter(m => matches(filter, m.symbol, m.base, m.quote, m.assetType));
     return (
         <Dialog title={t.market.addTitle} onClose={close}>
-            {usable.length === 0 ? <Empty>{t.market.noConnection}</Empty> : (
+            {usable.length === 0 ? <Empty>{t.market.noConnection} <div class="row"><ConnectPlain /><a class="button" href={href('connections', 'new')} onClick={close}>{t.connections.add}</a></div></Empty> : (
                 <>
                     <Field label={t.connection} value={id} onValue={setId} options={usable.map(c => [String(c.id), `${c.name || c.plugin} (${c.plugin})`] as [string, string])} />
                     <fieldset class="checks"><legend>{t.market.addTypes}</legend>

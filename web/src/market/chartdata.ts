@@ -10,6 +10,7 @@ import {candleOf, candlesOf} from '../lib/venue';
 import * as api from '../state/api';
 import {streamOf} from '../state/feeds';
 import type {Pane} from '../state/layout';
+import {history} from '../state/history';
 import * as live from '../state/live';
 import {mayOperate} from '../state/session';
 import {connections, plugins, streams} from '../state/things';
@@ -61,7 +62,7 @@ export class ChartData {
         }
         this.loading.value = false;
         if (this.stopped || !this.source) return;
-        this.release = live.want(this.source.topic, r => this.take(r));
+        this.release = live.want(this.source.topic, r => this.take(r), {connection: this.source.connection});
         this.mark();
     }
 
@@ -120,8 +121,8 @@ export class ChartData {
         const topic = this.source?.topic;
         if (!topic) return [];
         const to = before === null ? null : String(BigInt(Math.round(before * 1000)) * 1000000n);
-        const {records} = await api.getKeeping<{records: Rec[]}>('/v1/history' + api.query({pattern: topic, to, order: 'desc', limit: 5000, kinds: 'data', format: 'json'}));
-        return candlesOf(records.reverse().map(r => r.data));
+        const {records} = await history({pattern: topic, to, order: 'desc', kinds: 'data'}, 5000);
+        return candlesOf(records.reverse().filter(r => this.mine(r)).map(r => r.data));
     }
 
     /** One page more of the past. */
@@ -140,16 +141,21 @@ export class ChartData {
     private async tradesOf(before: number | null): Promise<void> {
         const topic = this.source?.topic;
         if (!topic || (before !== null && this.lastTrade)) return void (this.ended = true);
-        const {records} = await api.getKeeping<{records: Rec[]}>('/v1/history' + api.query({pattern: topic, order: 'desc', limit: 5000, kinds: 'data', format: 'json'}));
-        for (const r of records.reverse()) if (r.data) this.trade(r);
+        const {records} = await history({pattern: topic, order: 'desc', kinds: 'data'}, 5000);
+        for (const r of records.reverse()) if (r.data && this.mine(r)) this.trade(r);
         this.mark();
     }
 
     private async oldGaps(): Promise<void> {
         const topic = this.source?.topic;
         if (!topic) return;
-        const {records} = await api.getKeeping<{records: Rec[]}>('/v1/history' + api.query({pattern: topic, order: 'desc', limit: 200, kinds: 'gap', format: 'json'}));
-        for (const r of records.reverse()) if (r.kind === 'gap') this.series.gap(gapOf(r));
+        const {records} = await history({pattern: topic, order: 'desc', kinds: 'gap'}, 100);
+        for (const r of records.reverse()) if (r.kind === 'gap' && this.mine(r)) this.series.gap(gapOf(r));
+    }
+
+    /** Two connections may have this topic: only what came by the one that the chart shows. */
+    private mine(r: Rec): boolean {
+        return r.connection === null || String(r.connection) === String(this.source?.connection);
     }
 
     get canFill(): boolean { return this.asks; }

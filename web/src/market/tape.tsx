@@ -1,5 +1,6 @@
 // Time and sales, newest first; a gap is a line across.
 
+import * as decimal from '../lib/decimal';
 import {show} from '../lib/show';
 import {clock, duration, ms} from '../lib/time';
 import {fast, feed, streamOf, type Hole, type Trade} from '../state/feeds';
@@ -51,7 +52,7 @@ function TradeRow({of, places, sizePlaces}: {of: Trade; places: number; sizePlac
         <tr class={of.side === 'buy' ? 'up' : of.side === 'sell' ? 'down' : ''}>
             <td class="dim">{clock(of.at, true)}<span class="hidden"> {show(of.side)}</span></td>
             <td class="num price">{price(of.price, places)}</td>
-            <td class="num"><Size text={of.size} places={sizePlaces} /></td>
+            <td class="num"><Size text={of.size} places={sizePlaces} room={22 - places - of.price.length + decimal.places(of.price)} /></td>
         </tr>
     );
 }

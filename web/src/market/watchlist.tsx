@@ -17,9 +17,9 @@ export function price(text: string, places: number): string {
 }
 
 /** A size, as the venue says it; long ones in brief, with all digits to be had by pointing at it. */
-export function Size({text, places}: {text: string; places: number}) {
+export function Size({text, places, room = 11}: {text: string; places: number; room?: number}) {
     const whole = decimal.padded(text, places);
-    return whole.length <= 11 ? <>{whole}</> : <span title={whole}>{decimal.brief(text)}</span>;
+    return whole.length <= room ? <>{whole}</> : <span title={whole}>{decimal.brief(text)}</span>;
 }
 
 const SORTS: [string, string][] = [['', t.market.sortOwn], ['name', t.market.sortName], ['change', t.market.sortChange], ['volume', t.market.sortVolume]];

@@ -33,13 +33,13 @@ export function AuditPage() {
                 <Wait what={entries} trouble={bad}>
                     <Trouble text={bad} />
                     <Table label={t.pages.audit} rows={list} keyOf={e => e.id} empty={filter ? t.noMatch : t.nothing} columns={[
-                        {head: t.audit.time, cell: e => stamp(e.time, true)},
+                        {head: t.audit.time, cell: e => stamp(e.time)},
                         {head: t.audit.who, cell: e => show(e.who)},
                         {head: t.audit.scope, narrow: false, cell: e => show(e.scope)},
                         {head: t.audit.peer, narrow: false, cell: e => show(e.peer)},
                         {head: t.audit.action, cell: e => show(e.action)},
-                        {head: t.audit.target, wide: true, cell: e => <code>{show(e.target)}</code>},
                         {head: t.audit.status, num: true, cell: e => <span class={e.status >= 400 ? 'warn' : ''}>{e.status}</span>},
+                        {head: t.audit.target, wide: true, cell: e => <code>{show(e.target)}</code>},
                     ]} />
                     {next !== null && <Button onClick={() => load(next)}>{t.history.more}</Button>}
                 </Wait>

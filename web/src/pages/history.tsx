@@ -4,6 +4,7 @@ import {useEffect, useState} from 'preact/hooks';
 import {show} from '../lib/show';
 import {count, msOf, octets, stamp} from '../lib/time';
 import * as api from '../state/api';
+import {history} from '../state/history';
 import {go, href, route} from '../state/route';
 import type {Rec, Topic} from '../state/types';
 import {gapText} from '../market/tape';
@@ -39,9 +40,9 @@ export function HistoryPage() {
                     <Table label={t.history.topics} rows={list.slice(0, 500)} keyOf={x => x.topic} onOpen={x => go('history', '', {pattern: x.topic})} selected={pattern} empty={filter ? t.noMatch : t.history.none} columns={[
                         {head: t.history.topic, wide: true, cell: x => <a href={href('history', '', {pattern: x.topic})}>{show(x.topic)}</a>},
                         {head: t.streams.records, num: true, cell: x => count(x.records)},
-                        {head: t.history.size, num: true, cell: x => octets(x.octets)},
+                        {head: t.history.size, num: true, narrow: false, cell: x => octets(x.octets)},
                         {head: t.history.first, narrow: false, cell: x => stamp(x.first)},
-                        {head: t.history.last, cell: x => stamp(x.last)},
+                        {head: t.history.last, narrow: false, cell: x => stamp(x.last)},
                         {head: 'seq', num: true, narrow: false, cell: x => show(x.last_seq)},
                     ]} />
                 </Wait>
@@ -66,7 +67,7 @@ function Query({pattern: first}: {pattern: string}) {
     const run = async (cursor: string | null): Promise<void> => {
         setBad('');
         try {
-            const a = await api.getKeeping<{records: Rec[]; next: string | null}>('/v1/history' + api.query({...asked, limit: 200, format: 'json', cursor}));
+            const a = await history(asked, 200, cursor);
             setRecords(cursor ? [...(records ?? []), ...a.records] : a.records);
             setNext(a.next ?? null);
         } catch (error) {

@@ -91,7 +91,7 @@ function PluginPage({plugin: p}: {plugin: Plugin}) {
             {p.pending && <Pending plugin={p} />}
             <Figures items={[
                 [t.plugins.streams, count(f.streams)], [t.plugins.messages, <>{count(f.messages)} <small>{rate(messages)}</small></>], [t.plugins.records, count(f.records)],
-                [t.plugins.calls, <>{count(f.calls)} <small>{rate(calls)}</small></>], [t.plugins.p50, us(f.call_p50_us)], [t.plugins.p99, us(f.call_p99_us)],
+                [t.plugins.calls, <>{count(f.calls)} <small>{rate(calls)}</small></>], [t.plugins.p50, us(f.calls ? f.call_p50_us : null)], [t.plugins.p99, us(f.calls ? f.call_p99_us : null)],
                 [t.plugins.cpu, f.cpu_ms === null ? t.none : duration(f.cpu_ms)],
                 [t.plugins.memory, <>{f.memory_octets === null ? t.none : octets(f.memory_octets)} <small>{f.memory_limit_octets ? t.plugins.ofLimit(octets(f.memory_limit_octets)) : ''}</small></>],
                 [t.plugins.gaps, count(f.gaps), f.gaps ? 'warn' : ''], [t.plugins.traps, count(f.traps), f.traps ? 'bad' : ''], [t.plugins.restarts, count(f.restarts), f.restarts ? 'warn' : ''],
@@ -110,7 +110,7 @@ function PluginPage({plugin: p}: {plugin: Plugin}) {
             </div>
             <Section title={t.plugins.versions}>
                 <Table label={t.plugins.versions} rows={p.versions} keyOf={v => v.sha256} columns={[
-                    {head: t.plugins.version, cell: v => <>{show(v.version)} {v.active && <span class="tag good">{t.plugins.active}</span>}</>},
+                    {head: t.plugins.version, cell: v => <>{show(v.version)} {v.active && <span class="tag good">{t.plugins.active}</span>}{v.sha256 === p.pending?.sha256 && <span class="tag warn">{t.plugins.waits}</span>}</>},
                     {head: t.plugins.file, cell: v => show(v.file_name), narrow: false},
                     {head: 'SHA-256', cell: v => <code title={v.sha256}>{v.sha256.slice(0, 12)}</code>},
                     {head: t.plugins.size, num: true, cell: v => octets(v.size)},

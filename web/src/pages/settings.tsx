@@ -52,7 +52,7 @@ export function SettingsPage() {
                 </Wait>
             </Section>
             <Section title={t.settings.about}>
-                <p class="note">{t.settings.charts} <a href="https://www.tradingview.com/" rel="noreferrer noopener" target="_blank">TradingView Lightweight Charts™</a>. {t.settings.chartsNotice}</p>
+                <p class="note">{t.settings.charts} <a href="https://www.tradingview.com/" rel="noreferrer noopener" target="_blank">TradingView Lightweight Charts™</a>. {t.settings.chartsNotice} <a href="/licenses.txt">{t.settings.licences}</a></p>
                 <p class="note"><a href="/v1/openapi.json">{t.settings.openapi}</a></p>
             </Section>
         </div>

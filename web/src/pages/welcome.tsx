@@ -1,8 +1,11 @@
 // An empty installation: what to do next, and where each step is done already.
 
+import {adding} from '../market/add';
 import {href} from '../state/route';
-import {mayAdmin} from '../state/session';
+import {mayAdmin, mayOperate} from '../state/session';
 import {connections, node, plugins} from '../state/things';
+import {Button} from '../ui/parts';
+import {ConnectPlain} from './connect';
 import {UploadZone} from './upload';
 import {t} from '../text';
 
@@ -22,11 +25,13 @@ export function Welcome() {
                 </li>
                 <li class={connected ? 'done' : ''}>
                     <h2>{t.welcome.connection}{connected && ' — ' + t.welcome.done}</h2>
-                    <p>{t.welcome.connectionHow} {has && <a href={href('connections', 'new')}>{t.welcome.connectionGo}</a>}</p>
+                    <p>{t.welcome.connectionHow} </p>
+                    {has && <div class="row"><ConnectPlain /><a class="button" href={href('connections', 'new')}>{t.welcome.connectionGo}</a></div>}
                 </li>
                 <li>
                     <h2>{t.welcome.stream}</h2>
-                    <p>{t.welcome.streamHow} {connected && <a href={href('streams', 'new')}>{t.welcome.streamGo}</a>}</p>
+                    <p>{t.welcome.streamHow} </p>
+                    {connected && mayOperate.value && <div class="row"><Button kind="main" onClick={() => { adding.value = true; }}>{t.welcome.symbolGo}</Button><a class="button" href={href('streams', 'new')}>{t.welcome.streamGo}</a></div>}
                 </li>
             </ol>
             {!node.value?.demo && <p class="note">{t.welcome.demo} <code>weir serve --demo</code></p>}

@@ -7,7 +7,7 @@ import {Book} from '../lib/book';
 import * as decimal from '../lib/decimal';
 import {Ring} from '../lib/ring';
 import {msOf} from '../lib/time';
-import * as api from './api';
+import {history} from './history';
 import {active, keyOf, panes, watched, type Pick} from './layout';
 import * as live from './live';
 import {route} from './route';
@@ -186,13 +186,13 @@ effect(() => {
         const f = feed(pick);
         if (stream.type === 'orderbook') {
             f.book.clear();
-            window.setTimeout(() => void findBook(topic, f), 1500);
+            for (const ms of [400, 1500, 4000, 10000]) window.setTimeout(() => void findBook(topic, f), ms);
         }
         if (stream.type === 'trades') f.trades.clear();
         const newest = stream.type === 'ticker' || stream.type === 'bbo';
         const back = {trades: 120, ticker: 30, bbo: 30}[stream.type]; // seconds: there is something to see at once
         const since = back ? String(BigInt(Date.now() - back * 1000) * 1000000n) : null;
-        held.set(topic, live.want(topic, r => take(f, r), {policy: newest ? 'newest_per_key' : 'drop_oldest', since}));
+        held.set(topic, live.want(topic, r => take(f, r), {policy: newest ? 'newest_per_key' : 'drop_oldest', since, connection: stream.connection}));
     }
 });
 
@@ -200,7 +200,7 @@ effect(() => {
 async function findBook(topic: string, f: Feed): Promise<void> {
     if (f.book.whole || !held.has(topic)) return;
     try {
-        const {records} = await api.getKeeping<{records: Rec[]}>('/v1/history' + api.query({pattern: topic, order: 'desc', limit: 2000, kinds: 'data', format: 'json'}));
+        const {records} = await history({pattern: topic, order: 'desc', kinds: 'data'}, 2000);
         const whole = records.find(r => r.data && (Array.isArray(r.data.flags) ? r.data.flags.includes('snapshot') : r.data.type !== 'delta'));
         if (!whole?.seq || f.book.whole || !held.has(topic)) return;
         f.book.clear();

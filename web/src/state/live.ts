@@ -36,6 +36,7 @@ type OnRecord = (r: Rec, topic: string) => void;
 interface Wanted {
     id: string;
     topic: string;
+    connection: number | null; // of the stream; a topic may be two, one of each connection
     policy: string;
     since: string | null;
     seq: string | null; // the last that was seen
@@ -60,10 +61,10 @@ export const onOpen = new Set<() => void>();
 let logLevel: string | null = null;
 
 /** Hands out the records of one topic. `since`: history from there first, then live (ns as text). */
-export function want(topic: string, fn: OnRecord, options: {policy?: string; since?: string | null} = {}): () => void {
+export function want(topic: string, fn: OnRecord, options: {policy?: string; since?: string | null; connection?: number} = {}): () => void {
     let w = wanted.get(topic);
     if (!w) {
-        w = {id: 'w' + ++counter, topic, policy: options.policy ?? 'drop_oldest', since: options.since ?? null, seq: null, fns: new Set(), sent: false, live: false};
+        w = {id: 'w' + ++counter, topic, connection: options.connection ?? null, policy: options.policy ?? 'drop_oldest', since: options.since ?? null, seq: null, fns: new Set(), sent: false, live: false};
         wanted.set(topic, w);
         byId.set(w.id, w);
         if (state.value === 'open') subscribe(w);
@@ -200,7 +201,7 @@ function one(r: Rec): void {
     const topic = topicOf(r);
     const w = wanted.get(topic);
     total++;
-    if (!w) return;
+    if (!w || (w.connection !== null && r.connection !== null && String(r.connection) !== String(w.connection))) return;
     if (w.live) {
         inSecond++;
         if (r.ts_out) lastLag = Math.max(0, Date.now() - Number(r.ts_out.slice(0, -6)));
