@@ -23,6 +23,11 @@ bool weir_plugin_knows(weir_plugin *p, const char *command)
     return name ? generation_has(p->module, name) : why.code == WEIR_INVALID; /* it wants parameters */
 }
 
+const char *weir_plugin_generation(const weir_plugin *p)
+{
+    return generation_title(p->module);
+}
+
 bool weir_plugin_streams(const weir_plugin *p)
 {
     return generation_streams(p->generation);

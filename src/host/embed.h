@@ -17,6 +17,7 @@ hub *weir_host_hub(weir_host *host);
 weir_code weir_plugin_swap_granted(weir_plugin *plugin, const char *name, bytes octets, const char *const *allow, weir_error *err);
 /* A command of this name may be asked of it. */
 bool weir_plugin_knows(weir_plugin *plugin, const char *command);
+const char *weir_plugin_generation(const weir_plugin *plugin); /* "2", "2, hybrid" */
 bool weir_plugin_streams(const weir_plugin *plugin); /* it is of a kind that may have streams */
 /* All that its instances trapped, or overran their time, since it was loaded. */
 uint64_t weir_plugin_traps(const weir_plugin *plugin);

@@ -73,7 +73,7 @@ void asks_drop(node *n);
 
 typedef struct node_version {
     char sha256[65];
-    char *json; /* as it is stored: {"sha256","version","name","description","size","installed_at","file_name","asks","fields","stream_types","timeframes","commands"} */
+    char *json; /* as it is stored: {"sha256","version","name","description","size","installed_at","file_name","generation","asks","fields","stream_types","timeframes","commands"} */
 } node_version;
 
 typedef struct node_plugin {
@@ -194,7 +194,8 @@ struct node {
     map *stream_ids; /* "7" -> node_stream */
     unsigned asking; /* questions to the history before streams come back */
     sub *history;
-    deferred history_work;
+    deferred history_work; /* marks that are due */
+    list due_marks;
     timer log_tick;
     list ui;
 
@@ -253,8 +254,10 @@ struct node_mark {
     uint64_t durable, wanted; /* numbers up to it may be given out; the same of what is being stored */
     uint64_t at;              /* when it was put, real ns */
     uint64_t last_ns;         /* of the last record in the history at the start; 0: none */
-    bool refused;             /* the store took none last time, and the log has said so */
-    list waiting;             /* of mark_wait */
+    uint64_t reached;         /* a number that was given out, when it is due for a look */
+    list_node due;
+    bool refused; /* the store took none last time, and the log has said so */
+    list waiting; /* of mark_wait */
 };
 weir_code marks_load(node *n, weir_error *err);
 void marks_free(node *n);

@@ -283,10 +283,8 @@ static void put_figures(buf *out, const plugin_sums *s)
     member_u64(out, "traps", s->traps);
     member_u64(out, "restarts", s->restarts);
     member_u64(out, "calls", s->meter.turns);
-    json_put_key(out, "call_p50_us");
-    json_put_f64(out, (double)meter_quantile(&s->meter, 0.5) * 1e-3);
-    json_put_key(out, "call_p99_us");
-    json_put_f64(out, (double)meter_quantile(&s->meter, 0.99) * 1e-3);
+    member_u64(out, "call_p50_us", (meter_quantile(&s->meter, 0.5) + 999) / 1000);
+    member_u64(out, "call_p99_us", (meter_quantile(&s->meter, 0.99) + 999) / 1000);
     member_u64(out, "cpu_ms", s->meter.cpu_ns / NS_PER_MS);
     member_u64(out, "instances", s->instances);
     member_u64(out, "memory_octets", s->memory);
@@ -296,7 +294,7 @@ static void put_figures(buf *out, const plugin_sums *s)
 
 static void put_plugin(buf *out, const node_plugin *p)
 {
-    static const char *const from_version[] = {"name", "description", "version", "sha256", "size", "installed_at", "asks", "fields", "stream_types", "timeframes", "commands"};
+    static const char *const from_version[] = {"name", "description", "version", "generation", "sha256", "size", "installed_at", "asks", "fields", "stream_types", "timeframes", "commands"};
     const node_version *v = latest(p);
     plugin_sums s = plugin_sum_up(p);
     json doc = {0};

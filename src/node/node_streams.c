@@ -262,12 +262,25 @@ static bytes first_line(bytes lines)
     return bytes_make(lines.at, end ? (size_t)(end - lines.at) : lines.len);
 }
 
+static void on_last(void *arg, const store_history_page *page);
+
+/* Newest first; a page may end early with nothing in it, and only a cursor of 0 says that there is no more. */
+static void ask_page(stream_question *q, uint64_t cursor)
+{
+    store_history_query query = {.topic = q->stream->mark->topic, .limit = 1, .newest_first = true, .cursor = cursor, .kinds = 1u << RECORD_DATA | 1u << RECORD_GAP};
+    store_history_read(q->n->store, &query, on_last, q);
+}
+
 static void on_last(void *arg, const store_history_page *page)
 {
     stream_question *q = arg;
     node_stream *s = q->stream;
     node *n = q->n;
     json doc;
+    if (s && !page->code && !page->count && page->cursor && !n->freeing) {
+        ask_page(q, page->cursor);
+        return;
+    }
     n->asking--;
     if (s) {
         s->question = NULL;
@@ -287,7 +300,6 @@ static void on_last(void *arg, const store_history_page *page)
 /* Since when records are missing: since its last data or gap record, or since its mark was put. */
 static void ask_history(node_stream *s)
 {
-    store_history_query query = {.topic = s->mark->topic, .limit = 1, .newest_first = true, .kinds = 1u << RECORD_DATA | 1u << RECORD_GAP};
     if (!s->mark->last_ns) {
         s->missed = s->mark->durable ? s->mark->at : 0;
         return;
@@ -298,7 +310,7 @@ static void ask_history(node_stream *s)
     *s->question = (stream_question){s->n, s};
     s->asking = true;
     s->n->asking++;
-    store_history_read(s->n->store, &query, on_last, s->question);
+    ask_page(s->question, 0);
 }
 
 weir_code streams_load(node *n, weir_error *err)

@@ -304,18 +304,30 @@ static inline fixture_seam fixture_read_seam(fixture *t, const char *topic, uint
     }
 }
 
-/* The node as the disk has it in this moment: its files are copied while it runs, and it goes on from the copy. */
-static inline void fixture_crash(fixture *t, char *room)
+/* Its files as the disk has them in this moment, while it runs. */
+static inline void fixture_copy(fixture *t, char room[64])
 {
     char command[512];
     snprintf(room, 64, "%s-crashed", t->dir);
     snprintf(command, sizeof command, "cp -r '%s' '%s' && rm -f '%s/lock'", t->dir, room, room);
     CHECK_INT(system(command), 0);
+}
+
+/* Another node on such a copy, as after a crash in that moment. */
+static inline void fixture_go_on_from(fixture *t, const char *copy)
+{
+    char command[512];
     node_free(t->n);
     t->n = NULL;
-    snprintf(command, sizeof command, "rm -rf '%s' && mv '%s' '%s'", t->dir, room, t->dir);
+    snprintf(command, sizeof command, "rm -rf '%s' && mv '%s' '%s'", t->dir, copy, t->dir);
     CHECK_INT(system(command), 0);
     fixture_start(t);
+}
+
+static inline void fixture_crash(fixture *t, char room[64])
+{
+    fixture_copy(t, room);
+    fixture_go_on_from(t, room);
 }
 
 #endif

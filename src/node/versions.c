@@ -114,6 +114,7 @@ static void put_version(buf *out, weir_plugin *p, const meta *m, const char *fil
     member_text(out, "version", m->version);
     member_text(out, "name", m->name && *m->name ? m->name : m->plugin_id);
     member_text(out, "description", description);
+    member_text(out, "generation", weir_plugin_generation(p));
     member_text(out, "file_name", file_name);
     member_u64(out, "size", octets.len);
     member_time(out, "installed_at", clock_real());
