@@ -40,7 +40,7 @@ typedef struct api_options {
     uint16_t port;         /* 0: any free one */
     const char *cert_file; /* PEM; NULL: plain HTTP */
     const char *key_file;
-    const char *const *hosts; /* names by which it may be asked (the Host header without the port); NULL, 0: on a
+    const char *const *hosts; /* lent, too: names by which it may be asked (the Host header without the port); NULL, 0: on a
                                  loopback address localhost, 127.0.0.1 and [::1], else any */
     size_t host_count;
     node_scope anonymous;   /* what a request without a token may do: --demo on loopback; NODE_SCOPE_NONE: nothing */
@@ -53,7 +53,7 @@ typedef struct api_options {
     uint32_t idle_ms;       /* of a kept connection, and of a socket whose peer does not even answer pings; 0: 60,000 */
     const api_asset *assets;
     size_t asset_count;
-    /* GET /v1/settings: appends a JSON list of {"name","value","source","help"}; NULL: the node is asked. */
+    /* GET /v1/settings: appends a JSON list of {"name","value","source","help"}; NULL: there are none. */
     void (*settings)(void *arg, buf *out);
     void *settings_arg;
 } api_options;

@@ -1,0 +1,543 @@
+#include "api/feed.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PAGE_LINES 500
+#define RECORDS_DEFAULT 8192u
+#define RECORDS_MAX 65536u
+#define OCTETS_MAX (16u << 20)
+
+/* What is known of one stream: a topic of one connection. */
+typedef struct mark {
+    struct mark *next;
+    uint64_t seq, ts;  /* of the last one sent; the number is the reader's own at first */
+    uint64_t first_ns; /* the oldest that the history has of it */
+    bool named;        /* the reader said its number */
+    bool begun;        /* something of it was sent */
+    char topic[];
+} mark;
+
+typedef enum phase { BEGINNING, /* the next turn reads the history */
+                     BEFORE,    /* all that the history has */
+                     BEHIND,    /* the live subscription is there; what came since */
+                     LIVE,
+                     ENDED } phase;
+
+struct feed {
+    api *api;
+    feed_events events;
+    void *arg;
+    char *pattern;
+    feed_from from;
+    uint64_t since_ns;
+    sub_options sub_options;
+    sub *live;
+    phase phase;
+    bool reading, dead, complete, told;
+    bool missed; /* FEED_EVENT: its record is no longer there */
+    char *why;   /* of the end */
+    deferred step;
+    buf page, key;
+    size_t page_at;
+    uint64_t cursor, last_cursor; /* of the page that is read; of the one that was the last */
+    uint64_t sent, check;         /* lines of the history; live records that may be among them */
+    map *marks;                   /* topic, newline, connection */
+    mark *first, *at;             /* all of them; FEED_SEQ: which is read */
+    bytes event_topic;            /* FEED_EVENT: until it has been found */
+    uint64_t event_seq;
+    bool skipping;
+};
+
+/* ---- Lines ---- */
+
+static void put_topic(buf *out, json type, json source, json identifier, json parameters)
+{
+    char text[3 * TOPIC_MAX];
+    buf token = {.at = text, .cap = sizeof text, .max = sizeof text};
+    json parts[] = {type, source, identifier}, key, value;
+    for (int i = 0; i < 3; i++) {
+        buf_clear(&token);
+        json_string_add(parts[i], &token);
+        topic_add_token(out, buf_bytes(&token));
+    }
+    for (json_iter it = json_each(parameters); json_next(&it, &key, &value);) {
+        if (value.type == JSON_NULL)
+            continue;
+        buf_clear(&token);
+        if (!json_string_add(value, &token))
+            buf_add_bytes(&token, value.raw);
+        topic_add_token(out, buf_bytes(&token));
+    }
+}
+
+bool feed_read_line(bytes line, buf *topic, feed_line *out)
+{
+    json seq, kind, type, source, identifier, parameters, connection, ts_out, data;
+    json_field want[] = {{"seq", &seq}, {"kind", &kind}, {"type", &type}, {"source", &source}, {"identifier", &identifier}, {"parameters", &parameters}, {"connection", &connection}, {"ts_out", &ts_out}, {"data", &data}};
+    *out = (feed_line){0};
+    if (json_read_fields(line, want, sizeof want / sizeof *want, NULL) || !json_string_slice(kind, &out->kind))
+        return false;
+    json_text_u64(seq, &out->seq);
+    json_text_u64(ts_out, &out->ts_out);
+    out->connection = connection.raw;
+    out->data = data.raw;
+    put_topic(topic, type, source, identifier, parameters);
+    return !topic->failed;
+}
+
+/* ---- Marks ---- */
+
+static mark *mark_of(feed *f, bytes topic, bytes connection)
+{
+    buf_clear(&f->key);
+    buf_add_bytes(&f->key, topic);
+    buf_add_char(&f->key, '\n');
+    buf_add_bytes(&f->key, connection);
+    return map_get(f->marks, buf_bytes(&f->key));
+}
+
+static mark *mark_add(feed *f, bytes topic, bytes connection)
+{
+    mark *m = mark_of(f, topic, connection);
+    if (m)
+        return m;
+    m = calloc(1, sizeof *m + topic.len + 1);
+    if (!m)
+        return NULL;
+    memcpy(m->topic, topic.at, topic.len);
+    if (!map_set(f->marks, buf_bytes(&f->key), m, NULL)) {
+        free(m);
+        return NULL;
+    }
+    m->next = f->first;
+    f->first = m;
+    return m;
+}
+
+static bytes connection_text(char room[24], bool has, uint64_t connection)
+{
+    return bytes_make(room, (size_t)snprintf(room, 24, has ? "%llu" : "null", (unsigned long long)connection));
+}
+
+/* The streams that the history has and the pattern selects. */
+typedef struct gathering {
+    feed *f;
+    json seqs;
+    map *named; /* topic -> number + 1 */
+    size_t found;
+    bool failed;
+} gathering;
+
+static void on_topic(void *arg, const store_topic *t)
+{
+    gathering *g = arg;
+    char room[24];
+    if (!topic_match(bytes_of(g->f->pattern), bytes_of(t->topic)))
+        return;
+    mark *m = mark_of(g->f, bytes_of(t->topic), connection_text(room, t->has_connection, t->connection));
+    if (m)
+        return;
+    m = mark_add(g->f, bytes_of(t->topic), connection_text(room, t->has_connection, t->connection));
+    if (!m) {
+        g->failed = true;
+        return;
+    }
+    m->first_ns = t->first_ns;
+    uintptr_t number = g->named ? (uintptr_t)map_get(g->named, bytes_of(t->topic)) : 0;
+    if (number) {
+        m->named = true;
+        m->seq = number - 1;
+        g->found++;
+    }
+}
+
+static weir_code read_seqs(map *named, json seqs, weir_error *err)
+{
+    json key, value;
+    uint64_t number;
+    buf topic;
+    buf_init(&topic, 2 * TOPIC_MAX);
+    for (json_iter it = json_each(seqs); json_next(&it, &key, &value);) {
+        buf_clear(&topic);
+        json_string_add(key, &topic);
+        if ((!json_text_u64(value, &number) && !json_u64(value, &number)) || number == UINT64_MAX) {
+            buf_fini(&topic);
+            return error_set(err, WEIR_INVALID, "seqs: '" BYTES_FMT "' of " BYTES_FMT " is no number", BYTES_ARG(value.raw), BYTES_ARG(key.raw));
+        }
+        if (topic.failed || !map_set(named, buf_bytes(&topic), (void *)(uintptr_t)(number + 1), NULL)) {
+            buf_fini(&topic);
+            return error_set(err, WEIR_NOMEM, "out of memory");
+        }
+    }
+    buf_fini(&topic);
+    return WEIR_OK;
+}
+
+static weir_code gather(feed *f, json seqs, weir_error *err)
+{
+    gathering g = {.f = f};
+    weir_code code = WEIR_OK;
+    if (seqs.type == JSON_OBJECT) {
+        g.named = map_new();
+        code = g.named ? read_seqs(g.named, seqs, err) : error_set(err, WEIR_NOMEM, "out of memory");
+    }
+    if (!code) {
+        store_history_topics(node_store(f->api->node), on_topic, &g);
+        f->complete = !g.named || g.found >= map_count(g.named);
+        if (g.failed)
+            code = error_set(err, WEIR_NOMEM, "out of memory");
+    }
+    map_free(g.named);
+    return code;
+}
+
+/* ---- The history ---- */
+
+static void step_later(feed *f)
+{
+    defer(f->api->loop, &f->step);
+}
+
+static void end_with(feed *f, const char *why)
+{
+    if (f->phase == ENDED)
+        return;
+    f->phase = ENDED;
+    f->why = strdup(why);
+    f->events.ready(f->arg);
+}
+
+static void on_page(void *arg, const store_history_page *page)
+{
+    feed *f = arg;
+    f->reading = false;
+    if (f->dead) {
+        f->phase = ENDED;
+        feed_free(f);
+        return;
+    }
+    if (f->phase == ENDED)
+        return;
+    buf_clear(&f->page);
+    f->page_at = 0;
+    if (!page->code)
+        buf_add_bytes(&f->page, page->lines);
+    if (page->code || f->page.failed) {
+        end_with(f, page->code ? page->error : "out of memory");
+        return;
+    }
+    f->last_cursor = f->cursor;
+    f->cursor = page->cursor;
+    f->events.ready(f->arg);
+}
+
+static void read_page(feed *f)
+{
+    store_history_query q = {.limit = PAGE_LINES, .cursor = f->cursor};
+    if (f->from == FEED_SEQ) {
+        q.topic = f->at->topic;
+        q.behind_seq = f->at->named || f->at->begun;
+        q.after_seq = f->at->seq;
+        q.from_ns = q.behind_seq ? 0 : f->since_ns;
+    } else {
+        q.pattern = f->pattern;
+        q.from_ns = f->since_ns;
+    }
+    f->reading = true;
+    store_history_read(node_store(f->api->node), &q, on_page, f);
+}
+
+/* Sends a line of the history, unless the reader has it. */
+static void take_line(feed *f, bytes line)
+{
+    char text[TOPIC_MAX + 1];
+    buf topic = {.at = text, .cap = sizeof text, .max = sizeof text};
+    feed_line l;
+    if (!feed_read_line(line, &topic, &l))
+        return;
+    mark *m = mark_add(f, buf_bytes(&topic), l.connection);
+    if (!m) {
+        end_with(f, "out of memory");
+        return;
+    }
+    if (f->skipping) {
+        f->skipping = !(l.seq == f->event_seq && bytes_equal(buf_bytes(&topic), f->event_topic));
+    } else if (f->phase == BEFORE || (l.seq ? l.seq > m->seq : l.ts_out > m->ts)) {
+        if (l.seq && !m->begun && (m->named ? l.seq != m->seq + 1 : f->from == FEED_TIME && l.seq != 1 && m->first_ns > f->since_ns))
+            f->complete = false;
+        m->begun = true;
+        f->sent++;
+        f->events.line(f->arg, line, buf_bytes(&topic), l.seq);
+    }
+    if (l.seq && (l.seq > m->seq || f->phase == BEFORE)) /* what is read a second time takes nothing back */
+        m->seq = l.seq;
+    if (l.ts_out > m->ts || f->phase == BEFORE)
+        m->ts = l.ts_out;
+}
+
+/* ---- From one phase to the next ---- */
+
+static void on_ready(sub *s, void *arg)
+{
+    feed *f = arg;
+    (void)s;
+    if (f->phase == LIVE)
+        f->events.ready(f->arg);
+}
+
+static void go_live(feed *f)
+{
+    f->check = sub_read_account(f->live).queued;
+    f->phase = LIVE;
+    f->told = true;
+    f->events.seam(f->arg, f->sent, f->complete && !f->missed);
+    buf_fini(&f->page);
+    f->events.ready(f->arg);
+}
+
+/* The history is read to its end: live from here, then what came meanwhile. */
+static void subscribe(feed *f)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    gathering g = {.f = f};
+    if (hub_subscribe(&f->live, f->api->hub, f->pattern, &f->sub_options, &err)) {
+        end_with(f, err.text);
+        return;
+    }
+    f->phase = BEHIND;
+    f->skipping = false;
+    f->cursor = f->from == FEED_SEQ ? 0 : f->last_cursor;
+    store_history_topics(node_store(f->api->node), on_topic, &g); /* those that are new since */
+    f->at = f->first;
+    if (f->from == FEED_SEQ && !f->at) {
+        go_live(f);
+        return;
+    }
+    step_later(f); /* the history's own reader has its turn before */
+}
+
+/* A query is at its end. */
+static void next_query(feed *f)
+{
+    if (f->from == FEED_SEQ && f->at && f->at->next) {
+        f->at = f->at->next;
+        f->cursor = 0;
+        read_page(f);
+    } else if (f->phase == BEFORE) {
+        subscribe(f);
+    } else {
+        go_live(f);
+    }
+}
+
+/* It came so long ago that the history has it no more, or never: from now on. */
+static void miss_event(feed *f)
+{
+    f->missed = true;
+    f->from = FEED_TIME;
+    f->since_ns = clock_real();
+    subscribe(f);
+}
+
+/* FEED_EVENT: when its record came. */
+static void on_event(void *arg, const store_history_page *page)
+{
+    feed *f = arg;
+    char text[TOPIC_MAX + 1];
+    buf topic = {.at = text, .cap = sizeof text, .max = sizeof text};
+    feed_line l;
+    const char *end = page->lines.len ? memchr(page->lines.at, '\n', page->lines.len) : NULL;
+    f->reading = false;
+    if (f->dead) {
+        feed_free(f);
+        return;
+    }
+    if (end && feed_read_line(bytes_make(page->lines.at, (size_t)(end - page->lines.at)), &topic, &l) && l.seq == f->event_seq) {
+        f->since_ns = l.ts_out;
+        f->skipping = true;
+        f->phase = BEFORE;
+        read_page(f);
+        return;
+    }
+    miss_event(f);
+}
+
+static void find_event(feed *f)
+{
+    store_history_query q = {.topic = f->at->topic, .behind_seq = true, .after_seq = f->event_seq - 1, .limit = 1, .kinds = 1u << RECORD_DATA | 1u << RECORD_GAP};
+    f->reading = true;
+    store_history_read(node_store(f->api->node), &q, on_event, f);
+}
+
+static void on_step(void *arg)
+{
+    feed *f = arg;
+    if (f->phase != BEGINNING) {
+        read_page(f);
+        return;
+    }
+    f->at = f->first;
+    if (f->from == FEED_EVENT) {
+        while (f->at && !bytes_is(f->event_topic, f->at->topic))
+            f->at = f->at->next;
+        if (f->at && f->event_seq) {
+            find_event(f);
+            return;
+        }
+        miss_event(f);
+        return;
+    }
+    f->phase = BEFORE;
+    if (f->from == FEED_SEQ && !f->at)
+        subscribe(f);
+    else
+        read_page(f);
+}
+
+/* ---- Pulling ---- */
+
+static bool is_known(feed *f, const record *r)
+{
+    char room[24];
+    uint64_t connection = 0;
+    bool has = record_stream_connection(r->stream, &connection);
+    mark *m = mark_of(f, record_stream_topic(r->stream), connection_text(room, has, connection));
+    f->check--;
+    if (!m || (r->kind == RECORD_GAP && r->cause == RECORD_GAP_SLOW_READER) || (r->kind == RECORD_STATUS && r->state == RECORD_LAGGING))
+        return false;
+    return r->seq ? r->seq <= m->seq : r->ts_out <= m->ts;
+}
+
+static void pull_live(feed *f)
+{
+    record *r;
+    while (f->events.room(f->arg) && (r = sub_peek(f->live))) {
+        if (!f->check || !is_known(f, r))
+            f->events.line(f->arg, r->line, record_stream_topic(r->stream), r->seq);
+        sub_pop(f->live);
+    }
+    if (sub_cut(f->live) && !sub_peek(f->live))
+        end_with(f, "it did not read fast enough (policy disconnect)");
+}
+
+static void pull_history(feed *f)
+{
+    while (f->page_at < f->page.len && f->phase != ENDED && f->events.room(f->arg)) {
+        bytes rest = {f->page.at + f->page_at, f->page.len - f->page_at};
+        const char *end = memchr(rest.at, '\n', rest.len);
+        bytes line = {rest.at, end ? (size_t)(end - rest.at) : rest.len};
+        f->page_at += line.len + 1;
+        take_line(f, line);
+    }
+    if (f->page_at < f->page.len || f->phase == ENDED)
+        return;
+    if (f->cursor)
+        read_page(f);
+    else
+        next_query(f);
+}
+
+void feed_pull(feed *f)
+{
+    if (f->phase == LIVE)
+        pull_live(f);
+    else if ((f->phase == BEFORE || f->phase == BEHIND) && !f->reading && !list_linked(&f->step.node))
+        pull_history(f);
+    if (f->phase == ENDED && !f->dead) {
+        const char *why = f->why ? f->why : "out of memory";
+        f->events.ended(f->arg, why);
+    }
+}
+
+/* ---- Birth and end ---- */
+
+static weir_code begin_history(feed *f, const feed_options *o, weir_error *err)
+{
+    if (!node_store(f->api->node))
+        return error_set(err, WEIR_UNSUPPORTED, "there is no history; read from now");
+    f->marks = map_new();
+    if (!f->marks)
+        return error_set(err, WEIR_NOMEM, "out of memory");
+    if (o->from == FEED_SEQ && !f->since_ns)
+        f->since_ns = clock_real();
+    if (o->from == FEED_EVENT) {
+        char *copy = bytes_dup(o->topic);
+        if (!copy)
+            return error_set(err, WEIR_NOMEM, "out of memory");
+        f->event_topic = bytes_of(copy);
+        f->event_seq = o->seq;
+    }
+    if (gather(f, o->from == FEED_SEQ ? o->seqs : (json){JSON_NONE, {NULL, 0}}, err))
+        return err->code;
+    step_later(f);
+    return WEIR_OK;
+}
+
+weir_code feed_new(feed **out, api *a, const feed_options *o, const feed_events *events, void *arg, weir_error *err)
+{
+    feed *f = calloc(1, sizeof *f);
+    if (!f || !(f->pattern = strdup(o->pattern))) {
+        free(f);
+        return error_set(err, WEIR_NOMEM, "out of memory");
+    }
+    f->api = a;
+    f->events = *events;
+    f->arg = arg;
+    f->from = o->from;
+    f->since_ns = o->since_ns;
+    f->complete = true;
+    f->step = (deferred){.fn = on_step, .arg = f};
+    buf_init(&f->page, 64u << 20);
+    buf_init(&f->key, 2 * TOPIC_MAX);
+    uint64_t records = o->max_records ? o->max_records : RECORDS_DEFAULT;
+    f->sub_options = (sub_options){.policy = o->policy, .max_records = records > RECORDS_MAX ? RECORDS_MAX : records, .max_octets = OCTETS_MAX, .on_ready = on_ready, .arg = f};
+    weir_code code = topic_pattern_check(bytes_of(f->pattern), err);
+    if (!code && o->from == FEED_NOW) {
+        f->phase = LIVE;
+        code = hub_subscribe(&f->live, a->hub, f->pattern, &f->sub_options, err);
+    } else if (!code) {
+        code = begin_history(f, o, err);
+    }
+    if (code)
+        feed_free(f);
+    else
+        *out = f;
+    return code;
+}
+
+void feed_free(feed *f)
+{
+    if (!f)
+        return;
+    defer_cancel(&f->step);
+    if (f->live)
+        hub_unsubscribe(f->api->hub, f->live);
+    f->live = NULL;
+    f->dead = true;
+    if (f->reading)
+        return; /* its page comes, and finds it dead */
+    for (mark *m = f->first, *next; m; m = next) {
+        next = m->next;
+        free(m);
+    }
+    map_free(f->marks);
+    buf_fini(&f->page);
+    buf_fini(&f->key);
+    free((char *)f->event_topic.at);
+    free(f->pattern);
+    free(f->why);
+    free(f);
+}
+
+sub_account feed_account(const feed *f)
+{
+    return f->live ? sub_read_account(f->live) : (sub_account){0};
+}
+
+const char *feed_pattern(const feed *f)
+{
+    return f->pattern;
+}
