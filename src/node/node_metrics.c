@@ -140,6 +140,9 @@ static void of_sinks(buf *out, const node *n)
         {"sink_written_total", "counter", "Records that the other end has.", offsetof(weir_sink_account, written)},
         {"sink_buffered", "gauge", "Records that the other end has not acknowledged.", offsetof(weir_sink_account, buffered)},
         {"sink_lost_total", "counter", "Records that a sink gave up.", offsetof(weir_sink_account, lost)},
+        {"sink_sent_again_total", "counter", "Records sent once more, since the first time was not acknowledged.", offsetof(weir_sink_account, again)},
+        {"sink_doubles_total", "counter", "Of them those that the other end says it had.", offsetof(weir_sink_account, doubles)},
+        {"sink_connects_total", "counter", "How often a sink reached its other end.", offsetof(weir_sink_account, connects)},
     };
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
         head(out, figures[i].name, figures[i].type, figures[i].help);
@@ -151,6 +154,12 @@ static void of_sinks(buf *out, const node *n)
             sink_line(out, figures[i].name, k);
             buf_add_fmt(out, "%llu\n", (unsigned long long)value);
         }
+    }
+    head(out, "sink_up", "gauge", "1 while a sink is open, 0 while it waits for its other end, has failed or is off.");
+    for (const list_node *at = n->sinks.head.next; at != &n->sinks.head; at = at->next) {
+        const node_sink *k = LIST_OWNER(at, node_sink, node);
+        sink_line(out, "sink_up", k);
+        buf_add_text(out, k->live && weir_sink_get_state(k->live) == WEIR_SINK_OPEN ? "1\n" : "0\n");
     }
     head(out, "sink_lag_seconds", "gauge", "Age of the oldest record that is queued or buffered.");
     for (const list_node *at = n->sinks.head.next; at != &n->sinks.head; at = at->next) {

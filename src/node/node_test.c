@@ -315,6 +315,15 @@ TEST(node, a_drain_waits_for_sinks_whose_other_end_is_there)
     for (int i = 0; i < 200; i++)
         fixture_turn(&t);
     CHECK(!t.answered); /* it has not acknowledged them */
+    buf text;
+    buf_init(&text, 1 << 20);
+    CHECK_INT(node_metrics(t.n, &text), WEIR_OK);
+    buf_add_char(&text, '\0');
+    CHECK_HAS(text.at, "weir_sink_up{sink=\"1\",name=\"redis\"} 1\n");
+    CHECK_HAS(text.at, "weir_sink_connects_total{sink=\"1\",name=\"redis\"} 1\n");
+    CHECK(!strstr(text.at, "weir_sink_buffered{sink=\"1\",name=\"redis\"} 0\n"));
+    CHECK(!strstr(text.at, "weir_sink_lag_seconds{sink=\"1\",name=\"redis\"} 0.000\n"));
+    buf_fini(&text);
     kill(redis.pid, SIGCONT);
     while (!t.answered)
         fixture_turn(&t);
