@@ -204,6 +204,7 @@ static void crash_once(uint64_t seed)
     check_modules();
     uint64_t there = check_records();
     CHECK(there >= least_records);
+    CHECK_UINT(store_read_figures(s).history_records, there);
     records = least_records = there;
     if (!store_ended_well(s)) /* else it was killed before it had begun */
         store_history_topics(s, on_topic, NULL);

@@ -16,8 +16,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define GIVE_OCTETS (UINT64_C(8) << 20)  /* in one transaction, about */
-#define EARLY_OCTETS (UINT64_C(4) << 20) /* as much is not kept for history_flush_ms */
+#define GROUP_OCTETS (UINT64_C(16) << 20)
 #define IDLE_BATCHES 256
 #define TICK_NS (60 * NS_PER_S) /* the retention, also when nothing comes */
 
@@ -201,7 +200,7 @@ static bool fill_given(store *s)
         return true; /* what failed goes again, as it was */
     if (h->lost_first && !give_gaps(s))
         return false;
-    while (h->queue.first && h->given_octets < GIVE_OCTETS) {
+    while (h->queue.first && h->given_octets < h->group_octets) {
         batch *b = pop(&h->queue);
         h->queue_octets -= b->memory;
         h->given_octets += b->memory;
@@ -217,7 +216,7 @@ void history_give(store *s, bool force)
 
     if (h->in_flight || !s->writer_lane.started || (h->failing && !force))
         return;
-    if (!force && !h->due && h->queue_octets < EARLY_OCTETS && !s->flushes)
+    if (!force && !h->due && h->queue_octets < h->group_octets && !s->flushes)
         return;
     if (!fill_given(s)) {
         timer_after(&h->retry, RETRY_NS);
@@ -323,7 +322,7 @@ void store_history_add(store *s, record *r)
         timer_after(&h->flush, s->options.history_flush_ms * NS_PER_MS);
     if (h->queue_octets + h->given_octets > s->options.waiting_octets)
         drop_oldest(s);
-    else if (h->queue_octets >= EARLY_OCTETS)
+    else if (h->queue_octets >= h->group_octets)
         history_give(s, false);
 }
 
@@ -459,6 +458,11 @@ static void leave_room(history *h)
     }
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 weir_code history_open(store *s, weir_error *err)
 {
     history *h = &s->history;
@@ -468,6 +472,7 @@ weir_code history_open(store *s, weir_error *err)
     timer_init(&h->retry, s->l, on_retry, s);
     timer_init(&h->tick, s->l, on_tick, s);
     h->write.base.done = history_written;
+    h->group_octets = least(GROUP_OCTETS, least(s->options.waiting_octets / 4, s->options.history_octets / 16));
     h->path = store_path(s, "history.db");
     h->by_name = map_new();
     if (!h->path || !h->by_name)

@@ -130,7 +130,7 @@ static bool cut_mark(writer *w, uint64_t last_n, history_write *job)
     weir_code code = cut_all(w, last_n, job, &made, &err);
     if (code)
         db_rollback(&w->db);
-    writer_settle(w, !code);
+    writer_settle(w, !code, true);
     if (code)
         return false; /* it is tried again; what hinders it hinders the next group, too, and is told then */
     job->trims_count += made;

@@ -1,14 +1,19 @@
 /* Questions to the history, on the reader's thread: what is on the disk.
  *
- * One stream is a range of ids, read as it lies. Several are read window by window: numbers have no holes over all streams,
- * so a window of as many numbers as the page has lines to go cannot bring more lines than that; each stream's part of the window is
- * read, and all are put in order. Windows that bring little grow; one that brings too many octets is halved. */
+ * It is read window by window of the numbers that all streams share. One stream's rows go into the page as they lie. Of
+ * several each one's part of the window is read, and all are put in order: numbers have no holes over all streams, so a window of as many
+ * numbers as the page has lines to go cannot bring more lines than that. Windows that bring little grow; one that brings too
+ * many octets is halved. A question that finds next to nothing ends its page after TURN_NS, so that others have their turn. */
 #include "store/scan.h"
+
+#include "base/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define WINDOW_MAX (UINT64_C(1) << 22)
+#define ALONE (UINT64_C(1) << 17) /* of one stream: rows by the thousand, between two looks at the clock */
+#define TURN_NS (200 * NS_PER_MS)
 #define WINDOW_OCTETS (2 * PAGE_OCTETS)
 
 /* ---- The connection ---- */
@@ -50,6 +55,7 @@ typedef struct scan {
         size_t at, len;
     } * found;
     size_t count, cap;
+    uint64_t from, to; /* the window's numbers, as far as it was read */
 } scan;
 
 /* Only the conditions that there are: a chart's question has none but the range. */
@@ -142,7 +148,7 @@ static void skip_all(store *s, question *q)
     sqlite3_finalize(from);
 }
 
-/* ---- Several streams ---- */
+/* ---- Windows ---- */
 
 static bool into_window(scan *c, bytes line, uint64_t n)
 {
@@ -195,10 +201,31 @@ static bool fill_window(scan *c, uint64_t low, uint64_t high)
     return true;
 }
 
-static void scan_several(scan *c)
+/* One window into the page; false: the page is full, or something failed. `width` is what the next one may have. */
+static bool scan_window(scan *c, uint64_t from, uint64_t to, uint64_t *width)
 {
     question *q = c->q;
-    uint64_t low = UINT64_MAX, high = 0, width;
+
+    if (q->count == 1)
+        return each_row(c, 0, from, to, into_page);
+    while (!fill_window(c, from, to)) {
+        if (q->base.error.code || __atomic_load_n(&c->s->stopping, __ATOMIC_RELAXED) || from == to)
+            return false;
+        *width = (to - from + 2) / 2;
+        if (q->newest_first)
+            from = to - *width + 1;
+        else
+            to = from + *width - 1;
+    }
+    c->from = from;
+    c->to = to;
+    return empty_window(c);
+}
+
+static void scan_windows(scan *c)
+{
+    question *q = c->q;
+    uint64_t low = UINT64_MAX, high = 0, width, end = clock_mono() + TURN_NS;
 
     for (size_t i = 0; i < q->count; i++) {
         low = q->firsts[i] < low ? q->firsts[i] : low;
@@ -206,24 +233,26 @@ static void scan_several(scan *c)
     }
     low = low > q->low ? low : q->low;
     high = high < q->high ? high : q->high;
-    width = q->page.limit - q->page.count;
+    width = q->count == 1 ? ALONE : q->page.limit - q->page.count;
     while (low <= high) {
         uint64_t step = width - 1 < high - low ? width - 1 : high - low;
-        uint64_t from = q->newest_first ? high - step : low, to = q->newest_first ? high : low + step;
-        if (!fill_window(c, from, to)) {
-            if (q->base.error.code || __atomic_load_n(&c->s->stopping, __ATOMIC_RELAXED) || !step)
-                return;
-            width = (step + 1) / 2;
-            continue;
-        }
-        if (!empty_window(c))
+        c->from = q->newest_first ? high - step : low;
+        c->to = q->newest_first ? high : low + step;
+        uint32_t before = q->page.count;
+        if (!scan_window(c, c->from, c->to, &width))
             return;
         if (q->newest_first)
-            high = from - 1;
+            high = c->from - 1;
         else
-            low = to + 1;
-        if (c->count < width / 4 && width < WINDOW_MAX)
+            low = c->to + 1;
+        if (q->count > 1 && q->page.count - before < width / 4 && width < WINDOW_MAX)
             width *= 2;
+        if (low <= high && clock_mono() > end) {
+            q->page.full = true; /* of time */
+            q->page.last_n = q->newest_first ? c->from : c->to;
+        }
+        if (q->page.full)
+            return;
     }
 }
 
@@ -237,10 +266,7 @@ void scan_disk(store *s, question *q)
         skip_all(s, q);
     if (!q->base.error.code && (c.rows = prepare(&s->reader, q, &q->base.error))) {
         buf_init(&c.lines, SIZE_MAX / 2);
-        if (q->count == 1)
-            each_row(&c, 0, q->low, q->high, into_page);
-        else
-            scan_several(&c);
+        scan_windows(&c);
         buf_fini(&c.lines);
         free(c.found);
         sqlite3_finalize(c.rows);

@@ -1,6 +1,8 @@
 /* History: what was added comes back, in order, whether it is on the disk or waits for it; and goes when it is old. */
 #include "store/testing.h"
 
+#include "base/rand.h"
+
 TEST(history, gives_back_the_very_lines_from_memory_and_from_the_disk)
 {
     set_up();
@@ -158,6 +160,132 @@ TEST(history, keeps_streams_of_one_topic_apart_by_their_connection)
     CHECK_VALUES("21", false, .topic = "trades.woox.BTC", .connection = &two, .behind_seq = true, .after_seq = 1);
     record_stream_unref(first);
     record_stream_unref(second);
+    tear_down();
+}
+
+/* ---- While records come and go to the disk ---- */
+
+static void check_numbers(const got *g, uint64_t first, uint64_t last)
+{
+    bytes rest = buf_bytes(&g->lines);
+    uint64_t value, next = first;
+
+    CHECK_INT(g->code, WEIR_OK);
+    while (rest.len) {
+        const char *end = memchr(rest.at, '\n', rest.len);
+        json doc;
+        CHECK_OK(json_read(&doc, bytes_make(rest.at, (size_t)(end - rest.at)), &err));
+        CHECK(json_u64(json_member(doc, "data"), &value));
+        CHECK_UINT(value, next);
+        next = first <= last ? next + 1 : next - 1;
+        rest.len -= (size_t)(end + 1 - rest.at);
+        rest.at = end + 1;
+    }
+    CHECK_UINT(next, first <= last ? last + 1 : last - 1);
+}
+
+TEST(history, answers_with_all_that_there_was_when_it_was_asked_and_no_more)
+{
+    rand_seeded chance = {.state = 17};
+    record_stream *streams[4];
+    uint64_t added = 0;
+
+    set_up();
+    options.history_flush_ms = 1;
+    open_store();
+    for (int i = 0; i < 4; i++)
+        streams[i] = stream_of("trades", (const char *[]){"A", "B", "C", "D"}[i], 0);
+    for (int round = 0; round < 400; round++) {
+        got g = {.came = false};
+        buf_init(&g.lines, SIZE_MAX / 2);
+        for (uint64_t n = rand_next(&chance) % 40; n || !added; n -= n != 0)
+            add_numbers(streams[rand_next(&chance) % 4], ++added, 1);
+        if (rand_next(&chance) % 4 == 0)
+            loop_step(l, (int)(rand_next(&chance) % 3));
+        uint64_t asked_at = added;
+        bool newest = round % 2;
+        store_history_read(s, &(store_history_query){.pattern = ">", .limit = 100000, .newest_first = newest}, on_page, &g);
+        for (uint64_t n = rand_next(&chance) % 40; n; n--)
+            add_numbers(streams[rand_next(&chance) % 4], ++added, 1);
+        WAIT_FOR(g.came);
+        check_numbers(&g, newest ? asked_at : 1, newest ? 1 : asked_at);
+        buf_fini(&g.lines);
+    }
+    CHECK_UINT(store_read_figures(s).lost, 0);
+    for (int i = 0; i < 4; i++)
+        record_stream_unref(streams[i]);
+    tear_down();
+}
+
+TEST(history, answers_what_was_asked_when_it_closes)
+{
+    got g = {.came = false};
+    answer flushed = {false, 0, ""};
+
+    set_up();
+    options.history_flush_ms = 600000;
+    open_store();
+    record_stream *btc = stream_of("trades", "BTC", 0);
+    add_numbers(btc, 1, 3);
+    store_flush(s, on_answer, &flushed);
+    store_history_read(s, &(store_history_query){.pattern = ">"}, on_page, &g);
+    close_store();
+    CHECK(g.came && flushed.came);
+    CHECK_INT(flushed.code, WEIR_OK);
+    CHECK(g.code == WEIR_OK || g.code == WEIR_CANCELLED);
+    record_stream_unref(btc);
+    tear_down();
+}
+
+static uint64_t hurried_mono(void) /* time flies: every turn of the reader is over at once */
+{
+    static uint64_t now = NS_PER_S;
+    return __atomic_add_fetch(&now, NS_PER_S, __ATOMIC_RELAXED);
+}
+
+static uint64_t any_real(void)
+{
+    return UINT64_C(1700000000) * NS_PER_S;
+}
+
+/* Pages of one stream and of several, over more numbers than a window has, sparse and dense, with time and without. */
+TEST(history, reads_streams_of_many_records_page_by_page)
+{
+    set_up();
+    options.history_flush_ms = 50;
+    open_store();
+    record_stream *dense = stream_of("trades", "DENSE", 0), *sparse = stream_of("trades", "SPARSE", 0);
+    for (uint64_t i = 1; i <= 150000; i++) {
+        add_numbers(i % 5000 == 7 ? sparse : dense, i, 1);
+        if (i % 20000 == 0)
+            CHECK_INT(flush_store().code, WEIR_OK);
+    }
+    for (int which = 0; which < 3; which++)
+        for (int newest = 0; newest < 4; newest++) {
+            if (newest >= 2)
+                clock_replace(any_real, hurried_mono);
+            store_history_query q = {.pattern = which == 0 ? "*.*.DENSE" : which == 1 ? "*.*.SPARSE"
+                                                                                      : ">",
+                                     .limit = 9000,
+                                     .newest_first = newest % 2};
+            uint32_t count = 0, pages = 0;
+            do {
+                got g = ask(&q);
+                CHECK_INT(g.code, WEIR_OK);
+                CHECK(g.count <= 9000);
+                count += g.count;
+                pages++;
+                q.cursor = g.cursor;
+                buf_fini(&g.lines);
+            } while (q.cursor);
+            CHECK_UINT(count, which == 0 ? 149970 : which == 1 ? 30
+                                                               : 150000);
+            if (which == 1)
+                CHECK_UINT(pages, newest < 2 ? 1 : 2); /* 150,000 numbers are two looks at the clock */
+            clock_replace(NULL, NULL);
+        }
+    record_stream_unref(dense);
+    record_stream_unref(sparse);
     tear_down();
 }
 

@@ -1,8 +1,8 @@
 /* The writer: one transaction for all that it is given.
  *
- * The happy path: the records of the group are chained by their stream, so that neighbours go side by side into the tree; each
- * stream's tally and the current mark follow, then the audit, then COMMIT (synchronous=FULL: on the disk when it returns). What can go
- * wrong: anything at all; then the transaction is rolled back, what is known of the disk is what it was, and the group comes again. A file that
+ * The happy path: the records of the group are chained by their stream, so that neighbours go side by side into the tree; the
+ * current mark follows, then the audit, then COMMIT (synchronous=FULL: on the disk when it returns). Tallies follow with each
+ * new mark only, since with many streams they would cost as much as the records: after a crash they are counted up. What can go wrong: anything at all; then the transaction is rolled back, what is known of the disk is what it was, and the group comes again. A file that
  * is damaged is moved aside, and a fresh one takes the group. */
 #include "store/inside.h"
 
@@ -10,6 +10,8 @@
 
 #include <stdlib.h>
 
+/* The last page of each busy stream is written again and again. A reader wants no more than SQLite's 2 MiB: it comes by once. */
+#define CACHE "PRAGMA cache_size=-65536;"
 #define MARK_NS (10 * NS_PER_S)
 #define MARK_OCTETS (UINT64_C(4) << 20)
 
@@ -46,7 +48,7 @@ static weir_code prepare(writer *w, weir_error *err)
 static weir_code begin_writing(writer *w, weir_error *err)
 {
     if (w->db.read_only || !prepare(w, err))
-        return w->db.read_only ? WEIR_OK : db_exec(&w->db, "INSERT OR REPLACE INTO meta VALUES('ended_well', 0)", err);
+        return w->db.read_only ? WEIR_OK : db_exec(&w->db, CACHE "INSERT OR REPLACE INTO meta VALUES('ended_well', 0)", err);
     return err->code;
 }
 
@@ -142,9 +144,14 @@ void writer_touch(writer *w, trail *t)
     t->chain = t->chain_end = 0;
     t->touched_next = w->touched;
     w->touched = t;
+    if (t->dirty)
+        return;
+    t->dirty = true;
+    t->dirty_next = w->dirty;
+    w->dirty = t;
 }
 
-void writer_settle(writer *w, bool committed)
+void writer_settle(writer *w, bool committed, bool tallied)
 {
     for (trail *t = w->touched; t; t = t->touched_next) {
         t->touched = false;
@@ -152,6 +159,8 @@ void writer_settle(writer *w, bool committed)
             t->kept = t->before;
     }
     w->touched = NULL;
+    for (; committed && tallied && w->dirty; w->dirty = w->dirty->dirty_next)
+        w->dirty->dirty = false;
 }
 
 static weir_code store_stream(writer *w, trail *t, weir_error *err)
@@ -171,8 +180,10 @@ static weir_code store_stream(writer *w, trail *t, weir_error *err)
 
 weir_code writer_tallies(writer *w, weir_error *err)
 {
-    for (const trail *t = w->touched; t; t = t->touched_next) {
+    for (const trail *t = w->dirty; t; t = t->dirty_next) {
         const tally *k = &t->kept;
+        if (t->generation != w->generation)
+            continue; /* of a file that was moved aside */
         const uint64_t values[] = {t->id, k->records, k->octets, k->first_n, k->last_n, k->first_ns, k->last_ns, k->last_seq};
         for (int i = 0; i < 8; i++)
             bind_u64(w->tally, i + 1, values[i]);
@@ -287,16 +298,17 @@ static weir_code insert_chain(writer *w, trail *t, const batch *batches, weir_er
     return WEIR_OK;
 }
 
-/* A new mark when the current one is old or large. */
-static void turn_mark(store *s, const history_write *job)
+/* A new mark when the current one is old or large; false: it goes on. */
+static bool turn_mark(store *s, const history_write *job)
 {
     writer *w = &s->writer;
     uint64_t octets = __atomic_load_n(&s->options.history_octets, __ATOMIC_RELAXED), limit = octets / 16 < MARK_OCTETS ? octets / 16 : MARK_OCTETS;
     const record *first = job->batches->slots[0].r;
 
     if (w->mark.n && w->mark.octets < limit && first->ts_out < w->mark.min_ts + MARK_NS && first->ts_out + MARK_NS >= w->mark.min_ts)
-        return;
+        return false;
     w->mark = (mark){.n = job->batches->first_n, .min_ts = INT64_MAX, .min_event = INT64_MAX};
+    return true;
 }
 
 static weir_code put_mark(writer *w, const history_write *job, weir_error *err)
@@ -312,23 +324,27 @@ static weir_code put_mark(writer *w, const history_write *job, weir_error *err)
     return db_run(&w->db, w->mark_put, err);
 }
 
-static weir_code fill_group(store *s, const history_write *job, weir_error *err)
+static weir_code insert_all(store *s, const history_write *job, bool *turned, weir_error *err)
 {
     writer *w = &s->writer;
 
-    if (db_exec(&w->db, "BEGIN IMMEDIATE", err))
+    *turned = turn_mark(s, job);
+    if (chain(w, job, err))
         return err->code;
-    if (job->batches) {
-        turn_mark(s, job);
-        if (chain(w, job, err))
+    for (trail *t = w->touched; t; t = t->touched_next)
+        if (insert_chain(w, t, job->batches, err))
             return err->code;
-        for (trail *t = w->touched; t; t = t->touched_next)
-            if (insert_chain(w, t, job->batches, err))
-                return err->code;
-        if (writer_tallies(w, err) || put_mark(w, job, err))
-            return err->code;
-    }
-    if (audit_write(w, job, err))
+    return put_mark(w, job, err);
+}
+
+static weir_code fill_group(store *s, const history_write *job, bool *tallied, weir_error *err)
+{
+    writer *w = &s->writer;
+
+    if (db_exec(&w->db, "BEGIN IMMEDIATE", err) || (job->batches && insert_all(s, job, tallied, err)) || audit_write(w, job, err))
+        return err->code;
+    *tallied |= job->last;
+    if (*tallied && writer_tallies(w, err))
         return err->code;
     if (job->last && db_exec(&w->db, "INSERT OR REPLACE INTO meta VALUES('ended_well', 1)", err))
         return err->code;
@@ -339,15 +355,16 @@ static weir_code write_group(store *s, const history_write *job, weir_error *err
 {
     writer *w = &s->writer;
     mark before = w->mark;
+    bool tallied = false;
 
     if (!job->batches && !job->audit.len && !job->last && !job->probe)
         return WEIR_OK; /* the retention alone */
-    weir_code code = fill_group(s, job, err);
+    weir_code code = fill_group(s, job, &tallied, err);
     if (code) {
         db_rollback(&w->db);
         w->mark = before;
     }
-    writer_settle(w, !code);
+    writer_settle(w, !code, tallied);
     return code;
 }
 
@@ -411,6 +428,25 @@ void writer_run(store *s, request *list)
 
 /* ---- At the start ---- */
 
+static trail *load_trail(store *s, sqlite3_stmt *row, weir_error *err)
+{
+    uint64_t connection = column_u64(row, 2);
+    trail *t;
+
+    if (column_u64(row, 0) != s->history.trails_count + 1) {
+        s->writer.db.trouble = DB_DAMAGED;
+        error_set(err, WEIR_INVALID, "'%s': is damaged (a stream is missing)", s->writer.db.path);
+        return NULL;
+    }
+    t = trail_add(s, column_bytes(row, 1), column_bytes(row, 3), sqlite3_column_type(row, 2) == SQLITE_NULL ? NULL : &connection);
+    if (!t || !writer_known(&s->writer, t)) {
+        error_set(err, WEIR_NOMEM, "out of memory");
+        return NULL;
+    }
+    t->kept = (tally){true, column_u64(row, 4), column_u64(row, 5), column_u64(row, 6), column_u64(row, 7), column_u64(row, 8), column_u64(row, 9), column_u64(row, 10)};
+    return t;
+}
+
 static weir_code load_trails(store *s, weir_error *err)
 {
     writer *w = &s->writer;
@@ -421,34 +457,70 @@ static weir_code load_trails(store *s, weir_error *err)
                                 err);
     if (code)
         return code;
-    while (!code && (step = sqlite3_step(rows)) == SQLITE_ROW) {
-        uint64_t connection = column_u64(rows, 2);
-        if (column_u64(rows, 0) != s->history.trails_count + 1) {
-            w->db.trouble = DB_DAMAGED;
-            code = error_set(err, WEIR_INVALID, "'%s': is damaged (a stream is missing)", w->db.path);
-            break;
-        }
-        trail *t = trail_add(s, column_bytes(rows, 1), column_bytes(rows, 3), sqlite3_column_type(rows, 2) == SQLITE_NULL ? NULL : &connection);
-        if (!t || !writer_known(w, t)) {
-            code = error_set(err, WEIR_NOMEM, "out of memory");
-            break;
-        }
-        t->kept = (tally){true, column_u64(rows, 4), column_u64(rows, 5), column_u64(rows, 6), column_u64(rows, 7), column_u64(rows, 8), column_u64(rows, 9), column_u64(rows, 10)};
-        t->records = t->kept.records;
-        t->octets = t->kept.octets;
-        t->first_n = t->kept.first_n;
-        t->last_n = t->kept.last_n;
-        t->first_ns = t->kept.first_ns;
-        t->last_ns = t->kept.last_ns;
-        t->last_seq = t->kept.last_seq;
-        t->last_place = t->last_seq * 2;
-        if (t->last_n >= s->history.next_n)
-            s->history.next_n = t->last_n + 1;
-    }
+    while (!code && (step = sqlite3_step(rows)) == SQLITE_ROW)
+        if (!load_trail(s, rows, err))
+            code = err->code;
     if (!code && step != SQLITE_DONE)
         code = db_failed(&w->db, err);
     sqlite3_finalize(rows);
     return code;
+}
+
+/* A crash came between a stream's records and its tally: those behind it are counted up. */
+static weir_code count_up(writer *w, trail *t, sqlite3_stmt *rows, weir_error *err)
+{
+    tally *k = &t->kept;
+    int step;
+
+    bind_u64(rows, 1, HISTORY_ID(t->id, k->last_n) + 1);
+    bind_u64(rows, 2, HISTORY_ID(t->id + 1, 0) - 1);
+    while ((step = sqlite3_step(rows)) == SQLITE_ROW) {
+        uint64_t n = HISTORY_N(column_u64(rows, 0)), place = column_u64(rows, 1);
+        writer_touch(w, t);
+        if (!k->records++) {
+            k->first_n = n;
+            k->first_ns = column_u64(rows, 2);
+        }
+        k->last_n = n;
+        k->last_ns = column_u64(rows, 2);
+        k->octets += column_u64(rows, 3) + 1;
+        k->last_seq = place / 2 > k->last_seq ? place / 2 : k->last_seq;
+    }
+    if (step != SQLITE_DONE)
+        db_failed(&w->db, err);
+    sqlite3_reset(rows);
+    return err->code;
+}
+
+static weir_code count_all_up(store *s, weir_error *err)
+{
+    writer *w = &s->writer;
+    sqlite3_stmt *rows = NULL;
+    weir_code code = db_prepare(&w->db, &rows, "SELECT id, place, ts_out, length(CAST(line AS BLOB)) FROM record WHERE id BETWEEN ? AND ? ORDER BY id", err);
+
+    for (size_t i = 0; !code && i < s->history.trails_count; i++)
+        code = count_up(w, s->history.trails[i], rows, err);
+    sqlite3_finalize(rows);
+    writer_settle(w, !code, false); /* written with the next mark */
+    return code;
+}
+
+static void tell_loop(history *h)
+{
+    for (size_t i = 0; i < h->trails_count; i++) {
+        trail *t = h->trails[i];
+        const tally *k = &t->kept;
+        t->records = k->records;
+        t->octets = k->octets;
+        t->first_n = k->first_n;
+        t->last_n = k->last_n;
+        t->first_ns = k->first_ns;
+        t->last_ns = k->last_ns;
+        t->last_seq = k->last_seq;
+        t->last_place = k->last_seq * 2;
+        if (t->last_n >= h->next_n)
+            h->next_n = t->last_n + 1;
+    }
 }
 
 static weir_code load_marks(store *s, weir_error *err)
@@ -480,8 +552,9 @@ static weir_code load(store *s, weir_error *err)
 
     s->history.next_n = 1;
     if (load_trails(s, err) || load_marks(s, err) || db_number(&w->db, "SELECT max(id) FROM audit", 0, &s->audit.next_id, err) ||
-        db_number(&w->db, "SELECT value FROM meta WHERE name='ended_well'", 1, &well, err))
+        db_number(&w->db, "SELECT value FROM meta WHERE name='ended_well'", 1, &well, err) || (!well && count_all_up(s, err)))
         return err->code;
+    tell_loop(&s->history);
     s->audit.next_id++;
     s->history.ended_well = well != 0;
     return WEIR_OK;
@@ -492,6 +565,7 @@ static void unload(store *s)
     trails_forget(s);
     s->history.marks_count = 0;
     s->writer.mark = (mark){.n = 0};
+    s->writer.touched = s->writer.dirty = NULL;
     if (s->writer.by_id)
         memset(s->writer.by_id, 0, s->writer.by_id_cap * sizeof *s->writer.by_id);
 }

@@ -116,8 +116,8 @@ struct trail {
     /* The writer's. */
     tally kept, before;
     uint32_t generation;
-    bool touched;
-    trail *touched_next;
+    bool touched, dirty; /* in this transaction; its row of `tally` is behind */
+    trail *touched_next, *dirty_next;
     uint32_t chain, chain_end; /* its records in the group: slot number + 1, linked in writer.links */
     char text[];
 };
@@ -191,6 +191,7 @@ typedef struct history {
     trail *lost_first, *lost_last;
     uint64_t lost_n; /* where the lost ones began */
     uint64_t next_n, given_octets, queue_octets;
+    uint64_t group_octets; /* in one transaction, about; as much does not wait for history_flush_ms */
     bool in_flight, failing, due, suspect, closing, ended_well;
     timer flush, retry, tick;
     history_write write;
@@ -220,7 +221,7 @@ typedef struct writer {
     uint32_t generation; /* of the file: a fresh one has the next */
     trail **by_id;
     size_t by_id_cap;
-    trail *touched;
+    trail *touched, *dirty;
     mark mark; /* the current one; n = 0: none */
     slot **flat;
     uint32_t *links;
@@ -246,9 +247,10 @@ record *lost_gap(const trail *t);
 weir_code writer_open(store *s, history_write *job, weir_error *err);
 void writer_run(store *s, request *list);
 void writer_close(writer *w);
+/* The tallies of all streams that are behind, in the transaction under way. */
 weir_code writer_tallies(writer *w, weir_error *err);
 void writer_touch(writer *w, trail *t);
-void writer_settle(writer *w, bool committed);
+void writer_settle(writer *w, bool committed, bool tallied);
 trail *writer_known(writer *w, trail *t); /* NULL: out of memory */
 void keep(store *s, history_write *job);
 

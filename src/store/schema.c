@@ -27,4 +27,4 @@ static const char *const history_steps[] = {
 #define COUNT(list) (sizeof(list) / sizeof(list)[0])
 
 const db_schema schema_settings = {settings_steps, COUNT(settings_steps), "PRAGMA page_size=4096;"};
-const db_schema schema_history = {history_steps, COUNT(history_steps), "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL;"};
+const db_schema schema_history = {history_steps, COUNT(history_steps), "PRAGMA auto_vacuum=INCREMENTAL;"};

@@ -124,7 +124,7 @@ typedef struct store_history_page {
     bytes lines; /* NDJSON, the lines as all readers got them, in the order in which they came (clock steps change nothing about it):
                     what was on the disk AND what waited for it when the question was asked */
     uint32_t count;
-    uint64_t cursor; /* 0: that was all. A page ends at its limit or at 16 MiB */
+    uint64_t cursor; /* 0: that was all. A page ends at its limit, at 16 MiB, or, with what it found, when others wait for their turn */
 } store_history_page;
 /* Answers on the loop; the page is lent. All that was added before the question and not yet past its retention is in the answer: who
  * subscribes in the same turn and then reads until the cursor is 0 misses nothing. */
