@@ -31,6 +31,10 @@ static db_trouble trouble_of(int code)
         return DB_FULL;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* our own words make no sense there: a table or column is gone */
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_FORMAT:
         return DB_DAMAGED;
     default:
         return DB_BROKEN;
@@ -138,12 +142,15 @@ static weir_code step_forward(db *d, const db_schema *schema, uint64_t from, wei
     snprintf(sql, sizeof sql, "PRAGMA application_id=%d; PRAGMA user_version=%llu;"
                               "INSERT OR REPLACE INTO meta VALUES('written_by','" WEIR_VERSION "'); COMMIT",
              APPLICATION, (unsigned long long)from + 1);
-    if (db_exec(d, "BEGIN IMMEDIATE", err) || db_exec(d, schema->steps[from], err) || db_exec(d, sql, err)) {
-        weir_code code = err->code;
-        db_rollback(d);
-        return code;
+    if (!db_exec(d, "BEGIN IMMEDIATE", err) && !db_exec(d, schema->steps[from], err) && !db_exec(d, sql, err))
+        return WEIR_OK;
+    weir_code code = err->code;
+    if (sqlite3_errcode(d->at) == SQLITE_ERROR) { /* the step's fault, not the file's */
+        d->trouble = DB_BROKEN;
+        code = error_set(err, WEIR_SYSTEM, "'%s': cannot be brought to form %llu: %s", d->path, (unsigned long long)from + 1, sqlite3_errmsg(d->at));
     }
-    return WEIR_OK;
+    db_rollback(d);
+    return code;
 }
 
 static weir_code migrate(db *d, const db_schema *schema, weir_error *err)

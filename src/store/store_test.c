@@ -265,7 +265,7 @@ TEST(store, undoes_a_step_forward_that_fails)
     CHECK_OK(db_open(&d, path, &first, &err));
     db_close(&d);
     CHECK(db_open(&d, path, &second, &err) != WEIR_OK);
-    CHECK_HAS(err.text, "no such table: nowhere");
+    CHECK_HAS(err.text, "cannot be brought to form 2: no such table: nowhere");
     db_close(&d);
     CHECK_OK(db_open(&d, path, &first, &err));
     CHECK_OK(db_number(&d, "SELECT count(*) FROM sqlite_schema WHERE type='table'", 0, &tables, &err));
