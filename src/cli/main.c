@@ -9,9 +9,7 @@
 #include "cli/cli.h"
 
 const command commands[] = {
-#ifdef WEIR_SERVE
     {"serve", "keep plugins and streams running, and serve them: API, pages, sinks", cmd_serve},
-#endif
     {"run", "stream market data from a plugin", cmd_run},
     {"call", "call one export of a plugin", cmd_call},
     {"command", "ask a plugin for markets, time frames, candles, accounts", cmd_command},
