@@ -263,6 +263,9 @@ static size_t take(courier *c, weir_code *code, weir_error *err)
         bytes topic = record_stream_topic(r->stream);
         parcel *p = &c->parcels[count++];
         *p = (parcel){.number = c->next, .seq = r->seq, .ts_out = r->ts_out, .again = c->mark[slot] == MARK_SENT};
+        uint64_t connection;
+        if (record_stream_connection(r->stream, &connection))
+            snprintf(p->connection, sizeof p->connection, "%" PRIu64, connection);
         p->line = bytes_make(c->lines.at + c->lines.len, r->line.len);
         p->topic = bytes_make(c->topics.at + c->topics.len, topic.len);
         buf_add(&c->lines, r->line.at, r->line.len + 1);

@@ -11,8 +11,8 @@
  *     disconnect
  *
  * When one of them fails, the courier disconnects, says why (state waiting), tries again with a growing wait, and sends again
- * whatever was not acknowledged, in order: nothing is lost, and the other end may get some twice, which (topic, seq)
- * tells. What waiting cannot cure (a wrong password) ends the sink, if it was never open before; later it waits all the
+ * whatever was not acknowledged, in order: nothing is lost, and the other end may get some twice, which topic, connection and
+ * seq tell. What waiting cannot cure (a wrong password) ends the sink, if it was never open before; later it waits all the
  * same, since somebody may be changing something there.
  *
  * The window is bounded by records and octets; when it is full, write answers SINK_WOULD_BLOCK and the policy of the queue
@@ -32,6 +32,7 @@ typedef struct parcel {
     uint64_t ts_out;
     bool again; /* it was sent before, and perhaps arrived */
     bytes topic, line;
+    char connection[24]; /* decimal; "": none. Two connections may have one topic, each with its own seq */
 } parcel;
 
 typedef struct remote_ops {

@@ -1,7 +1,7 @@
 /* Records into a Kafka topic: kafka://[USER:PASSWORD@]HOST[:PORT]/TOPIC[?any setting of librdkafka=...]
  *
  *     key: the record's topic, so that one stream stays in one partition and in order
- *     value: the record's line            header seq: its number
+ *     value: the record's line            headers: seq, and connection ("": none)
  *
  * The producer is idempotent: within one run of the sink the brokers drop what librdkafka sends again, and keep the order. It
  * does its own reconnecting, so a broker that goes away does not end our connection (courier_trouble), and no silence
@@ -149,7 +149,7 @@ static weir_code kafka_send(void *remote, courier *c, const parcel *parcels, siz
         int digits = snprintf(seq, sizeof seq, "%" PRIu64, p->seq);
         rd_kafka_resp_err_t code = rd_kafka_producev(
             k->producer, RD_KAFKA_V_TOPIC(k->spec.path), RD_KAFKA_V_KEY(p->topic.at, p->topic.len), RD_KAFKA_V_VALUE((void *)p->line.at, p->line.len),
-            RD_KAFKA_V_HEADER("seq", seq, digits), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)p->number), RD_KAFKA_V_END);
+            RD_KAFKA_V_HEADER("seq", seq, digits), RD_KAFKA_V_HEADER("connection", p->connection, strlen(p->connection)), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)p->number), RD_KAFKA_V_END);
         if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
             courier_lost(c, p->number, "%.100s: %zu octets, and the producer sends messages of at most message.max.bytes", p->topic.at, p->line.len);
         else if (code)

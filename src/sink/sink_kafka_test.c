@@ -107,6 +107,8 @@ static uint64_t read_all(t_got *g, const char *topic)
             count++;
             CHECK(bytes_starts(bytes_make(m->key, m->key_len), BYTES("trades.woox.")));
             CHECK(rd_kafka_message_headers(m, &headers) == 0);
+            CHECK(rd_kafka_header_get_last(headers, "connection", &seq, &len) == 0);
+            CHECK_INT(len == 1 && *(const char *)seq == '7', memmem(m->payload, m->len, "\"connection\":7,", 15) != NULL);
             CHECK(rd_kafka_header_get_last(headers, "seq", &seq, &len) == 0);
             snprintf(begins, sizeof begins, "{\"seq\":\"%.*s\",", (int)len, (const char *)seq);
             if (strncmp(seq, "0", len) != 0)

@@ -2,7 +2,7 @@
  *
  * Each record is a message of its own, subject weir.TOPIC, its line the data, and in its header what makes a second sending
  * harmless: Nats-Msg-Id, by which the server drops doubles (as long as its window says, two minutes usually). That id is
- * topic:seq:ts_out. Without the time the first records of the next run, which counts from 1 again, would be taken for doubles of
+ * topic:seq:ts_out (topic@connection:... of a stream that has one). Without the time the first records of the next run, which counts from 1 again, would be taken for doubles of
  * this one's.
  *
  * An acknowledgement is the server's answer to our reply subject, whose last token is the record's number. We read them
@@ -162,7 +162,7 @@ static natsStatus publish(nats *n, const parcel *p)
 
     snprintf(subject, sizeof subject, "%s.%s", n->subject, p->topic.at);
     snprintf(reply, sizeof reply, "%s.%" PRIu64, n->inbox, p->number);
-    snprintf(id, sizeof id, "%s:%" PRIu64 ":%" PRIu64, p->topic.at, p->seq, p->ts_out);
+    snprintf(id, sizeof id, "%s%s%s:%" PRIu64 ":%" PRIu64, p->topic.at, *p->connection ? "@" : "", p->connection, p->seq, p->ts_out);
     snprintf(seq, sizeof seq, "%" PRIu64, p->seq);
     s = natsMsg_Create(&m, subject, reply, p->line.at, (int)p->line.len);
     if (s == NATS_OK)
@@ -171,6 +171,8 @@ static natsStatus publish(nats *n, const parcel *p)
         s = natsMsgHeader_Set(m, "Nats-Expected-Stream", n->stream);
     if (s == NATS_OK && p->seq)
         s = natsMsgHeader_Set(m, "Weir-Seq", seq);
+    if (s == NATS_OK && *p->connection)
+        s = natsMsgHeader_Set(m, "Weir-Connection", p->connection);
     if (s == NATS_OK)
         s = natsConnection_PublishMsg(n->c, m);
     natsMsg_Destroy(m);

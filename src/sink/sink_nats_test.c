@@ -92,12 +92,15 @@ static uint64_t read_all(t_got *g, const char *subject)
     OK(js_SubscribeSync(&sub, k.js, subject, NULL, &o, NULL));
     for (uint64_t i = 0; i < count; i++) {
         natsMsg *m = NULL;
-        const char *seq = NULL, *id = NULL;
+        const char *seq = NULL, *id = NULL, *connection = NULL;
         OK(natsSubscription_NextMsg(&m, sub, 30000));
         t_count(g, bytes_make(natsMsg_GetData(m), (size_t)natsMsg_GetDataLength(m)));
         OK(natsMsgHeader_Get(m, "Nats-Msg-Id", &id));
         CHECK(strncmp(natsMsg_GetSubject(m), "weir.trades.woox.", 17) == 0);
         CHECK(strncmp(id, natsMsg_GetSubject(m) + 5, strlen(natsMsg_GetSubject(m)) - 5) == 0);
+        bool connected = natsMsgHeader_Get(m, "Weir-Connection", &connection) == NATS_OK;
+        CHECK_INT(connected, memmem(natsMsg_GetData(m), (size_t)natsMsg_GetDataLength(m), "\"connection\":7,", 15) != NULL);
+        CHECK_INT(connected, strstr(id, "@7:") != NULL);
         if (natsMsgHeader_Get(m, "Weir-Seq", &seq) == NATS_OK) {
             char begins[40];
             snprintf(begins, sizeof begins, "{\"seq\":\"%s\",", seq);

@@ -4,7 +4,7 @@
  *
  * pipelined, some hundred at once; answers come in order, so each is that of the oldest record that is owed one. An error
  * for one of them (memory full, a server that loads, one that only reads) ends the connection: what is behind
- * it in the pipeline may have been taken, so all from there on is sent again, and (topic, seq) tells the doubles. In the name of
+ * it in the pipeline may have been taken, so all from there on is sent again; topic, connection and seq tell the doubles. In the name of
  * the stream {type}, {source} and {topic} stand for the record's.
  *
  * hiredis as Debian has it (0.14) speaks no TLS. */
@@ -151,8 +151,8 @@ static bytes key_of(redis *r, const parcel *p)
 static bool append(redis *r, const parcel *p)
 {
     char seq[24];
-    const char *argv[12];
-    size_t len[12];
+    const char *argv[14];
+    size_t len[14];
     int n = 0;
     bytes key = key_of(r, p);
 #define ARG(text, length) (argv[n] = (text), len[n++] = (length))
@@ -166,6 +166,10 @@ static bool append(redis *r, const parcel *p)
     ARG("*", 1);
     ARG("topic", 5);
     ARG(p->topic.at, p->topic.len);
+    if (*p->connection) {
+        ARG("connection", 10);
+        ARG(p->connection, strlen(p->connection));
+    }
     if (p->seq) {
         int digits = snprintf(seq, sizeof seq, "%" PRIu64, p->seq);
         ARG("seq", 3);

@@ -65,10 +65,14 @@ static void read_all(t_got *g, const char *key)
         size_t last = fields->elements - 1;
         CHECK_TEXT(fields->element[0]->str, "topic");
         CHECK_TEXT(fields->element[last - 1]->str, "record");
-        if (fields->elements == 6) {
+        bool connected = strcmp(fields->element[2]->str, "connection") == 0;
+        if (connected)
+            CHECK_TEXT(fields->element[3]->str, "7");
+        CHECK_INT(connected, strstr(fields->element[last]->str, "\"connection\":7,") != NULL);
+        if (fields->elements == (connected ? 8 : 6)) {
             char seq[40];
-            CHECK_TEXT(fields->element[2]->str, "seq");
-            snprintf(seq, sizeof seq, "{\"seq\":\"%s\",", fields->element[3]->str);
+            CHECK_TEXT(fields->element[last - 3]->str, "seq");
+            snprintf(seq, sizeof seq, "{\"seq\":\"%s\",", fields->element[last - 2]->str);
             CHECK(strncmp(fields->element[last]->str, seq, strlen(seq)) == 0);
         }
         t_count(g, bytes_make(fields->element[last]->str, fields->element[last]->len));

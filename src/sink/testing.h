@@ -62,7 +62,7 @@ static UNUSED void t_begin(void)
     log_set_sink(t_keep_log, NULL);
     CHECK_OK(hub_new(&t_hub, &err));
     for (int i = 0; i < T_STREAMS; i++) {
-        record_key key = {BYTES("trades"), BYTES("woox"), bytes_of(names[i]), BYTES("{\"depth\":50}"), false, 0};
+        record_key key = {BYTES("trades"), BYTES("woox"), bytes_of(names[i]), BYTES("{\"depth\":50}"), i == 0, 7}; /* the first one of connection 7 */
         CHECK_OK(hub_stream(&t_stream[i], t_hub, &key, &err));
     }
     CHECK_OK(hub_subscribe(&t_reader, t_hub, ">", &o, &err));
