@@ -64,7 +64,7 @@ function Sides({pick, levels}: {pick: Pick; levels: number}) {
 function Rows({pick, levels}: {pick: Pick; levels: number}) {
     void fast.value;
     const f = feed(pick), book = f.book;
-    if (!book.bids.length && !book.asks.length) return <Empty>{t.market.waitBook}</Empty>;
+    if (!f.bookShown || (!book.bids.length && !book.asks.length)) return <Empty>{t.market.waitBook}</Empty>;
     const asks = book.asks.slice(0, levels), bids = book.bids.slice(0, levels);
     const askTotals = running(asks), bidTotals = running(bids);
     const widest = Math.max(1e-300, +(askTotals[askTotals.length - 1] ?? 0), +(bidTotals[bidTotals.length - 1] ?? 0));
@@ -101,6 +101,7 @@ function Rows({pick, levels}: {pick: Pick; levels: number}) {
 function Lean({pick, levels}: {pick: Pick; levels: number}) {
     void fast.value;
     const f = feed(pick), d = depth(f.book, levels);
+    if (!f.bookShown) return null;
     return <Imbalance bids={d.bids} asks={d.asks} lean={d.imbalance} levels={levels} age={f.bookSeen ? Date.now() - f.bookSeen : null} />;
 }
 

@@ -79,7 +79,7 @@ function Form({fields, values, set, secrets}: {fields: FormField[]; values: Valu
                 return <Field label={label} value={value} onValue={change} type={long} options={f.mask ? undefined : optionsOf(f)} required={f.required && !kept}
                     placeholder={kept && secret ? t.connections.secretKept : f.default === undefined || f.default === null ? '' : show(f.default)}
                     autocomplete={f.mask ? 'new-password' : 'off'}
-                    note={[show(f.description ?? ''), secret ? (kept ? t.connections.secretNoteKept : t.connections.secretNote) : ''].filter(Boolean).join(' ')} />;
+                    note={[show(f.description ?? '').replace(/([^.!?])$/, '$1.'), secret ? (kept ? t.connections.secretNoteKept : t.connections.secretNote) : ''].filter(Boolean).join(' ')} />;
             })}
         </>
     );

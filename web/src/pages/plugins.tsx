@@ -22,7 +22,7 @@ export function PluginsPage() {
     return <Catalogue />;
 }
 
-const us = (n: number | null): string => (n === null || n === undefined ? t.none : n >= 10000 ? (n / 1000).toFixed(1) + ' ms' : count(n) + ' µs');
+const us = (n: number | null): string => (n === null || n === undefined ? t.none : n >= 10000 ? (n / 1000).toFixed(1) + ' ms' : n < 10 && !Number.isInteger(n) ? n.toFixed(1) + ' µs' : count(Math.round(n)) + ' µs');
 
 function Catalogue() {
     const [filter, setFilter] = useState('');

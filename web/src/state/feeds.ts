@@ -47,6 +47,7 @@ export class Feed {
     readonly trades = new Ring<Trade | Hole>(400);
     readonly book = new Book();
     bookSeen = 0;
+    bookWantedAt = 0; // until a moment later a book that is not whole is not worth to be shown
 
     price(text: string): void {
         this.places = Math.max(this.places, Math.min(20, decimal.places(text)));
@@ -57,8 +58,9 @@ export class Feed {
         if (text) this.places = Math.max(this.places, Math.min(20, decimal.places(text)));
     }
 
-    get bestBid(): string { return this.bid || this.book.bid?.price || this.tickerBid; }
-    get bestAsk(): string { return this.ask || this.book.ask?.price || this.tickerAsk; }
+    get bookShown(): boolean { return this.book.whole || Date.now() - this.bookWantedAt > 6000; }
+    get bestBid(): string { return this.bid || (this.book.whole && this.book.bid?.price) || this.tickerBid; }
+    get bestAsk(): string { return this.ask || (this.book.whole && this.book.ask?.price) || this.tickerAsk; }
     get change(): string | null { return this.open && this.last ? decimal.change(this.open, this.last) : null; }
     get spread(): string | null { return this.bestBid && this.bestAsk ? decimal.subtract(this.bestAsk, this.bestBid) : null; }
 }
@@ -186,6 +188,7 @@ effect(() => {
         const f = feed(pick);
         if (stream.type === 'orderbook') {
             f.book.clear();
+            f.bookWantedAt = Date.now();
             for (const ms of [400, 1500, 4000, 10000]) window.setTimeout(() => void findBook(topic, f), ms);
         }
         if (stream.type === 'trades') f.trades.clear();
