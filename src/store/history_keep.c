@@ -144,7 +144,8 @@ void keep(store *s, history_write *job)
 {
     writer *w = &s->writer;
     uint64_t used = 0, pages = 0, idle = 0, last_n, max_ts, now = job->now_real;
-    uint64_t age = __atomic_load_n(&s->options.history_ms, __ATOMIC_RELAXED) * NS_PER_MS, octets = __atomic_load_n(&s->options.history_octets, __ATOMIC_RELAXED);
+    uint64_t ms = __atomic_load_n(&s->options.history_ms, __ATOMIC_RELAXED), octets = __atomic_load_n(&s->options.history_octets, __ATOMIC_RELAXED);
+    uint64_t age = ms > UINT64_MAX / NS_PER_MS ? UINT64_MAX : ms * NS_PER_MS; /* as good as for ever */
     bool trusted = clock_trusted(w, job);
 
     for (int i = 0; i < SLICES; i++) {

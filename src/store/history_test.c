@@ -426,6 +426,24 @@ TEST(history, keeps_for_another_time_when_it_is_told)
     tear_down();
 }
 
+TEST(history, keeps_for_ever_where_the_time_is_larger_than_any)
+{
+    set_up();
+    options.history_ms = UINT64_MAX / NS_PER_MS + 1; /* less than a millisecond, were it to wrap */
+    freeze(1000 * NS_PER_S);
+    open_store();
+    record_stream *btc = stream_of("trades", "BTC", 0);
+    for (uint64_t i = 1; i <= 3; i++) {
+        add_numbers(btc, i, 1);
+        CHECK_INT(flush_store().code, WEIR_OK);
+        now_real += 100 * NS_PER_S;
+        now_mono += 100 * NS_PER_S;
+    }
+    CHECK_VALUES("1 2 3", false, .pattern = ">");
+    record_stream_unref(btc);
+    tear_down();
+}
+
 TEST(history, judges_no_age_while_the_clock_has_just_stepped)
 {
     set_up();
