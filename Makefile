@@ -3,10 +3,12 @@
 #   make            a build in build/
 #   make run        the simulated venue and the WOO X plugin, live on the terminal
 #                   (ARGS='--count 20' passes options to weir run)
+#   make demo       weir serve with the simulated venue: charts in your browser
 #   make test       installs what the tests need and runs all that CI runs
 #   make check      the ordinary tests only; T=NAME for those whose name contains NAME
 #   make asan       the ordinary tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make fuzz F=ws  a fuzzer, until Ctrl-C
+#   make soak       the long versions: 200 kills of a daemon at chance moments
 #   make autobahn   all 517 WebSocket cases, as client and as server
 #   make bench      figures, as ratios, and JSON
 #   make layers     which folder includes which; fails on an arrow that points up
@@ -24,7 +26,7 @@ F ?= json
 CMAKE = cmake -S . -G Ninja
 QUIET = > $(BUILD)/cmake.log || { cat $(BUILD)/cmake.log; exit 1; }
 
-.PHONY: all run test check asan fuzz autobahn bench layers format format-check install release clean
+.PHONY: all run demo soak test check asan fuzz autobahn bench layers format format-check install release clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(if $(VERBOSE),-v) --quiet
@@ -38,6 +40,12 @@ $(BUILD)/build.ninja: CMakeLists.txt
 run: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet weir guest-woox
 	@scripts/run-demo $(BUILD) $(ARGS)
+
+demo: all
+	@$(BUILD)/weir serve --demo $(ARGS)
+
+soak: all
+	@WEIR_SOAK=200 tests/serve/killed $(BUILD)
 
 check: all
 	@ctest --test-dir $(BUILD) --output-on-failure -j2 $(if $(T),-R '$(T)')
