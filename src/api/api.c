@@ -303,7 +303,8 @@ static weir_code begin_serving(api *a, weir_error *err)
         .body_ms = o->idle_ms < 30000 ? o->idle_ms : 30000,
         .socket_idle_ms = o->idle_ms,
         .max_message = 256 * 1024,
-        .no_deflate = true, /* a record is encoded once, not once for each reader */
+        .unsent_octets = 256 * 1024, /* what a slow reader gets is no older than need be */
+        .no_deflate = true,          /* a record is encoded once, not once for each reader */
         .on_head = on_head,
         .on_refuse = answer_refused,
         .on_request = on_request,

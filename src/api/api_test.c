@@ -393,3 +393,40 @@ TEST(api, outlives_peers_that_go_and_is_outlived_by_answers)
     CHECK_INT(request("GET", "/v1/tokens", w.admin, NULL), 200);
     world_close();
 }
+
+TEST(api, survives_any_failed_allocation)
+{
+    world_open(NULL, NULL);
+    FAULT_SWEEP(alloc) {
+        weir_error err = WEIR_ERROR_INIT;
+        api *a = NULL;
+        if (api_new(&a, w.f.n, NULL, &err))
+            CHECK_UINT(err.code, WEIR_NOMEM);
+        else
+            api_free(a);
+    }
+    world_close();
+}
+
+/* Whatever allocation of a conversation fails, the answer may be an error or the connection may end; the api goes on. */
+TEST(api, survives_a_failed_allocation_in_a_conversation)
+{
+    char text[600];
+    world_open(&(api_options){.rate = 1000000}, NULL);
+    record_stream *s = stream_named("trades", "A");
+    publish(s, 3);
+    turns(20);
+    const char *paths[] = {"/v1/history?limit=2&format=csv", "/v1/records/sse?from=time", "/v1/logs?limit=1", "/metrics"};
+    for (int i = 0; i < 4; i++)
+        FAULT_SWEEP(alloc) {
+            int fd = dial();
+            snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", paths[i], w.read);
+            say(fd, text);
+            turns(12);
+            close(fd);
+            turns(3);
+        }
+    CHECK_INT(request("GET", "/v1/health", NULL, NULL), 200);
+    record_stream_unref(s);
+    world_close();
+}

@@ -191,7 +191,7 @@ bool auth_host(const api *a, bytes host)
 {
     static const char *const local[] = {"localhost", "127.0.0.1", "[::1]"};
     const char *const *names = a->options.host_count ? a->options.hosts : a->loopback ? local
-                                                                                 : NULL;
+                                                                                      : NULL;
     size_t count = a->options.host_count ? a->options.host_count : 3;
     bytes name = without_port(host);
     if (!names)

@@ -69,6 +69,8 @@ static void put_head(csv *c, bytes lines, buf *out)
         json_string_add(key, &c->names);
         buf_add_char(&c->names, '\0');
     }
+    if (c->names.failed) /* too many, or no memory: then all of it is in "more" */
+        c->count = 0;
     for (size_t i = 0; i < FIXED; i++) {
         buf_add_text(out, i ? "," : "");
         buf_add_text(out, fixed[i]);

@@ -128,6 +128,15 @@ static bytes cut(export *e, const store_history_page *page)
     return bytes_make(lines.at, at);
 }
 
+/* An end in order would say that this was all. */
+static void break_off(export *e, const char *why)
+{
+    log_warn("api", "history: an export breaks off: %s", why);
+    server_drop(e->r);
+    server_reply_on_drain(e->r, NULL, NULL);
+    export_free(e);
+}
+
 static void on_page(void *arg, const store_history_page *page)
 {
     export *e = arg;
@@ -144,11 +153,8 @@ static void on_page(void *arg, const store_history_page *page)
         export_free(e);
         return;
     }
-    if (page->code) { /* an end in order would say that this was all */
-        log_warn("api", "history: an export breaks off: %s", page->error);
-        server_drop(e->r);
-        server_reply_on_drain(e->r, NULL, NULL);
-        export_free(e);
+    if (page->code) {
+        break_off(e, page->error);
         return;
     }
     if (e->form == AS_JSON) {
@@ -162,6 +168,10 @@ static void on_page(void *arg, const store_history_page *page)
         buf_clear(&e->out);
         csv_write(&e->csv, lines, &e->out);
         lines = buf_bytes(&e->out);
+        if (e->out.failed) {
+            break_off(e, "out of memory");
+            return;
+        }
     }
     server_reply_more(e->r, &lines, 1);
     e->query.cursor = page->cursor;

@@ -91,6 +91,10 @@ static void put_answers(buf *out, const route *r)
         buf_add_char(out, ',');
         put_answer(out, 200, "It was there already", "application/json", r->gives);
     }
+    if (!strcmp(r->method, "PUT")) {
+        buf_add_char(out, ',');
+        put_answer(out, 201, "It is new", "application/json", r->gives);
+    }
     if (!strcmp(r->op, "plugins.reject")) {
         buf_add_char(out, ',');
         put_answer(out, 204, "It was the only version: the plugin is gone", NULL, NULL);
@@ -99,7 +103,7 @@ static void put_answers(buf *out, const route *r)
         buf_add_char(out, ',');
         put_answer(out, 503, "Not ready", "application/json", r->gives);
     }
-    if (!strcmp(r->op, "history.read")) {
+    if (!strcmp(r->op, "history.read") && !out->failed) {
         out->len -= 2; /* more forms of the same answer */
         buf_add_text(out, ",\"application/x-ndjson\":{\"schema\":{\"type\":\"string\"}},\"text/csv\":{\"schema\":{\"type\":\"string\"}}}}");
     }

@@ -262,6 +262,8 @@ static void conn_new(server *s, int fd, const struct sockaddr_storage *from)
     }
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (s->options.unsent_octets)
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &s->options.unsent_octets, sizeof s->options.unsent_octets);
     c->server = s;
     c->fd = fd;
     buf_init(&c->out, SERVER_OUT_MAX);

@@ -27,6 +27,7 @@ typedef struct server_options {
     uint32_t body_ms;         /* in which 64 KiB more of a body must come, or its end; 0: idle_ms */
     uint32_t socket_idle_ms;  /* a WebSocket whose peer is silent: pinged after half of it, then dropped; 0: never */
     size_t max_message;       /* of a WebSocket's peer; 0: 16 MiB */
+    uint32_t unsent_octets;   /* that the kernel takes of a connection ahead of the peer; 0: as it likes, which is megabytes */
     bool no_deflate;
     /* A head has come: how many octets of a body it may have. NULL: max_body for all. Look, do not answer. */
     size_t (*on_head)(void *arg, server_request *r);
