@@ -8,7 +8,7 @@
 #   make check      the ordinary tests only; T=NAME for those whose name contains NAME
 #   make asan       the ordinary tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make fuzz F=ws  a fuzzer, until Ctrl-C
-#   make soak       the long versions: 200 kills of a daemon at chance moments
+#   make soak       the long versions: 200 kills of a daemon at chance moments, 29 of each server that sinks write to
 #   make autobahn   all 517 WebSocket cases, as client and as server
 #   make bench      figures, as ratios, and JSON
 #   make layers     which folder includes which; fails on an arrow that points up
@@ -46,6 +46,7 @@ demo: all
 
 soak: all
 	@WEIR_SOAK=200 tests/serve/killed $(BUILD)
+	@for t in redis nats kafka; do WEIR_KILLS=29 $(BUILD)/src/sink/sink_sink_$${t}_test $$t. || exit 1; done
 
 check: all
 	@ctest --test-dir $(BUILD) --output-on-failure -j2 $(if $(T),-R '$(T)')
