@@ -31,6 +31,14 @@ int cmd_command(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_why(int argc, char **argv);
 int cmd_sim(int argc, char **argv);
+int cmd_plugin(int argc, char **argv);
+int cmd_connection(int argc, char **argv);
+int cmd_stream(int argc, char **argv);
+int cmd_secret(int argc, char **argv);
+int cmd_history(int argc, char **argv);
+int cmd_sink(int argc, char **argv);
+int cmd_token(int argc, char **argv);
+int cmd_tail(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 
 /* "weir: TEXT" on stderr, red on a terminal; returns `code`. */
@@ -56,6 +64,14 @@ typedef struct cli_list {
     size_t count;
 } cli_list;
 bool cli_add(cli_list *l, const char *text);
+
+/* A stream as it is typed: "ohlcv:SPOT_BTC_USDT:1m,depth=50". */
+typedef struct cli_spec {
+    char *type, *identifier, *parameters; /* the last one JSON */
+} cli_spec;
+bool cli_is_spec(const char *text);
+bool cli_spec_read(cli_spec *out, const char *text); /* of one that is; false: out of memory */
+void cli_spec_free(cli_spec *s);
 
 /* What every command that loads a plugin understands. */
 typedef struct cli_common {

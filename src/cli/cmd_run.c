@@ -95,45 +95,16 @@ static void on_signal(int number)
     weir_host_stop(signalled);
 }
 
-/* "ohlcv:SPOT_BTC_USDT:1m,depth=50" opens a stream. */
 static weir_code open_stream(weir_stream **out, weir_plugin *plugin, const char *spec, weir_error *err)
 {
-    char *copy = strdup(spec), *params = NULL;
-    size_t size;
-    FILE *json = copy ? open_memstream(&params, &size) : NULL;
-    weir_code code;
-    if (!json) {
-        free(copy);
+    cli_spec s;
+    if (!cli_spec_read(&s, spec)) {
+        err->code = WEIR_NOMEM;
+        snprintf(err->text, sizeof err->text, "out of memory");
         return WEIR_NOMEM;
     }
-    char *extra = strchr(copy, ',');
-    if (extra)
-        *extra++ = '\0';
-    char *identifier = strchr(copy, ':');
-    *identifier++ = '\0';
-    char *timeframe = strchr(identifier, ':');
-    if (timeframe)
-        *timeframe++ = '\0';
-    fputc('{', json);
-    if (timeframe) {
-        fputs("\"timeframe\":", json);
-        cli_put_json(json, timeframe, strlen(timeframe));
-    }
-    for (char *item = extra; item; item = extra) {
-        if ((extra = strchr(item, ',')))
-            *extra++ = '\0';
-        char *equals = strchr(item, '=');
-        size_t n = equals ? (size_t)(equals - item) : strlen(item);
-        fputs(ftell(json) > 1 ? "," : "", json);
-        cli_put_json(json, item, n);
-        fputc(':', json);
-        cli_put_json(json, equals ? equals + 1 : "", equals ? strlen(equals + 1) : 0);
-    }
-    fputc('}', json);
-    fclose(json);
-    code = weir_stream_open(out, plugin, copy, identifier, params, err);
-    free(copy);
-    free(params);
+    weir_code code = weir_stream_open(out, plugin, s.type, s.identifier, s.parameters, err);
+    cli_spec_free(&s);
     return code;
 }
 
@@ -469,12 +440,6 @@ static int complete(run *r, int argc, char **argv)
     return EXIT_FINE;
 }
 
-static bool is_spec(const char *text)
-{
-    const char *colon = strchr(text, ':');
-    return colon && colon != text && colon[1] && colon[1] != ':';
-}
-
 static const struct option long_options[] = {
     {"stream", required_argument, 0, 's'},
     {"sink", required_argument, 0, 'o'},
@@ -531,7 +496,7 @@ static int take_option(run *r, int option, char **argv)
     char *end;
     switch (option) {
     case 's':
-        if (!is_spec(optarg))
+        if (!cli_is_spec(optarg))
             return cli_usage("run", "--stream '%s': expected TYPE:IDENTIFIER[:TIMEFRAME], such as ohlcv:SPOT_BTC_USDT:1m", optarg);
         cli_add(&r->specs, optarg);
         return EXIT_FINE;

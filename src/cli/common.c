@@ -106,6 +106,63 @@ void cli_put_json(FILE *out, const char *s, size_t len)
     fputc('"', out);
 }
 
+/* ---- Streams as they are typed ---- */
+
+bool cli_is_spec(const char *text)
+{
+    const char *colon = strchr(text, ':');
+    return colon && colon != text && colon[1] && colon[1] != ':';
+}
+
+static void put_parameters(FILE *json, const char *timeframe, char *extra)
+{
+    fputc('{', json);
+    if (timeframe) {
+        fputs("\"timeframe\":", json);
+        cli_put_json(json, timeframe, strlen(timeframe));
+    }
+    for (char *item = extra; item; item = extra) {
+        if ((extra = strchr(item, ',')))
+            *extra++ = '\0';
+        char *equals = strchr(item, '=');
+        size_t n = equals ? (size_t)(equals - item) : strlen(item);
+        fputs(ftell(json) > 1 ? "," : "", json);
+        cli_put_json(json, item, n);
+        fputc(':', json);
+        cli_put_json(json, equals ? equals + 1 : "", equals ? strlen(equals + 1) : 0);
+    }
+    fputc('}', json);
+}
+
+bool cli_spec_read(cli_spec *out, const char *text)
+{
+    size_t size;
+    *out = (cli_spec){.type = strdup(text)};
+    FILE *json = out->type ? open_memstream(&out->parameters, &size) : NULL;
+    if (!json) {
+        cli_spec_free(out);
+        return false;
+    }
+    char *extra = strchr(out->type, ',');
+    if (extra)
+        *extra++ = '\0';
+    out->identifier = strchr(out->type, ':');
+    *out->identifier++ = '\0';
+    char *timeframe = strchr(out->identifier, ':');
+    if (timeframe)
+        *timeframe++ = '\0';
+    put_parameters(json, timeframe, extra);
+    fclose(json);
+    return out->parameters != NULL;
+}
+
+void cli_spec_free(cli_spec *s)
+{
+    free(s->type); /* the identifier is a part of it */
+    free(s->parameters);
+    *s = (cli_spec){0};
+}
+
 /* ---- Options ---- */
 
 bool cli_common_option(cli_common *c, int option, const char *value)

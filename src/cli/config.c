@@ -410,11 +410,13 @@ static void forget(pairs *p, const char *name)
         }
 }
 
-/* Gives the plugin all there is so far. */
+/* Gives the plugin all there is so far; without one somebody else judges it later. */
 static weir_code apply(weir_plugin *plugin, const pairs *p, weir_error *err)
 {
-    char *all = pairs_json(p);
     *err = (weir_error)WEIR_ERROR_INIT;
+    if (!plugin)
+        return WEIR_OK;
+    char *all = pairs_json(p);
     if (!all) {
         err->code = WEIR_NOMEM;
         snprintf(err->text, sizeof err->text, "configuration: out of memory");
@@ -487,4 +489,31 @@ bool cli_configure(weir_plugin *plugin, const char *given)
         cli_fail(EXIT_USAGE, "%s", err.text);
     pairs_free(&p);
     return good && !err.code;
+}
+
+char *cli_config_fill(json fields, const char *given)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    pairs p = {0};
+    json doc;
+    bool good = !*given || json_read(&doc, bytes_of(given), NULL) || pairs_set_members(&p, doc, FROM_FLAG);
+    if (good && fields.type == JSON_ARRAY && fields.raw.len > 2)
+        good = read_environment(&p, fields);
+    if (good && isatty(STDIN_FILENO) && isatty(STDERR_FILENO))
+        ask_for_all(NULL, &p, fields, &err);
+    char *text = good ? pairs_json(&p) : NULL;
+    if (!text)
+        cli_fail(EXIT_FAILED, "configuration: out of memory");
+    pairs_free(&p);
+    return text;
+}
+
+char *cli_ask(const char *question, bool hidden)
+{
+    char *line = NULL;
+    size_t room = 0;
+    if (read_answer(&line, &room, question, hidden) >= 0)
+        return line;
+    free(line);
+    return NULL;
 }

@@ -16,6 +16,14 @@ const command commands[] = {
     {"inspect", "say what a module is, what it may do, and what is wrong with it", cmd_inspect},
     {"why", "say why a plugin or a stream trapped last", cmd_why},
     {"sim", "a simulated venue, and a player of recorded traffic", cmd_sim},
+    {"plugin", "plugins of a running weir serve: list, install, approve, roll back", cmd_plugin},
+    {"connection", "its connections: list, create, set, test", cmd_connection},
+    {"stream", "its streams: list, add, stop, restart", cmd_stream},
+    {"secret", "set what a connection keeps secret", cmd_secret},
+    {"history", "what it has recorded, as NDJSON or CSV", cmd_history},
+    {"sink", "where its records go besides: files, servers, sockets", cmd_sink},
+    {"token", "who may ask it what", cmd_token},
+    {"tail", "its records as they come, without a loss", cmd_tail},
     {"completion", "print the completion script for bash, zsh or fish", cmd_completion},
     {NULL, NULL, NULL},
 };
@@ -33,7 +41,7 @@ static void help(FILE *out)
           "  -V, --version   the version\n\n"
           "examples\n"
           "  weir serve --demo\n"
-          "  weir serve --demo\n"
+          "  weir tail '>'\n"
           "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m\n"
           "  weir call woox.wasm list_markets\n"

@@ -18,6 +18,7 @@
 #include "web/assets.h"
 
 #define ADMIN_FILE "admin.token"
+#define ADDRESS_FILE "address"
 
 typedef struct daemon {
     const daemon_start *start;
@@ -157,15 +158,21 @@ static weir_code admin_token(daemon_state *d, char text[NODE_TOKEN_TEXT], weir_e
     return node_token_keep(d->node, "admin", NODE_SCOPE_ADMIN, text, err);
 }
 
-static void announce(const daemon_state *d, const char *token)
+/* Where it is asked from this machine. */
+static void put_address(const daemon_state *d, char *out, size_t size)
 {
     const char *address = settings_text(d->settings, "listen.address"), *scheme = *settings_text(d->settings, "tls.certificate") ? "https" : "http";
     bool any = !strcmp(address, "0.0.0.0") || !strcmp(address, "::");
     bool v6 = strchr(address, ':') && !any;
-    const char *host = any ? "127.0.0.1" : address;
+    snprintf(out, size, "%s://%s%s%s:%u", scheme, v6 ? "[" : "", any ? "127.0.0.1" : address, v6 ? "]" : "", api_port(d->api));
+}
+
+static void announce(const daemon_state *d, const char *token)
+{
+    char address[512];
     bool journal = getenv("JOURNAL_STREAM") != NULL; /* read by more people than may know a token */
-    printf("weir %s listens on %s://%s%s%s:%u/%s%s\n", weir_version(), scheme, v6 ? "[" : "", host, v6 ? "]" : "", api_port(d->api),
-           *token && !journal ? "#token=" : "", journal ? "" : token);
+    put_address(d, address, sizeof address);
+    printf("weir %s listens on %s/%s%s\n", weir_version(), address, *token && !journal ? "#token=" : "", journal ? "" : token);
     if (*token)
         printf("the admin's token is in %s/" ADMIN_FILE "\n", d->folder);
     if (d->demo)
@@ -179,6 +186,22 @@ static void warn_in_the_clear(const settings *s)
     bool loopback = !strncmp(address, "127.", 4) || !strcmp(address, "::1") || !strcmp(address, "localhost");
     if (!loopback && !*settings_text(s, "tls.certificate"))
         log_warn("daemon", "it listens on %s without TLS: tokens and records can be read on the way; set tls.certificate and tls.key, or put a proxy with TLS in front", address);
+}
+
+/* For the commands of this machine (cli/remote.c), which then need not be told. */
+static void address_path(const daemon_state *d, char out[sizeof d->folder + sizeof ADDRESS_FILE + 1])
+{
+    snprintf(out, sizeof d->folder + sizeof ADDRESS_FILE + 1, "%s/" ADDRESS_FILE, d->folder);
+}
+
+static void write_address(const daemon_state *d)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    char path[sizeof d->folder + sizeof ADDRESS_FILE + 1], text[512];
+    address_path(d, path);
+    put_address(d, text, sizeof text);
+    if (file_replace(path, bytes_of(text), &err)) /* a full disk is no reason not to serve */
+        log_warn("daemon", "commands here have to be told --server %s: %s", text, err.text);
 }
 
 static weir_code write_pid(daemon_state *d, weir_error *err)
@@ -296,6 +319,7 @@ static weir_code up(daemon_state *d, weir_error *err)
     if (start_node(d, err) || start_api(d, err) || listen_to_signals(d, err) || write_pid(d, err) || admin_token(d, token, err))
         return err->code;
     node_start(d->node);
+    write_address(d);
     warn_in_the_clear(d->settings);
     announce(d, token);
     explicit_bzero(token, sizeof token);
@@ -307,7 +331,12 @@ static weir_code up(daemon_state *d, weir_error *err)
 
 static void down(daemon_state *d)
 {
+    char address[sizeof d->folder + sizeof ADDRESS_FILE + 1];
     const char *path = settings_text(d->settings, "pid_file");
+    if (d->api) {
+        address_path(d, address);
+        unlink(address);
+    }
     if (d->node) {
         timer_stop(&d->watchdog);
         timer_stop(&d->cutter);
