@@ -39,6 +39,7 @@ int cmd_history(int argc, char **argv);
 int cmd_sink(int argc, char **argv);
 int cmd_token(int argc, char **argv);
 int cmd_tail(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 
 /* "weir: TEXT" on stderr, red on a terminal; returns `code`. */

@@ -19,6 +19,7 @@ static const struct {
     {"sink", "list show add enable disable remove --name --pattern --policy --yes", true},
     {"token", "list create remove --scope --expires --yes", true},
     {"tail", "--from --since-seq --count", true},
+    {"top", "--view --filter --sort --interval --once", true},
     {"run", "--stream --sink --duration --count --silence --quiet-after --heartbeat --retry --connect-timeout --lifetime --on-trap --slow-reader --stream-route --own-instances --watch --backfill --replay-from --replay-speed --quiet", false},
     {"command", "--timeout --csv --raw --fresh --max-wait --from --to --limit --chart --output", false},
     {"call", "--input --input-file --timeout --repeat", false},

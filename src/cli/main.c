@@ -24,6 +24,7 @@ const command commands[] = {
     {"sink", "where its records go besides: files, servers, sockets", cmd_sink},
     {"token", "who may ask it what", cmd_token},
     {"tail", "its records as they come, without a loss", cmd_tail},
+    {"top", "all of it, live, on a terminal", cmd_top},
     {"completion", "print the completion script for bash, zsh or fish", cmd_completion},
     {NULL, NULL, NULL},
 };
@@ -41,6 +42,7 @@ static void help(FILE *out)
           "  -V, --version   the version\n\n"
           "examples\n"
           "  weir serve --demo\n"
+          "  weir top\n"
           "  weir tail '>'\n"
           "  weir run woox.wasm --stream ohlcv:SPOT_BTC_USDT:1m\n"
           "  weir command woox.wasm getOHLCV symbol=SPOT_BTC_USDT timeframe=1m\n"

@@ -305,9 +305,9 @@ static weir_code start(remote *r, http_call **out, const char *method, const cha
     return code;
 }
 
-weir_code remote_start(remote *r, http_call **out, const char *path, void (*on_done)(void *arg, const http_response *response), void *arg, weir_error *err)
+weir_code remote_start(remote *r, http_call **out, const char *method, const char *path, void (*on_done)(void *arg, const http_response *response), void *arg, weir_error *err)
 {
-    return start(r, out, "GET", path, NULL, (bytes){0}, on_done, arg, err);
+    return start(r, out, method, path, NULL, (bytes){0}, on_done, arg, err);
 }
 
 weir_code remote_ws(remote *r, ws_client **out, const char *path, const ws_client_events *events, void *arg, weir_error *err)
@@ -348,9 +348,11 @@ static weir_code nobody_there(const remote *r, const weir_error *why, weir_error
 {
     if (strstr(why->text, "certificate"))
         return error_set(err, WEIR_NETWORK, "%s: %s%s", r->base, why->text, cli_cure(why->text));
+    const char *text = strstr(why->text, "failed to connect") ? "nobody listens there" : why->text;
     if (!r->found_by)
-        return error_set(err, WEIR_NETWORK, "no weir serve is running here (%s): %s; start one with 'weir serve' or 'weir serve --demo', or name one with --server URL", r->base, why->text);
-    return error_set(err, WEIR_NETWORK, "no weir serve answers at %s (from %s): %s", r->base, r->found_by, why->text);
+        return error_set(err, WEIR_NETWORK, "no weir serve is running here (%s): %s; start one with 'weir serve' or 'weir serve --demo', or name one with --server URL", r->base, text);
+    return error_set(err, WEIR_NETWORK, "no weir serve answers at %s (from %s): %s%s", r->base, r->found_by, text,
+                     strstr(r->found_by, ADDRESS_FILE) ? "; it was killed, perhaps: start it again with 'weir serve'" : "");
 }
 
 static weir_code no_token(const remote *r, weir_error *err)

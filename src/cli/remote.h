@@ -70,7 +70,7 @@ int remote_fetch(remote *r, remote_answer *a, const char *path);
 /* ---- Many at once ---- */
 
 /* http_start with the token and the address; on_done as there. */
-weir_code remote_start(remote *r, http_call **out, const char *path, void (*on_done)(void *arg, const http_response *response), void *arg, weir_error *err);
+weir_code remote_start(remote *r, http_call **out, const char *method, const char *path, void (*on_done)(void *arg, const http_response *response), void *arg, weir_error *err);
 /* What is wrong with a response, in `err`, with what would help; WEIR_OK: nothing. The exit code for it is remote_exit. */
 weir_code remote_judge(const remote *r, const http_response *response, weir_error *err);
 int remote_exit(weir_code code);
