@@ -155,6 +155,8 @@ static void sub_free(sub *x)
     list_remove(&x->of_client);
     x->client->topics--;
     s->sub_count--;
+    if (s->options.on_topic)
+        s->options.on_topic(s->options.on_topic_arg, x->client->number, bytes_of(f->topic), false);
     free(x);
     if (--f->count == 0)
         feed_free(s, f);
@@ -188,6 +190,8 @@ subscribe_result feed_subscribe(client *c, const feed_spec *is, bytes topic)
     list_push(&c->subs, &x->of_client);
     c->topics++;
     s->sub_count++;
+    if (s->options.on_topic)
+        s->options.on_topic(s->options.on_topic_arg, c->number, topic, true);
     sim_pump_later(s);
     return SUBSCRIBED;
 }

@@ -54,6 +54,9 @@ typedef struct sim_options {
     /* Told of each data frame, once for each socket that it is for, by the number of its connection; NULL: nobody. */
     void (*on_frame)(void *arg, uint64_t connection, bytes frame, sim_fate fate);
     void *on_frame_arg;
+    /* Told when a connection begins and ends to have a topic; NULL: nobody. */
+    void (*on_topic)(void *arg, uint64_t connection, bytes topic, bool begins);
+    void *on_topic_arg;
 } sim_options;
 
 typedef struct sim_stats {

@@ -16,6 +16,7 @@ static void help(void)
           "pages for browsers, records by WebSocket and SSE, sinks.\n\n"
           "options\n"
           "  --config FILE     settings, TOML; else $WEIR_SERVE_CONFIG, else " SYSTEM_FILE " if it is there\n"
+          "  --cluster URL     join the nodes that share this NATS: nats://HOST:PORT (short for --cluster-servers)\n"
           "  --demo            a simulated exchange with live streams, in a temporary folder\n"
           "  --admin-token     make another token of scope admin, write it to DATA_DIR/admin.token and say it\n"
           "  --check-config    read the settings, try what they name, say what is wrong\n"
@@ -58,7 +59,7 @@ static weir_code take_flag(const wanted *w, settings *s, int *i, weir_error *err
     char name[64];
     const char *given = w->argv[*i];
     snprintf(name, sizeof name, "%.*s", (int)strcspn(given + 2, "="), given + 2);
-    const setting *t = settings_by_flag(name);
+    const setting *t = settings_by_flag(!strcmp(name, "cluster") ? "cluster-servers" : name);
     if (!t)
         return error_set(err, WEIR_INVALID, "option '%.100s' is unknown", given);
     bool alone = t->type == SETTING_BOOL && !strchr(given, '=') && (*i + 1 >= w->argc || (strcmp(w->argv[*i + 1], "true") && strcmp(w->argv[*i + 1], "false")));

@@ -11,6 +11,7 @@
 #include "api/api.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cluster/cluster.h"
 #include "daemon/demo.h"
 #include "daemon/notify.h"
 #include "daemon/output.h"
@@ -25,9 +26,10 @@ typedef struct daemon {
     settings *settings; /* in force; the start's, or later ones */
     demo *demo;
     node *node;
+    cluster *cluster; /* NULL: alone */
     api *api;
     loop_signal *signals[3];
-    timer watchdog, cutter;
+    timer watchdog, cutter, leaver;
     char folder[4096];
     bool stopping, over, has_pid;
     bool reload; /* wanted: between two turns */
@@ -117,6 +119,21 @@ static weir_code start_node(daemon_state *d, weir_error *err)
 static void put_settings(void *arg, buf *out)
 {
     settings_put_json(((daemon_state *)arg)->settings, out);
+}
+
+static weir_code start_cluster(daemon_state *d, weir_error *err)
+{
+    const settings *s = d->settings;
+    cluster_options o = {
+        .servers = settings_text(s, "cluster.servers"),
+        .lease_ms = settings_number(s, "cluster.lease"),
+        .grace_ms = settings_number(s, "cluster.grace"),
+        .unkept = !settings_bool(s, "cluster.keeper"),
+        .replicas = (uint32_t)settings_number(s, "cluster.replicas"),
+        .records_octets = settings_number(s, "cluster.records_size"),
+        .records_ms = settings_number(s, "cluster.records_age"),
+    };
+    return *o.servers && !d->demo ? cluster_new(&d->cluster, d->node, &o, err) : WEIR_OK;
 }
 
 static weir_code start_api(daemon_state *d, weir_error *err)
@@ -234,6 +251,14 @@ static void on_cut(void *arg)
     _exit(DAEMON_CUT);
 }
 
+static void drain(void *arg)
+{
+    daemon_state *d = arg;
+    uint64_t ms = settings_number(d->settings, "drain");
+    timer_stop(&d->leaver);
+    node_drain(d->node, (uint32_t)(d->cluster ? ms / 2 : ms), on_drained, d);
+}
+
 static void on_stop(void *arg)
 {
     daemon_state *d = arg;
@@ -249,8 +274,13 @@ static void on_stop(void *arg)
     notify("STOPPING=1\nSTATUS=Streams stop, the history is written.");
     log_info("daemon", "stops: streams end, the history is written");
     api_drain(d->api);
-    node_drain(d->node, (uint32_t)ms, on_drained, d);
     timer_after(&d->cutter, (ms + 3000) * NS_PER_MS);
+    if (d->cluster) { /* its streams first go to the other nodes; they need not wait until it is missed */
+        timer_after(&d->leaver, ms / 2 * NS_PER_MS);
+        cluster_leave(d->cluster, drain, d);
+    } else {
+        drain(d);
+    }
 }
 
 static void on_hangup(void *arg)
@@ -300,6 +330,7 @@ static weir_code listen_to_signals(daemon_state *d, weir_error *err)
             return err->code;
     timer_init(&d->watchdog, l, on_watchdog, d);
     timer_init(&d->cutter, l, on_cut, d);
+    timer_init(&d->leaver, l, drain, d); /* NATS may be away */
     if (notify_watchdog())
         timer_after(&d->watchdog, 1);
     return WEIR_OK;
@@ -316,7 +347,7 @@ static weir_code up(daemon_state *d, weir_error *err)
         snprintf(d->folder, sizeof d->folder, "%s", demo_folder(d->demo));
     else if (daemon_check(d->settings, err) || !daemon_folder(d->settings, d->folder, sizeof d->folder))
         return err->code;
-    if (start_node(d, err) || start_api(d, err) || listen_to_signals(d, err) || write_pid(d, err) || admin_token(d, token, err))
+    if (start_node(d, err) || start_cluster(d, err) || start_api(d, err) || listen_to_signals(d, err) || write_pid(d, err) || admin_token(d, token, err))
         return err->code;
     node_start(d->node);
     write_address(d);
@@ -340,11 +371,13 @@ static void down(daemon_state *d)
     if (d->node) {
         timer_stop(&d->watchdog);
         timer_stop(&d->cutter);
+        timer_stop(&d->leaver);
     }
     for (int i = 0; i < 3; i++)
         if (d->signals[i])
             signal_close(d->signals[i]);
     api_free(d->api);
+    cluster_free(d->cluster);
     node_free(d->node);
     demo_free(d->demo);
     if (d->has_pid)

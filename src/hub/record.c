@@ -101,6 +101,7 @@ static record *record_start(record_stream *s, record_kind kind, size_t variable)
     r->state = r->cause = 0;
     r->whole = false;
     r->backfill = false;
+    r->foreign = false;
     r->next = NULL;
     return r;
 }

@@ -149,6 +149,7 @@ struct record {
     uint8_t cause;       /* record_gap_cause, of a gap */
     uint8_t size_class;  /* of the block, for the pool */
     bool whole;          /* of data: what came before it is of no account */
+    bool foreign;        /* made elsewhere (record_foreign_new) */
     bool backfill;       /* data that did not come live: out of the plugin's history */
     struct record *next; /* while it waits in the hub or the pool */
 };
@@ -166,6 +167,12 @@ record *record_whole_new(record_stream *s, uint64_t seq, uint64_t ts_event, uint
 record *record_backfill_new(record_stream *s, uint64_t ts_event, uint64_t ts_recv, bytes data);
 record *record_gap_new(record_stream *s, const record_gap *gap);
 record *record_status_new(record_stream *s, record_state state, const char *why);
+
+/* A record that another program made, with its line and number as they are; the stream counts on behind it. WEIR_INVALID: the
+ * line is no record, or another stream's. */
+weir_code record_foreign_new(record **out, record_stream *s, bytes line, weir_error *err);
+/* Whose line that is, for hub_stream; pieces of `line`. WEIR_INVALID also for names with escapes in them. */
+weir_code record_foreign_key(record_key *key, bytes line, weir_error *err);
 
 static inline record *record_ref(record *r)
 {

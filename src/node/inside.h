@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "host/embed.h"
 #include "node/node.h"
+#include "node/share.h"
 
 /* ---- Jobs ---- */
 
@@ -60,6 +61,15 @@ bool ask_flag(const ask *a, const char *name); /* ?name=1 */
 bool ask_text(ask *a, json body, const char *member, char **out);
 
 /* ---- The store, waited for ---- */
+
+/* Through the share, if there is one, into the store; empty `json`: removed. `unique` as node_share has it; NULL: its id. */
+void row_change(node *n, const char *kind, const char *id, const char *unique, bytes json, bytes secret, store_done fn, void *arg);
+void share_free(node *n);
+uint64_t row_next_id(node *n, const char *kind, weir_error *err); /* 0: an error */
+/* In a job: a row that another node changed, here too. Empty `json`: it goes. */
+weir_code plugin_take(node *n, const char *id, bytes json, weir_error *err);
+weir_code connection_take(node *n, const char *id, bytes json, bytes secret, weir_error *err);
+weir_code stream_take(node *n, const char *id, bytes json, weir_error *err);
 
 /* In a job: puts, and turns the loop until it is durable. */
 weir_code put_and_wait(node *n, const char *kind, const char *id, const buf *json, bytes secret, weir_error *err);
@@ -187,6 +197,9 @@ struct node {
     loop *loop;
     char *name, *data_dir;
     bool demo, uploads_approved, started, draining, freeing;
+    const node_share *share; /* NULL: alone */
+    list takings;            /* rows of others that wait for their job */
+    bool taking;             /* the job that runs brings what the share has already */
     uint64_t started_at, started_mono;
     list plugins, connections, streams, sinks, tokens, asks, jobs, watches, log_watches;
     map *marks;      /* topic -> node_mark */

@@ -58,20 +58,32 @@ weir_code put_and_wait(node *n, const char *kind, const char *id, const buf *jso
     waiting w = {.err = WEIR_ERROR_INIT};
     if (json->failed)
         return error_set(err, WEIR_NOMEM, "out of memory");
-    store_put(n->store, kind, id, buf_bytes(json), secret, on_stored, &w);
+    if (n->taking)
+        store_put(n->store, kind, id, buf_bytes(json), secret, on_stored, &w);
+    else
+        row_change(n, kind, id, NULL, buf_bytes(json), secret, on_stored, &w);
     return wait_for(n, &w, err);
 }
 
 weir_code remove_and_wait(node *n, const char *kind, const char *id, weir_error *err)
 {
     waiting w = {.err = WEIR_ERROR_INIT};
-    store_remove(n->store, kind, id, on_stored, &w);
+    if (n->taking)
+        store_remove(n->store, kind, id, on_stored, &w);
+    else
+        row_change(n, kind, id, NULL, BYTES(""), BYTES(""), on_stored, &w);
     return wait_for(n, &w, err);
 }
 
 weir_code module_put_and_wait(node *n, const char *sha256, bytes octets, weir_error *err)
 {
     waiting w = {.err = WEIR_ERROR_INIT};
+    if (n->share) {
+        n->share->module(n->share->arg, sha256, octets, on_stored, &w);
+        if (wait_for(n, &w, err))
+            return err->code;
+        w = (waiting){.err = WEIR_ERROR_INIT};
+    }
     store_module_put(n->store, sha256, octets, on_stored, &w);
     return wait_for(n, &w, err);
 }

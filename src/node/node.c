@@ -120,7 +120,7 @@ static weir_code name_of(node *n, const node_options *o, weir_error *err)
 
 static void lists_of(node *n)
 {
-    list *const all[] = {&n->plugins, &n->connections, &n->streams, &n->sinks, &n->tokens, &n->asks, &n->jobs, &n->watches, &n->log_watches, &n->ui, &n->due_marks};
+    list *const all[] = {&n->plugins, &n->connections, &n->streams, &n->sinks, &n->tokens, &n->asks, &n->jobs, &n->watches, &n->log_watches, &n->ui, &n->due_marks, &n->takings};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         list_init(all[i]);
 }
@@ -173,6 +173,7 @@ void node_free(node *n)
         return;
     n->draining = n->freeing = true;
     asks_mute(n);
+    share_free(n);
     while (list_pop(&n->jobs))
         ;
     while (list_pop(&n->watches))

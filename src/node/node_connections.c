@@ -484,7 +484,10 @@ static weir_code store_merged(node_connection *c, json given, weir_error *err)
 /* In a job: made, stored and loaded. */
 static weir_code make(node_connection **out, node *n, node_plugin *p, const char *name, json config, weir_error *err)
 {
-    node_connection *c = connection_new(n, store_next_id(n->store, "connection"), p);
+    uint64_t id = row_next_id(n, "connection", err);
+    if (!id)
+        return err->code;
+    node_connection *c = connection_new(n, id, p);
     if (!c || !text_replace(&c->name, name)) {
         if (c)
             connection_free(c);
@@ -639,6 +642,60 @@ weir_code connection_remove(node_connection *c, weir_error *err)
     connection_free(c);
     changed(n, "connections", id);
     return WEIR_OK;
+}
+
+/* ---- What another node changed ---- */
+
+/* The members of a row, as on_row reads them. False: memory is out, or it is no such row. */
+static bool take_members(node_connection *c, json doc, bytes secret)
+{
+    char *name = json_text(doc, "name"), *config = bytes_dup(json_member(doc, "config").raw), *secrets = bytes_dup(secret);
+    if (!name || !config || !secrets) {
+        free(name);
+        free(config);
+        wipe(secrets);
+        return false;
+    }
+    free(c->name);
+    free(c->config);
+    wipe(c->secrets);
+    c->name = name;
+    c->config = config;
+    c->secrets = secrets;
+    c->sealed = false;
+    json_bool(json_member(doc, "enabled"), &c->enabled);
+    json_text_u64(json_member(doc, "created_at"), &c->created_at);
+    json_text_u64(json_member(doc, "updated_at"), &c->updated_at);
+    return true;
+}
+
+weir_code connection_take(node *n, const char *id, bytes row, bytes secret, weir_error *err)
+{
+    json doc;
+    buf copy;
+    node_connection *c = connection_find(n, id);
+    if (!row.len)
+        return c ? connection_remove(c, err) : WEIR_OK;
+    if (json_read(&doc, row, err))
+        return error_wrap(err, "connection %s", id);
+    char *plugin = json_text(doc, "plugin");
+    node_plugin *p = plugin ? plugin_find(n, plugin) : NULL;
+    if (!c && p)
+        c = connection_new(n, strtoull(id, NULL, 10), p);
+    else if (!c)
+        error_set(err, WEIR_NOT_FOUND, "connection %s: its plugin '%s' is not here", id, plugin ? plugin : "");
+    free(plugin);
+    if (!c)
+        return err->code ? err->code : error_set(err, WEIR_NOMEM, "out of memory");
+    if (!take_members(c, doc, secret))
+        return error_set(err, WEIR_INVALID, "connection %s: its row is none, or memory is out", id);
+    buf_init(&copy, 2 * CONFIG_MAX);
+    buf_add_bytes(&copy, row);
+    weir_code code = put_and_wait(n, "connection", id, &copy, secret, err);
+    buf_fini(&copy);
+    if ((c = connection_find(n, id)))
+        load(n, c);
+    return code;
 }
 
 static void remove_connection(ask *a)

@@ -105,6 +105,10 @@ static void read_node(ask *a)
     member_u64(&out, "memory_octets", resident_octets());
     member_u64(&out, "cpu_ms", cpu_ms());
     put_store(&out, n);
+    if (n->share) {
+        json_put_key(&out, "cluster");
+        n->share->put_json(n->share->arg, &out);
+    }
     buf_add_char(&out, '}');
     ask_done(a, false, &out);
     buf_fini(&out);

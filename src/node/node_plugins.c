@@ -756,6 +756,58 @@ static weir_code plugin_remove(node_plugin *p, weir_error *err)
     return code;
 }
 
+/* ---- What another node changed ---- */
+
+/* What the row says in the place of what is here. */
+static weir_code take_members(node_plugin *p, json doc, weir_error *err)
+{
+    json key, item, grants = json_member(doc, "grants"), versions = json_member(doc, "versions");
+    char *copy = grants.type == JSON_ARRAY ? bytes_dup(grants.raw) : NULL;
+    if (!copy || versions.type != JSON_ARRAY) {
+        free(copy);
+        return error_set(err, WEIR_INVALID, "plugin '%s': its row is none, or memory is out", p->id);
+    }
+    free(p->grants);
+    p->grants = copy;
+    while (p->version_count)
+        version_remove(p, p->version_count - 1);
+    for (json_iter it = json_each(versions); json_next(&it, &key, &item);)
+        if (version_add(p, item.raw, err))
+            return err->code;
+    p->active[0] = p->pending[0] = '\0';
+    take_sha(p->active, json_member(doc, "active"));
+    take_sha(p->pending, json_member(doc, "pending"));
+    json_bool(json_member(doc, "enabled"), &p->enabled);
+    return WEIR_OK;
+}
+
+weir_code plugin_take(node *n, const char *id, bytes row, weir_error *err)
+{
+    json doc;
+    node_plugin *p = plugin_find(n, id);
+    if (!row.len)
+        return p ? plugin_remove(p, err) : WEIR_OK;
+    if (json_read(&doc, row, err))
+        return error_wrap(err, "plugin '%s'", id);
+    if (!p && !(p = plugin_new(n, id)))
+        return error_set(err, WEIR_NOMEM, "out of memory");
+    char before[65], *granted = strdup(p->grants);
+    bool enabled = p->enabled;
+    memcpy(before, p->active, 65);
+    weir_code code = take_members(p, doc, err);
+    if (!code)
+        code = plugin_store(p, err);
+    bool other = granted && strcmp(granted, p->grants) != 0;
+    free(granted);
+    if (code)
+        return code;
+    if (*before && *p->active && strcmp(before, p->active) != 0)
+        switch_over(p);
+    else if (strcmp(before, p->active) != 0 || enabled != p->enabled || other)
+        reload_all(p);
+    return WEIR_OK;
+}
+
 static void remove_plugin(ask *a)
 {
     weir_error err = WEIR_ERROR_INIT;

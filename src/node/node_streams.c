@@ -149,6 +149,8 @@ static void open_it(node_stream *s)
 void stream_go(node_stream *s)
 {
     const node_connection *c = s->connection;
+    const node *n = s->n;
+    const char *elsewhere = "";
     if (!s->wanted || s->live || !s->stored || s->n->draining || !s->n->started || s->removing)
         return;
     if (s->asking)
@@ -159,7 +161,9 @@ void stream_go(node_stream *s)
         char why[WEIR_ERROR_TEXT];
         snprintf(why, sizeof why, "its connection is %s: %s", connection_state_name(c->state), c->why ? c->why : "");
         waits(s, why);
-    } else if (!marked(s))
+    } else if (n->share && !n->share->may_open(n->share->arg, record_stream_topic(s->records), &elsewhere))
+        waits(s, elsewhere);
+    else if (!marked(s))
         waits(s, "its mark is being stored");
     else
         open_it(s);
@@ -285,10 +289,10 @@ static void on_last(void *arg, const store_history_page *page)
     if (s) {
         s->question = NULL;
         s->asking = false;
-        s->missed = s->mark->at;
+        s->missed = n->share ? 0 : s->mark->at; /* who shares knows better: others may have run it meanwhile */
         if (page->code)
             log_warn("node", "stream %s: the history cannot say since when records are missing: %s", s->id_text, page->error ? page->error : "");
-        else if (page->count && !json_read(&doc, first_line(page->lines), NULL)) {
+        else if (page->count && !n->share && !json_read(&doc, first_line(page->lines), NULL)) {
             json_text_u64(json_member(doc, "ts_out"), &s->missed);
             json_text_u64(json_member(doc, "ts_event"), &s->missed_event);
         }
@@ -511,11 +515,17 @@ static void create_on(ask *a, node_connection *c, json body)
         ask_fail_with(a, &err);
         return;
     }
-    node_stream *s = stream_new(c, store_next_id(a->n->store, "stream"), type, identifier, parameters);
+    uint64_t id = row_next_id(a->n, "stream", &err);
+    node_stream *s = id ? stream_new(c, id, type, identifier, parameters) : NULL;
+    if (!id) {
+        free(type);
+        free(identifier);
+        free(parameters);
+    }
     if (!s || take_topic(s, &err)) {
         if (s)
             stream_drop(s);
-        else
+        else if (id)
             error_set(&err, WEIR_NOMEM, "out of memory");
         ask_fail_with(a, &err);
         return;
@@ -527,7 +537,7 @@ static void create_on(ask *a, node_connection *c, json body)
     if (row.failed)
         on_created(a, WEIR_NOMEM, "out of memory");
     else
-        store_put(a->n->store, "stream", s->id_text, buf_bytes(&row), BYTES(""), on_created, a);
+        row_change(a->n, "stream", s->id_text, s->mark->topic, buf_bytes(&row), BYTES(""), on_created, a);
     buf_fini(&row);
 }
 
@@ -577,6 +587,75 @@ static void create(ask *a)
         ask_fail(a, WEIR_NOT_FOUND, "there is no connection %s; GET /v1/connections lists them", number);
 }
 
+static void turn(node_stream *s, bool on)
+{
+    s->wanted = on;
+    s->since = clock_real();
+    text_replace(&s->why, NULL);
+    s->missed = 0; /* off was its user's wish */
+    if (s->wanted && s->live)
+        s->restarting = true; /* it still ends */
+    else if (s->wanted)
+        stream_go(s);
+    else
+        end(s);
+    s->failed = s->failed && s->wanted;
+    changed(s->n, "streams", s->id_text);
+}
+
+/* ---- What another node changed ---- */
+
+static weir_code take_new(node *n, const char *id, json doc, bytes row, weir_error *err)
+{
+    char number[24], *type = json_text(doc, "type"), *identifier = json_text(doc, "identifier"), *parameters = bytes_dup(json_member(doc, "parameters").raw);
+    uint64_t connection = 0;
+    json_u64(json_member(doc, "connection"), &connection);
+    snprintf(number, sizeof number, "%llu", (unsigned long long)connection);
+    node_connection *c = connection_find(n, number);
+    if (!c || !type || !identifier || !parameters) {
+        free(type);
+        free(identifier);
+        free(parameters);
+        return c ? error_set(err, WEIR_INVALID, "stream %s: its row is none, or memory is out", id) : error_set(err, WEIR_NOT_FOUND, "stream %s: its connection %s is not here", id, number);
+    }
+    node_stream *s = stream_new(c, strtoull(id, NULL, 10), type, identifier, parameters);
+    if (!s)
+        return error_set(err, WEIR_NOMEM, "out of memory");
+    s->wanted = json_is(json_member(doc, "wanted"), "on");
+    json_text_u64(json_member(doc, "created_at"), &s->created_at);
+    if (take_topic(s, err)) {
+        stream_drop(s);
+        return err->code;
+    }
+    s->stored = true;
+    store_put(n->store, "stream", id, row, BYTES(""), NULL, NULL);
+    stream_go(s);
+    changed(n, "streams", s->id_text);
+    return WEIR_OK;
+}
+
+weir_code stream_take(node *n, const char *id, bytes row, weir_error *err)
+{
+    json doc;
+    node_stream *s = stream_find(n, id);
+    if (!row.len) {
+        store_remove(n->store, "stream", id, NULL, NULL);
+        if (s && !s->removing)
+            stream_drop(s);
+        changed(n, "streams", id);
+        return WEIR_OK;
+    }
+    if (json_read(&doc, row, err))
+        return error_wrap(err, "stream %s", id);
+    if (!s)
+        return take_new(n, id, doc, row, err);
+    bool on = json_is(json_member(doc, "wanted"), "on");
+    store_put(n->store, "stream", id, row, BYTES(""), NULL, NULL);
+    if (on != s->wanted && s->stored && !s->removing)
+        turn(s, on);
+    return WEIR_OK;
+}
+
 static void on_updated(void *arg, weir_code code, const char *error)
 {
     ask *a = arg;
@@ -589,18 +668,7 @@ static void on_updated(void *arg, weir_code code, const char *error)
         ask_fail(a, code, "the store: %s", error ? error : "");
         return;
     }
-    s->wanted = a->on;
-    s->since = clock_real();
-    text_replace(&s->why, NULL);
-    s->missed = 0; /* off was its user's wish */
-    if (s->wanted && s->live)
-        s->restarting = true; /* it still ends */
-    else if (s->wanted)
-        stream_go(s);
-    else
-        end(s);
-    s->failed = s->failed && s->wanted;
-    changed(a->n, "streams", s->id_text);
+    turn(s, a->on);
     answer(a, s, false);
 }
 
@@ -628,7 +696,7 @@ static void update(ask *a)
     if (row.failed)
         on_updated(a, WEIR_NOMEM, "out of memory");
     else
-        store_put(a->n->store, "stream", s->id_text, buf_bytes(&row), BYTES(""), on_updated, a);
+        row_change(a->n, "stream", s->id_text, NULL, buf_bytes(&row), BYTES(""), on_updated, a);
     buf_fini(&row);
 }
 
@@ -657,7 +725,7 @@ static void remove_stream(ask *a)
     if (!s)
         return;
     a->number = s->id;
-    store_remove(a->n->store, "stream", s->id_text, on_removed, a);
+    row_change(a->n, "stream", s->id_text, NULL, BYTES(""), BYTES(""), on_removed, a);
 }
 
 static void restart(ask *a)
@@ -667,6 +735,11 @@ static void restart(ask *a)
         return;
     if (!s->wanted) {
         ask_fail(a, WEIR_INVALID, "stream %s is switched off; PATCH it to {\"wanted\":\"on\"}", s->id_text);
+        return;
+    }
+    const char *elsewhere = "";
+    if (a->n->share && !a->n->share->may_open(a->n->share->arg, record_stream_topic(s->records), &elsewhere)) {
+        ask_fail(a, WEIR_BUSY, "stream %s cannot be restarted here: %s", s->id_text, elsewhere);
         return;
     }
     stream_halt(s, "it is being restarted");

@@ -5,6 +5,8 @@
  * does; a connection that may not write is opened anew for the next one, since the disk may be in order again. */
 #include "store/inside.h"
 
+#include "base/digest.h"
+
 #include "base/clock.h"
 
 #include <ctype.h>
@@ -133,6 +135,31 @@ typedef struct loading {
     char *secret;
     size_t secret_cap;
 } loading;
+
+void store_seal(const store *s, const char *kind, const char *id, bytes secret, buf *out)
+{
+    if (!buf_reserve(out, secret.len + SEAL_EXTRA))
+        return;
+    seal(s->key, kind, id, secret, out->at + out->len);
+    out->len += secret.len + SEAL_EXTRA;
+}
+
+bool store_unseal(const store *s, const char *kind, const char *id, bytes sealed, buf *out)
+{
+    size_t len = 0;
+    if (!buf_reserve(out, sealed.len) || !unseal(s->key, kind, id, sealed, out->at + out->len, &len))
+        return false;
+    out->len += len;
+    return true;
+}
+
+void store_key_print(const store *s, char out[STORE_KEY_PRINT])
+{
+    char whole[DIGEST_HEX];
+    digest_hmac_sha256(whole, bytes_make(s->key, STORE_KEY), BYTES("weir key print 1"));
+    memcpy(out, whole, STORE_KEY_PRINT - 1);
+    out[STORE_KEY_PRINT - 1] = '\0';
+}
 
 static bool unseal_row(loading *l, const char *id, bytes sealed, bytes *secret)
 {

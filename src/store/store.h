@@ -80,6 +80,13 @@ void store_remove(store *s, const char *kind, const char *id, store_done fn, voi
 /* The next number of a kind, from 1; none that was ever put comes again, removed or not. */
 uint64_t store_next_id(store *s, const char *kind);
 
+/* For who keeps the same secret elsewhere under the same key: appends it sealed; opens it (false: another key, or another thing's). */
+void store_seal(const store *s, const char *kind, const char *id, bytes secret, buf *out);
+bool store_unseal(const store *s, const char *kind, const char *id, bytes sealed, buf *out);
+#define STORE_KEY_PRINT 33
+/* By which two nodes see that they have the same key; tells nothing of it. */
+void store_key_print(const store *s, char out[STORE_KEY_PRINT]);
+
 /* Modules: DIR/modules/SHA256.wasm, whole and durable before `fn`. WEIR_INVALID: that is not their hash. */
 void store_module_put(store *s, const char *sha256, bytes octets, store_done fn, void *arg);
 void store_module_path(const store *s, const char *sha256, buf *out);
