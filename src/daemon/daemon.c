@@ -193,7 +193,9 @@ static void announce(const daemon_state *d, const char *token)
     if (*token)
         printf("the admin's token is in %s/" ADMIN_FILE "\n", d->folder);
     if (d->demo)
-        printf("a simulated exchange, in a folder that goes with this process; Ctrl-C stops it\n");
+        printf("a simulated exchange, in a folder that goes with this process; Ctrl-C stops it\n"
+               "from another shell: weir top --data-dir %s\n",
+               d->folder);
     fflush(stdout);
 }
 
