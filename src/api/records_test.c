@@ -504,3 +504,29 @@ TEST(records, of_a_long_history_come_as_fast_as_the_reader_reads_and_no_faster)
     world_close();
     close(fd);
 }
+
+/* Whatever allocation fails on the way of a socket's records, the socket may end; the api goes on. */
+TEST(records, of_a_socket_survive_a_failed_allocation)
+{
+    world_open(&(api_options){.rate = 1000000}, NULL);
+    record_stream *s = stream_named("trades", "A");
+    char text[600];
+    publish(s, 20);
+    turns(20);
+    FAULT_SWEEP(alloc) {
+        int fd = dial();
+        snprintf(text, sizeof text, "GET /v1/records/ws HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+                 w.read);
+        say(fd, text);
+        ws_say(fd, "{\"op\":\"subscribe\",\"id\":\"a\",\"pattern\":\">\",\"from\":\"time\"}");
+        ws_say(fd, "{\"op\":\"subscribe\",\"id\":\"b\",\"pattern\":\">\",\"from\":\"seq\",\"seqs\":{\"trades.test.A\":\"7\"}}");
+        ws_say(fd, "{\"op\":\"watch\"}");
+        turns(12);
+        close(fd);
+        turns(4);
+    }
+    CHECK_INT(request("GET", "/v1/health", NULL, NULL), 200);
+    record_stream_unref(s);
+    world_close();
+}

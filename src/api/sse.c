@@ -139,7 +139,11 @@ static bool read_options(asked *q, feed_options *o, buf *pattern, buf *topic)
         o->topic = buf_bytes(topic);
     }
     o->pattern = pattern->at;
-    return !pattern->failed;
+    if (pattern->failed || topic->failed) {
+        answer_code(q, WEIR_NOMEM, NULL);
+        return false;
+    }
+    return true;
 }
 
 static void begin(asked *q, events *e)
