@@ -16,6 +16,8 @@
 #define NO_MESSAGE 10037
 #define STREAM_GONE 10059
 
+#define TURN_NS (2 * NS_PER_MS) /* a message of records may hold a thousand: so long, not so many */
+
 /* ---- Sending ---- */
 
 static waiting *await(talk *t, talk_done fn, void *arg)
@@ -248,16 +250,19 @@ static void on_event(void *arg, int events, int error)
     talk *t = arg;
     uint64_t count;
     bool more = true;
+    uint64_t until = clock_mono() + TURN_NS;
     (void)events, (void)error;
     if (read(t->event, &count, sizeof count) < 0 && errno != EAGAIN)
         log_error("cluster", "eventfd: %s", strerror(errno));
-    for (int i = 0; i < 256 && more; i++) {
+    while (more && clock_mono() < until) {
         pthread_mutex_lock(&t->lock);
         list_node *at = list_pop(&t->in);
+        if (!at)
+            at = list_pop(&t->records);
         came *m = at ? LIST_OWNER(at, came, node) : NULL;
         if (m)
             t->in_octets -= m->octets;
-        more = !list_empty(&t->in);
+        more = !list_empty(&t->in) || !list_empty(&t->records);
         pthread_cond_broadcast(&t->room);
         pthread_mutex_unlock(&t->lock);
         if (m)
@@ -291,6 +296,7 @@ weir_code talk_new(talk **out, loop *l, const talk_options *o, weir_error *err)
     pthread_cond_init(&t->room, NULL);
     list_init(&t->out);
     list_init(&t->in);
+    list_init(&t->records);
     list_init(&t->in_order);
     t->loop = l;
     t->on_message = o->on_message;
@@ -340,7 +346,7 @@ void talk_free(talk *t)
         close(t->event);
     for (list_node *at; (at = list_pop(&t->in_order));)
         free(LIST_OWNER(at, waiting, node));
-    for (list_node *at; (at = list_pop(&t->in));)
+    for (list_node *at; (at = list_pop(&t->in)) || (at = list_pop(&t->records));)
         free(LIST_OWNER(at, came, node));
     for (list_node *at; (at = list_pop(&t->out));)
         free(LIST_OWNER(at, parcel, node));

@@ -35,7 +35,7 @@ static void hand_over(talk *t, came *m)
     if (m->message.kind == TALK_RECORD && !m->answer)
         t->next_record = m->message.seq + 1;
     t->in_octets += m->octets;
-    list_push(&t->in, &m->node);
+    list_push(!m->answer && m->message.kind == TALK_RECORD ? &t->records : &t->in, &m->node);
     pthread_mutex_unlock(&t->lock);
     talk_ring(t);
 }
@@ -174,7 +174,7 @@ static natsStatus set_options(talk *t, natsOptions *o)
         list[count++] = at;
     if (!(s = natsOptions_SetServers(o, list, count)) && !(s = natsOptions_SetName(o, t->name)) && !(s = natsOptions_SetTimeout(o, CONNECT_MS)) &&
         !(s = natsOptions_SetAllowReconnect(o, false)) && !(s = natsOptions_SetWriteDeadline(o, CONNECT_MS)) &&
-        !(s = natsOptions_SetPingInterval(o, 1000)) && !(s = natsOptions_SetMaxPingsOut(o, 3)) && !(s = natsOptions_SetSendAsap(o, true)))
+        !(s = natsOptions_SetPingInterval(o, 2000)) && !(s = natsOptions_SetMaxPingsOut(o, 3)) && !(s = natsOptions_SetSendAsap(o, true)))
         s = natsOptions_SetClosedCB(o, on_closed, t);
     free(text);
     return s;
