@@ -151,7 +151,7 @@ static void check_seam(const char *demand, uint64_t first, bool complete, const 
             publish(s[i % 3], 1);
         char *m = next_of(&p);
         if (strstr(m, "\"op\":\"seam\"")) {
-            unsigned long long count;
+            unsigned long long count = 0;
             CHECK(!seam && sscanf(m, "{\"op\":\"seam\",\"id\":\"a\",\"history\":%llu", &count) == 1);
             told = count;
             CHECK_HAS(m, complete ? "\"complete\":true" : "\"complete\":false");

@@ -107,7 +107,7 @@ static void put_line(sheet *s, const char *style, bytes text)
     if (styled)
         buf_add_text(s->out, style);
     size_t width = text_put(s->out, text, s->columns);
-    if (styled && style == (const char *)REVERSE)
+    if (styled && strcmp(style, REVERSE) == 0)
         text_pad(s->out, s->columns - width);
     if (styled)
         buf_add_text(s->out, PLAIN);
