@@ -81,34 +81,49 @@ static int check(const asked *a, const verb *v)
     return EXIT_FINE;
 }
 
+static int read_options(asked *a, remote_options *where, bool *helped, int argc, char **argv)
+{
+    int option;
+    while ((option = getopt_long(argc, argv, "jhy", options, NULL)) != -1) {
+        option = option == 'y' ? FIRST_OPTION + ON_YES : option;
+        if (option == 'h')
+            *helped = true;
+        else if (option == 'j')
+            a->json = true;
+        else if (option >= FIRST_OPTION)
+            cli_add(&a->given[option - FIRST_OPTION], optarg ? optarg : "");
+        else if (!remote_option(where, option, optarg))
+            return cli_wrong_option(a->noun, argv);
+    }
+    return EXIT_FINE;
+}
+
+static int run_verb(asked *a, const remote_options *where, const verb *verbs, int argc, char **argv)
+{
+    int code;
+    const verb *v = optind < argc ? find_verb(verbs, argv[optind]) : NULL;
+    if (!v)
+        return unknown_verb(a->noun, verbs, optind < argc ? argv[optind] : NULL);
+    a->verb = v->name;
+    a->args = argv + optind + 1;
+    a->count = argc - optind - 1;
+    if ((code = check(a, v)) || !(a->remote = remote_open(where, &code)))
+        return code;
+    code = v->run(a);
+    remote_close(a->remote);
+    return code;
+}
+
 int noun_run(const char *noun, const verb *verbs, const char *help, int argc, char **argv)
 {
     asked a = {.noun = noun};
     remote_options where = {0};
-    int option, code;
-    while ((option = getopt_long(argc, argv, "jhy", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return EXIT_FINE;
-        }
-        option = option == 'y' ? FIRST_OPTION + ON_YES : option;
-        if (option == 'j')
-            a.json = true;
-        else if (option >= FIRST_OPTION)
-            cli_add(&a.given[option - FIRST_OPTION], optarg ? optarg : "");
-        else if (!remote_option(&where, option, optarg))
-            return cli_wrong_option(noun, argv);
-    }
-    const verb *v = optind < argc ? find_verb(verbs, argv[optind]) : NULL;
-    if (!v)
-        return unknown_verb(noun, verbs, optind < argc ? argv[optind] : NULL);
-    a.verb = v->name;
-    a.args = argv + optind + 1;
-    a.count = argc - optind - 1;
-    if ((code = check(&a, v)) || !(a.remote = remote_open(&where, &code)))
-        return code;
-    code = v->run(&a);
-    remote_close(a.remote);
+    bool helped = false;
+    int code = read_options(&a, &where, &helped, argc, argv);
+    if (!code && helped)
+        fputs(help, stdout);
+    else if (!code)
+        code = run_verb(&a, &where, verbs, argc, argv);
     for (int i = 0; i < ON_OPTIONS; i++)
         free(a.given[i].at);
     return code;

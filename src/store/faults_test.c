@@ -256,8 +256,10 @@ TEST(faults, a_small_file_system_fills_and_is_freed)
     char data[1024];
 
     set_up();
-    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("weir-test", dir, "tmpfs", 0, "size=3m")) /* gone with this process */
+    if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("weir-test", dir, "tmpfs", 0, "size=3m")) { /* gone with this process */
+        tear_down();
         test_skip("no file system can be mounted here");
+    }
     options.waiting_octets = 1 << 20;
     int fd = open(file("ballast"), O_WRONLY | O_CREAT, 0600);
     CHECK(fd >= 0 && posix_fallocate(fd, 0, 2 << 20) == 0);
