@@ -99,6 +99,27 @@ void ask_fail_with(ask *a, const weir_error *err)
     finish(a, err->code ? err->code : WEIR_INVALID, false, BYTES(""), err->text);
 }
 
+void ask_done_list(ask *a, const char *plural, const list *things, bool (*put)(buf *out, const list_node *at), size_t ceiling)
+{
+    buf out;
+    const char *between = "";
+    buf_init(&out, ceiling);
+    buf_add_char(&out, '{');
+    json_put_key(&out, plural);
+    buf_add_char(&out, '[');
+    for (const list_node *at = things->head.next; at != &things->head; at = at->next) {
+        size_t before = out.len;
+        buf_add_text(&out, between);
+        if (put(&out, at))
+            between = ",";
+        else
+            out.len = before;
+    }
+    buf_add_text(&out, "]}");
+    ask_done(a, false, &out);
+    buf_fini(&out);
+}
+
 void ask_fail(ask *a, weir_code code, const char *format, ...)
 {
     weir_error err = WEIR_ERROR_INIT;

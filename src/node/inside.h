@@ -52,6 +52,8 @@ enum { OP_JOB = 1,       /* may turn the loop: runs as a job */
 extern const node_op node_ops[], plugin_ops[], connection_ops[], stream_ops[], sink_ops_of_node[], token_ops[], command_ops[], ui_ops[], log_ops[];
 
 void ask_done(ask *a, bool created, buf *json); /* `json` NULL: nothing to say. Not freed */
+/* {"PLURAL":[...]} of what `put` writes of each; false: it has written nothing, as that one is not shown. At most `ceiling` octets. */
+void ask_done_list(ask *a, const char *plural, const list *things, bool (*put)(buf *out, const list_node *at), size_t ceiling);
 void ask_fail(ask *a, weir_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 void ask_fail_with(ask *a, const weir_error *err);
 /* The body, an object with no members but these (a NULL ends them); an empty body is an empty object. False: the ask has failed. */

@@ -422,20 +422,15 @@ static void answer(ask *a, const node_connection *c, bool created)
     buf_fini(&out);
 }
 
+static bool put_listed(buf *out, const list_node *at)
+{
+    put_connection(out, LIST_OWNER(at, node_connection, node));
+    return true;
+}
+
 static void list_connections(ask *a)
 {
-    buf out;
-    bool first = true;
-    buf_init(&out, 256u << 20);
-    buf_add_text(&out, "{\"connections\":[");
-    for (const list_node *at = a->n->connections.head.next; at != &a->n->connections.head; at = at->next) {
-        buf_add_text(&out, first ? "" : ",");
-        put_connection(&out, LIST_OWNER(at, node_connection, node));
-        first = false;
-    }
-    buf_add_text(&out, "]}");
-    ask_done(a, false, &out);
-    buf_fini(&out);
+    ask_done_list(a, "connections", &a->n->connections, put_listed, 256u << 20);
 }
 
 static void read_connection(ask *a)

@@ -1,4 +1,6 @@
 /* The figures of a node in Prometheus' text form, version 0.0.4. Counters end in _total; times are seconds. */
+#include <stdlib.h>
+
 #include "node/inside.h"
 
 static void head(buf *out, const char *name, const char *type, const char *help)
@@ -61,7 +63,8 @@ static void of_streams(buf *out, const node *n)
         buf_add_fmt(out, "weir_streams{state=\"%s\"} %llu\n", states[i], (unsigned long long)counts[i]);
 }
 
-static void of_plugins(buf *out, const node *n)
+/* `sums`: of each plugin, in their order; they cost a walk through all streams. */
+static void of_plugins(buf *out, const node *n, const plugin_sums *sums)
 {
     static const struct {
         const char *name, *type, *help;
@@ -79,12 +82,12 @@ static void of_plugins(buf *out, const node *n)
         {"plugin_memory_limit_octets", "gauge", "What they may have.", offsetof(plugin_sums, memory_limit)},
     };
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        const plugin_sums *s = sums;
         head(out, figures[i].name, figures[i].type, figures[i].help);
-        for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next) {
+        for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next, s++) {
             const node_plugin *p = LIST_OWNER(at, node_plugin, node);
-            plugin_sums s = plugin_sum_up(p);
             uint64_t value;
-            memcpy(&value, (const char *)&s + figures[i].at, sizeof value);
+            memcpy(&value, (const char *)s + figures[i].at, sizeof value);
             buf_add_fmt(out, "weir_%s{", figures[i].name);
             label(out, "plugin", p->id);
             buf_add_fmt(out, "} %llu\n", (unsigned long long)value);
@@ -93,31 +96,31 @@ static void of_plugins(buf *out, const node *n)
 }
 
 /* Seconds: no whole numbers. */
-static void of_turns(buf *out, const node *n)
+static void of_turns(buf *out, const node *n, const plugin_sums *sums)
 {
     static const double parts[] = {0.5, 0.99};
+    const plugin_sums *s = sums;
     head(out, "plugin_cpu_seconds_total", "counter", "Processor time of a plugin's instances.");
-    for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next) {
+    for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next, s++) {
         const node_plugin *p = LIST_OWNER(at, node_plugin, node);
-        plugin_sums s = plugin_sum_up(p);
         buf_add_text(out, "weir_plugin_cpu_seconds_total{");
         label(out, "plugin", p->id);
-        buf_add_fmt(out, "} %.6f\n", (double)s.meter.cpu_ns * 1e-9);
+        buf_add_fmt(out, "} %.6f\n", (double)s->meter.cpu_ns * 1e-9);
     }
+    s = sums;
     head(out, "plugin_turn_seconds", "summary", "How long a run of a plugin's code takes, since it was loaded.");
-    for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next) {
+    for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next, s++) {
         const node_plugin *p = LIST_OWNER(at, node_plugin, node);
-        plugin_sums s = plugin_sum_up(p);
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
             buf_add_text(out, "weir_plugin_turn_seconds{");
             label(out, "plugin", p->id);
-            buf_add_fmt(out, ",quantile=\"%g\"} %.9f\n", parts[i], (double)meter_quantile(&s.meter, parts[i]) * 1e-9);
+            buf_add_fmt(out, ",quantile=\"%g\"} %.9f\n", parts[i], (double)meter_quantile(&s->meter, parts[i]) * 1e-9);
         }
         buf_add_text(out, "weir_plugin_turn_seconds_sum{");
         label(out, "plugin", p->id);
-        buf_add_fmt(out, "} %.9f\nweir_plugin_turn_seconds_count{", (double)s.meter.cpu_ns * 1e-9);
+        buf_add_fmt(out, "} %.9f\nweir_plugin_turn_seconds_count{", (double)s->meter.cpu_ns * 1e-9);
         label(out, "plugin", p->id);
-        buf_add_fmt(out, "} %llu\n", (unsigned long long)s.meter.turns);
+        buf_add_fmt(out, "} %llu\n", (unsigned long long)s->meter.turns);
     }
 }
 
@@ -186,8 +189,23 @@ static void of_store(buf *out, const node *n)
     buf_add_fmt(out, "weir_history_commit_max_seconds %.6f\n", (double)f.commit_max_us * 1e-6);
 }
 
+/* The caller frees it; NULL: out of memory. */
+static plugin_sums *sum_up(const node *n)
+{
+    size_t count = 0;
+    for (const list_node *at = n->plugins.head.next; at != &n->plugins.head; at = at->next)
+        count++;
+    plugin_sums *all = calloc(count + 1, sizeof *all), *s = all;
+    for (const list_node *at = n->plugins.head.next; all && at != &n->plugins.head; at = at->next)
+        *s++ = plugin_sum_up(LIST_OWNER(at, node_plugin, node));
+    return all;
+}
+
 weir_code node_metrics(node *n, buf *out)
 {
+    plugin_sums *sums = sum_up(n);
+    if (!sums)
+        return WEIR_NOMEM;
     head(out, "build_info", "gauge", "Always 1; the version is a label.");
     buf_add_fmt(out, "weir_build_info{version=\"%s\",", weir_version());
     label(out, "node", n->name);
@@ -199,8 +217,9 @@ weir_code node_metrics(node *n, buf *out)
     buf_add_fmt(out, "weir_cpu_seconds_total %.3f\n", (double)cpu_ms() * 1e-3);
     of_account(out, n);
     of_streams(out, n);
-    of_plugins(out, n);
-    of_turns(out, n);
+    of_plugins(out, n, sums);
+    of_turns(out, n, sums);
+    free(sums);
     of_sinks(out, n);
     of_store(out, n);
     return out->failed ? WEIR_NOMEM : WEIR_OK;

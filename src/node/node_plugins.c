@@ -338,20 +338,15 @@ static void answer(ask *a, const node_plugin *p, bool created)
     buf_fini(&out);
 }
 
+static bool put_listed(buf *out, const list_node *at)
+{
+    put_plugin(out, LIST_OWNER(at, node_plugin, node));
+    return true;
+}
+
 static void list_plugins(ask *a)
 {
-    buf out;
-    bool first = true;
-    buf_init(&out, 64u << 20);
-    buf_add_text(&out, "{\"plugins\":[");
-    for (const list_node *at = a->n->plugins.head.next; at != &a->n->plugins.head; at = at->next) {
-        buf_add_text(&out, first ? "" : ",");
-        put_plugin(&out, LIST_OWNER(at, node_plugin, node));
-        first = false;
-    }
-    buf_add_text(&out, "]}");
-    ask_done(a, false, &out);
-    buf_fini(&out);
+    ask_done_list(a, "plugins", &a->n->plugins, put_listed, 64u << 20);
 }
 
 static void read_plugin(ask *a)

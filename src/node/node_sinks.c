@@ -292,20 +292,15 @@ static void answer(ask *a, const node_sink *k, bool created)
     buf_fini(&out);
 }
 
+static bool put_listed(buf *out, const list_node *at)
+{
+    put_sink(out, LIST_OWNER(at, node_sink, node));
+    return true;
+}
+
 static void list_sinks(ask *a)
 {
-    buf out;
-    bool first = true;
-    buf_init(&out, 64u << 20);
-    buf_add_text(&out, "{\"sinks\":[");
-    for (const list_node *at = a->n->sinks.head.next; at != &a->n->sinks.head; at = at->next) {
-        buf_add_text(&out, first ? "" : ",");
-        put_sink(&out, LIST_OWNER(at, node_sink, node));
-        first = false;
-    }
-    buf_add_text(&out, "]}");
-    ask_done(a, false, &out);
-    buf_fini(&out);
+    ask_done_list(a, "sinks", &a->n->sinks, put_listed, 64u << 20);
 }
 
 static void read_sink(ask *a)

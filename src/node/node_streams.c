@@ -437,23 +437,17 @@ static node_stream *asked(ask *a)
     return NULL;
 }
 
+static bool put_listed(buf *out, const list_node *at)
+{
+    const node_stream *s = LIST_OWNER(at, node_stream, node);
+    if (s->stored)
+        put_stream(out, s);
+    return s->stored;
+}
+
 static void list_streams(ask *a)
 {
-    buf out;
-    bool first = true;
-    buf_init(&out, 256u << 20);
-    buf_add_text(&out, "{\"streams\":[");
-    for (const list_node *at = a->n->streams.head.next; at != &a->n->streams.head; at = at->next) {
-        const node_stream *s = LIST_OWNER(at, node_stream, node);
-        if (!s->stored)
-            continue;
-        buf_add_text(&out, first ? "" : ",");
-        put_stream(&out, s);
-        first = false;
-    }
-    buf_add_text(&out, "]}");
-    ask_done(a, false, &out);
-    buf_fini(&out);
+    ask_done_list(a, "streams", &a->n->streams, put_listed, 256u << 20);
 }
 
 static void read_stream(ask *a)

@@ -196,20 +196,15 @@ static void put_token(buf *out, const node_token_row *t, const char *text)
     buf_add_char(out, '}');
 }
 
+static bool put_listed(buf *out, const list_node *at)
+{
+    put_token(out, LIST_OWNER(at, node_token_row, node), NULL);
+    return true;
+}
+
 static void list_tokens(ask *a)
 {
-    buf out;
-    bool first = true;
-    buf_init(&out, 16u << 20);
-    buf_add_text(&out, "{\"tokens\":[");
-    for (const list_node *at = a->n->tokens.head.next; at != &a->n->tokens.head; at = at->next) {
-        buf_add_text(&out, first ? "" : ",");
-        put_token(&out, LIST_OWNER(at, node_token_row, node), NULL);
-        first = false;
-    }
-    buf_add_text(&out, "]}");
-    ask_done(a, false, &out);
-    buf_fini(&out);
+    ask_done_list(a, "tokens", &a->n->tokens, put_listed, 16u << 20);
 }
 
 static void create(ask *a)

@@ -35,7 +35,7 @@ typedef struct orphan {
     uint64_t url;
     plug *heir;                                    /* NULL: none is open yet */
     uint64_t since, heir_since, drain_since, last; /* clock_mono; `last`: a message came */
-    uint64_t caught;                               /* since when the heir is not behind; 0: it is */
+    uint64_t caught;                               /* when it was first seen read to the end; 0: not yet */
     uint64_t heir_real;                            /* clock_real */
     held *first, **end;
     size_t held_octets;
