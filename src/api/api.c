@@ -370,6 +370,16 @@ void api_free(api *a)
     free(a);
 }
 
+weir_code api_renew_certificate(api *a, const char *cert_file, const char *key_file, weir_error *err)
+{
+    return server_renew_certificate(a->server, cert_file, key_file, err) ? error_wrap(err, "api") : WEIR_OK;
+}
+
+uint64_t api_certificate_ends(const api *a)
+{
+    return server_certificate_ends(a->server);
+}
+
 uint16_t api_port(const api *a)
 {
     return server_port(a->server);

@@ -63,6 +63,9 @@ weir_code api_new(api **out, node *n, const api_options *options, weir_error *er
 /* Closes every connection; answers still under way come to nobody. NULL is fine. */
 void api_free(api *a);
 uint16_t api_port(const api *a);
+/* For connections that come from now on; a pair that cannot be used leaves the one that is there. */
+weir_code api_renew_certificate(api *a, const char *cert_file, const char *key_file, weir_error *err);
+uint64_t api_certificate_ends(const api *a); /* seconds since 1970; 0: no TLS */
 /* Not ready from now on (GET /v1/ready says 503), readers are told and closed, nothing new is begun: ahead of node_drain. */
 void api_drain(api *a);
 

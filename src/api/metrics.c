@@ -183,6 +183,11 @@ static void put_requests(api *a, buf *out)
     buf_add_fmt(out, "# HELP weir_reader_records_total Records sent to all readers.\n# TYPE weir_reader_records_total counter\nweir_reader_records_total %llu\n"
                      "# HELP weir_reader_octets_total Their octets.\n# TYPE weir_reader_octets_total counter\nweir_reader_octets_total %llu\n",
                 (unsigned long long)f->lines, (unsigned long long)f->octets);
+    uint64_t ends = api_certificate_ends(a);
+    if (ends)
+        buf_add_fmt(out, "# HELP weir_certificate_expires_seconds When the TLS certificate in force expires, in seconds since 1970 UTC.\n"
+                         "# TYPE weir_certificate_expires_seconds gauge\nweir_certificate_expires_seconds %llu\n",
+                    (unsigned long long)ends);
 }
 
 void metrics_answer(asked *q)

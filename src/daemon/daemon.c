@@ -290,6 +290,37 @@ static void on_hangup(void *arg)
     ((daemon_state *)arg)->reload = true;
 }
 
+static void tell_certificate(const daemon_state *d, const char *path)
+{
+    char ends[CLOCK_RFC3339_SIZE];
+    uint64_t s = api_certificate_ends(d->api);
+    if (!s)
+        return;
+    clock_rfc3339(ends, s * NS_PER_S, 0);
+    log_info("daemon", "certificate '%s': new connections get it; it is good until %s", path, ends);
+    if (s * NS_PER_S < clock_real())
+        log_warn("daemon", "certificate '%s' has expired: clients will refuse it", path);
+}
+
+/* A renewed certificate, in the same files or in others. False: it cannot be used, all goes on with the one that is there. */
+static bool renew_certificate(daemon_state *d, const settings *next)
+{
+    const char *certificate = settings_text(next, "tls.certificate"), *key = settings_text(next, "tls.key");
+    bool had = *settings_text(d->settings, "tls.certificate") != '\0';
+    weir_error err = WEIR_ERROR_INIT;
+    if (!had && !*certificate && !*key)
+        return true;
+    if (!*certificate != !*key)
+        log_error("daemon", "tls.certificate and tls.key belong together; %s is not set. It goes on as it was", *certificate ? "tls.key" : "tls.certificate");
+    else if (had != (*certificate != '\0'))
+        log_warn("daemon", "tls.certificate: from plain HTTP to TLS and back needs a restart");
+    else if (api_renew_certificate(d->api, certificate, key, &err))
+        log_error("daemon", "the certificate stays the one of before: %s", err.text);
+    else
+        return tell_certificate(d, certificate), true;
+    return false;
+}
+
 static void reload(daemon_state *d)
 {
     char message[128];
@@ -307,7 +338,7 @@ static void reload(daemon_state *d)
         if (names.len)
             log_warn("daemon", "these are other now, and need a restart: %.*s", (int)names.len, names.at);
         buf_fini(&names);
-        settings_take_reloaded(d->settings, next);
+        settings_take_reloaded(d->settings, next, renew_certificate(d, next) ? NULL : "tls.");
         settings_free(next);
         output_set(settings_text(d->settings, "log.level"), settings_text(d->settings, "log.format"));
         store_retain(node_store(d->node), settings_number(d->settings, "history.size"), settings_number(d->settings, "history.age"));
@@ -354,6 +385,7 @@ static weir_code up(daemon_state *d, weir_error *err)
     node_start(d->node);
     write_address(d);
     warn_in_the_clear(d->settings);
+    tell_certificate(d, settings_text(d->settings, "tls.certificate"));
     announce(d, token);
     explicit_bzero(token, sizeof token);
     notify("READY=1\nSTATUS=Serving.");

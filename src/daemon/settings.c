@@ -17,8 +17,8 @@ const setting settings_table[] = {
     {"listen.address", SETTING_TEXT, "127.0.0.1", "The address that the API and the pages listen on. 0.0.0.0 or :: for all; then set tls, too.", NULL, false, false},
     {"listen.port", SETTING_NUMBER, "8080", "The port. 0: any free one.", NULL, false, false},
     {"listen.hosts", SETTING_LIST, "", "The names by which browsers may ask for it (the Host header). Empty: localhost on a loopback address, any on others.", NULL, false, false},
-    {"tls.certificate", SETTING_TEXT, "", "PEM with the certificate and its chain. Empty: plain HTTP.", NULL, false, false},
-    {"tls.key", SETTING_TEXT, "", "PEM with its private key.", NULL, false, false},
+    {"tls.certificate", SETTING_TEXT, "", "PEM with the certificate and its chain; read anew at SIGHUP. Empty: plain HTTP.", NULL, true, false},
+    {"tls.key", SETTING_TEXT, "", "PEM with its private key, without a passphrase.", NULL, true, false},
     {"log.level", SETTING_CHOICE, "info", "What is logged.", "trace debug info warn error off", true, false},
     {"log.format", SETTING_CHOICE, "text", "One line of text, or one JSON object a line.", "text json", true, false},
     {"secrets.key_file", SETTING_TEXT, "", "32 octets, or 64 hexadecimal digits, that seal the connections' secrets. Empty: $WEIR_SECRET_KEY, else the systemd credential weir.key, else DATA_DIR/secret.key, which is made.", NULL, false, false},
@@ -421,10 +421,10 @@ void settings_beyond_reload(const settings *now, const settings *next, buf *name
     }
 }
 
-void settings_take_reloaded(settings *s, settings *next)
+void settings_take_reloaded(settings *s, settings *next, const char *but)
 {
     for (size_t i = 0; i < COUNT; i++) {
-        if (!settings_table[i].reload)
+        if (!settings_table[i].reload || (but && !strncmp(settings_table[i].name, but, strlen(but))))
             continue;
         char *text = s->at[i].text;
         s->at[i].text = next->at[i].text;

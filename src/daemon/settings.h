@@ -56,8 +56,9 @@ uint64_t settings_number(const settings *s, const char *name); /* numbers, sizes
 bool settings_bool(const settings *s, const char *name);
 const char *const *settings_list(const settings *s, const char *name); /* NULL at the end; NULL itself: empty */
 setting_source settings_source(const settings *s, const char *name);
-/* Those that can be taken while it runs become what they are in `next`, which is of no more use. */
-void settings_take_reloaded(settings *s, settings *next);
+/* Those that can be taken while it runs become what they are in `next`, which is of no more use; but not the ones whose name
+ * begins with `but` (NULL: all). */
+void settings_take_reloaded(settings *s, settings *next, const char *but);
 /* Is anything of them another? Names of those, that need a restart, appended. */
 void settings_beyond_reload(const settings *now, const settings *next, buf *names);
 

@@ -127,9 +127,15 @@ TEST(settings, a_reload_takes_what_can_be_taken_and_names_the_rest)
     settings_beyond_reload(now, next, &names);
     buf_add_char(&names, '\0');
     CHECK_TEXT(names.at, "listen.port, venues.lifetimes");
-    settings_take_reloaded(now, next);
+    settings_take_reloaded(now, next, NULL);
     CHECK_UINT(settings_number(now, "drain"), 1000);
     CHECK_UINT(settings_number(now, "listen.port"), 8080);
+    settings *later = settings_new();
+    CHECK_OK(read_text(later, "drain = \"2s\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n", &err));
+    settings_take_reloaded(now, later, "tls.");
+    CHECK_UINT(settings_number(now, "drain"), 2000);
+    CHECK_TEXT(settings_text(now, "tls.certificate"), "");
+    settings_free(later);
     buf_fini(&names);
     settings_free(now);
     settings_free(next);

@@ -423,6 +423,23 @@ void server_free(server *s)
     free(s);
 }
 
+weir_code server_renew_certificate(server *s, const char *cert_file, const char *key_file, weir_error *err)
+{
+    SSL_CTX *next = NULL;
+    if (!s->tls)
+        return error_set(err, WEIR_UNSUPPORTED, "server: it was begun without TLS; that needs a new start");
+    if (server_tls_context(&next, cert_file, key_file ? key_file : cert_file, err))
+        return error_wrap(err, "server");
+    SSL_CTX_free(s->tls); /* each connection holds the one that it was made with */
+    s->tls = next;
+    return WEIR_OK;
+}
+
+uint64_t server_certificate_ends(const server *s)
+{
+    return server_tls_ends(s->tls);
+}
+
 uint16_t server_port(const server *s)
 {
     return s->port;

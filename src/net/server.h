@@ -42,6 +42,10 @@ typedef struct server_options {
 weir_code server_new(server **out, loop *l, const server_options *options, weir_error *err);
 void server_free(server *s); /* closes every connection */
 uint16_t server_port(const server *s);
+/* Connections that come from now on get this certificate; those that are there go on with theirs. What went wrong leaves all as it
+ * was. Of a server without TLS WEIR_UNSUPPORTED. */
+weir_code server_renew_certificate(server *s, const char *cert_file, const char *key_file, weir_error *err);
+uint64_t server_certificate_ends(const server *s); /* seconds since 1970; 0: there is none */
 
 bytes server_method(const server_request *r);
 bytes server_path(const server_request *r);  /* without the query, percent-decoding not applied */

@@ -76,6 +76,7 @@ size_t conn_queued(const conn *c); /* octets not yet taken by the kernel */
 #define TRANSPORT_AGAIN (-1)
 #define TRANSPORT_FAILED (-2)
 weir_code server_tls_context(SSL_CTX **out, const char *cert_file, const char *key_file, weir_error *err);
+uint64_t server_tls_ends(const SSL_CTX *tls);        /* of its certificate: seconds since 1970; 0: there is none */
 bool server_tls_secure(conn *c);                     /* puts TLS on a fresh connection; false when out of memory */
 long server_tls_read(conn *c, char *at, size_t len); /* octets, 0: the peer has closed, or TRANSPORT_* */
 long server_tls_write(conn *c, const char *at, size_t len);

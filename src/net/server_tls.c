@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/x509.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 static int bio_write(BIO *b, const char *at, int len)
 {
@@ -51,13 +54,31 @@ static const BIO_METHOD *bio_method(void)
     return method;
 }
 
-/* The newest reason on OpenSSL's error queue, which is emptied. */
+/* The first reason on OpenSSL's error queue, which is emptied: what comes behind it says in which of its parts. */
 static const char *tls_reason(void)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *text = code ? ERR_reason_error_string(code) : NULL;
+    unsigned long code = ERR_peek_error();
+    const char *text = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : code ? ERR_reason_error_string(code)
+                                                                                      : NULL;
     ERR_clear_error();
     return text ? text : "unknown TLS error";
+}
+
+/* A key with a passphrase would have OpenSSL ask for it on a terminal. */
+static int no_passphrase(char *at, int size, int writing, void *arg)
+{
+    (void)at, (void)size, (void)writing, (void)arg;
+    return 0;
+}
+
+uint64_t server_tls_ends(const SSL_CTX *tls)
+{
+    struct tm tm = {0};
+    X509 *own = tls ? SSL_CTX_get0_certificate(tls) : NULL;
+    if (!own || ASN1_TIME_to_tm(X509_get0_notAfter(own), &tm) != 1)
+        return 0;
+    time_t ends = timegm(&tm);
+    return ends > 0 ? (uint64_t)ends : 0;
 }
 
 weir_code server_tls_context(SSL_CTX **out, const char *cert_file, const char *key_file, weir_error *err)
@@ -70,13 +91,14 @@ weir_code server_tls_context(SSL_CTX **out, const char *cert_file, const char *k
     SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
     SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(tls, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_default_passwd_cb(tls, no_passphrase);
     if (SSL_CTX_use_certificate_chain_file(tls, cert_file) != 1) {
         SSL_CTX_free(tls);
         return error_set(err, WEIR_INVALID, "certificate '%s': %s; it must be a readable PEM file", cert_file, tls_reason());
     }
     if (SSL_CTX_use_PrivateKey_file(tls, key_file, SSL_FILETYPE_PEM) != 1) {
         SSL_CTX_free(tls);
-        return error_set(err, WEIR_INVALID, "private key '%s': %s; it must be the PEM key of '%s'", key_file, tls_reason(), cert_file);
+        return error_set(err, WEIR_INVALID, "private key '%s': %s; it must be the PEM key of '%s', without a passphrase", key_file, tls_reason(), cert_file);
     }
     *out = tls;
     return WEIR_OK;
