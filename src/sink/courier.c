@@ -433,12 +433,14 @@ static void *work(void *arg)
 static void tell(courier *c)
 {
     if (c->changes_told != c->changes) {
-        bool waits = c->waits.code != WEIR_OK, back = !waits && c->account.connects > 1 && c->account.connects != c->connects_told;
+        bool waits = c->waits.code != WEIR_OK, reached = !waits && c->account.connects != c->connects_told;
         c->changes_told = c->changes;
         if (waits && strcmp(c->base.waits.text, c->waits.text) != 0)
             log_warn("sink", "%s; it is tried again, %" PRIu64 " records wait", c->waits.text, c->owed);
-        else if (back) /* perhaps so soon that nobody saw it wait */
+        else if (reached && c->account.connects > 1) /* perhaps so soon that nobody saw it wait */
             log_warn("sink", "'%s' is back; what was not acknowledged is sent again (%s)", c->shown, c->trouble.text);
+        else if (reached && c->trouble.code) /* whoever read that it is tried again reads how it ended */
+            log_warn("sink", "'%s' is reached; what waited is sent (%s)", c->shown, c->trouble.text);
         if (!waits)
             c->connects_told = c->account.connects;
         c->base.waits = c->waits;

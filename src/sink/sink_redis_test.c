@@ -228,6 +228,7 @@ TEST(redis, nobody_there_and_unknown_host_are_waited_for)
     start(NULL, NULL); /* and then it comes */
     t_until(k, t_settled);
     CHECK_UINT(sink_read_account(k).written, 10);
+    CHECK_HAS(t_log, "is reached; what waited is sent");
     sink_close(k);
     k = t_open("redis://no.such.host.invalid:%d", redis.port);
     t_publish(10);
