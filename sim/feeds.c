@@ -155,6 +155,7 @@ static void sub_free(sub *x)
     list_remove(&x->of_client);
     x->client->topics--;
     s->sub_count--;
+    strict_leave(x->client, bytes_of(f->topic));
     if (s->options.on_topic)
         s->options.on_topic(s->options.on_topic_arg, x->client->number, bytes_of(f->topic), false);
     free(x);
@@ -177,9 +178,12 @@ subscribe_result feed_subscribe(client *c, const feed_spec *is, bytes topic)
         return SUBSCRIBE_DOUBLE;
     if (c->topics >= SIM_TOPICS_MAX && !s->options.no_limits)
         return SUBSCRIBE_FULL;
+    if (!strict_enter(c, topic))
+        return SUBSCRIBE_FULL;
     sub *x = calloc(1, sizeof *x);
     feed *f = x ? feed_get(s, is, topic) : NULL;
     if (!f) {
+        strict_leave(c, topic);
         free(x);
         return SUBSCRIBE_NOMEM;
     }

@@ -1,6 +1,6 @@
 /* inside.h: what the simulator's files share. sim.c has the clock and the connections, feeds.c the
  * subscriptions and what is pushed to them, woox_ws_v2.c and woox_ws_v3.c the two dialects,
- * woox_rest.c and woox_private.c the requests, limits.c the rates, faults.c what goes wrong on purpose. */
+ * woox_rest.c and woox_private.c the requests, limits.c the rates, strict.c who may have a second session, faults.c what goes wrong on purpose. */
 #ifndef SIM_INSIDE_H
 #define SIM_INSIDE_H
 
@@ -92,6 +92,7 @@ typedef struct client {
     uint64_t number;
     dialect speaks;
     char ip[48];
+    char host[80]; /* that it asked for */
     bool authed;
     bool stalled;          /* half-open on purpose, or ending: nothing is said to it any more */
     bool full;             /* the clock waits for it */
@@ -197,6 +198,7 @@ struct sim {
     size_t sub_count, book_feeds, minute_feeds;
     sim_stats stats;
 
+    map *sessions; /* strict.c: topic or account -> session */
     map *limits; /* address and endpoint -> limit_window */
     fault_rule rules[SIM_RULES_MAX];
     size_t rule_count;
@@ -224,6 +226,11 @@ void sim_tell(const client *c, bytes frame, sim_fate fate); /* options.on_frame 
 void sim_not_full(client *c);                            /* the clock need not wait for it */
 void sim_check_queue(client *c);                         /* is it too slow? */
 void client_say(client *c, bytes text);                  /* an answer: untouched by frame faults */
+
+/* strict.c */
+bool strict_enter(client *c, bytes topic); /* false: refused, and it is hung up on */
+void strict_leave(const client *c, bytes topic);
+void strict_free(sim *s);
 
 /* feeds.c */
 typedef enum subscribe_result { SUBSCRIBED,

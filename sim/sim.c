@@ -233,6 +233,8 @@ client *sim_client_new(sim *s, server_request *r, dialect speaks)
     bytes peer = server_peer(r);
     const char *colon = memrchr(peer.at, ':', peer.len);
     snprintf(c->ip, sizeof c->ip, "%.*s", (int)(colon ? (size_t)(colon - peer.at) : peer.len), peer.at);
+    bytes host = server_header(r, "host");
+    snprintf(c->host, sizeof c->host, "%.*s", (int)(host.len < sizeof c->host ? host.len : sizeof c->host - 1), host.at ? host.at : "");
     c->sim = s;
     c->speaks = speaks;
     c->opened_ms = s->now_ms;
@@ -346,7 +348,8 @@ static weir_code sim_start(sim *s, weir_error *err)
     venue_options vo = {.seed = o->seed, .rate = o->rate, .start_ms = o->start_ms, .history_days = o->history_days, .symbols = o->symbols};
     s->feeds = map_new();
     s->limits = map_new();
-    if (!s->feeds || !s->limits)
+    s->sessions = map_new();
+    if (!s->feeds || !s->limits || !s->sessions)
         return error_set(err, WEIR_NOMEM, "out of memory");
     if (venue_new(&s->venue, &vo, err) || (o->faults && faults_parse(s, o->faults, err)))
         return err->code;
@@ -400,6 +403,7 @@ void sim_free(sim *s)
     defer_cancel(&s->pump);
     map_free(s->feeds);
     limits_free(s);
+    strict_free(s);
     venue_free(s->venue);
     if (s->truth)
         fclose(s->truth);

@@ -57,6 +57,12 @@ typedef struct sim_options {
     /* Told when a connection begins and ends to have a topic; NULL: nobody. */
     void (*on_topic)(void *arg, uint64_t connection, bytes topic, bool begins);
     void *on_topic_arg;
+    /* Strict (strict.c): a topic has one session at a time, and so have all whose names hold `account`, NULL: none. A
+     * second one is hung up on, and told here: `open`: the first is there; else it has ended less than linger_ms ago. */
+    bool one_session;
+    const char *account;
+    uint32_t linger_ms;
+    void (*on_refused)(void *arg, uint64_t connection, bytes topic, bool open); /* with on_topic_arg; NULL: nobody */
 } sim_options;
 
 typedef struct sim_stats {

@@ -16,6 +16,7 @@
 #define LINE_MAX (900u << 10) /* a server takes 1 MiB a message, usually */
 #define WAITING_MAX (64u << 20)
 #define SPARE_MAX 64
+#define REFUSAL_NS (10 * NS_PER_S) /* between two lines about records that the server does not take */
 
 /* ---- Chunks ---- */
 
@@ -101,8 +102,12 @@ static void on_carried(void *arg, const talk_answer *a)
         cluster_look(c);
     } else {
         l->late = true; /* again, with the next tick or when the connection is there */
-        if (a->code != WEIR_NETWORK)
+        if (a->code == WEIR_TIMEOUT)
             carry_flush(l);
+        else if (a->code == WEIR_FAILED && clock_mono() > c->refusal_told + REFUSAL_NS) {
+            c->refusal_told = clock_mono();
+            log_warn("cluster", "'%s': its records are not taken and wait here: %s", l->topic, a->error);
+        }
     }
 }
 

@@ -79,6 +79,7 @@ static void on_row(cluster *c, const talk_message *m)
 static void on_up(cluster *c, const talk_message *m)
 {
     log_info("cluster", "NATS is there");
+    c->unrenewed[0] = '\0';
     feed_on_up(c, m->seq);
     c->loaded = c->meta_asked = false;
     if (c->state == CLUSTER_AWAY || c->state == CLUSTER_JOINING || c->state == CLUSTER_REFUSED)
@@ -91,11 +92,12 @@ static void on_down(cluster *c, const talk_message *m)
 {
     c->loaded = false;
     c->renewing = c->numbers_asked = c->bringing = false;
+    snprintf(c->unrenewed, sizeof c->unrenewed, "%s", m->text);
     members_down(c);
     if (c->state == CLUSTER_IN)
         log_warn("cluster", "NATS is away (%s); this node goes on with what it holds until its session is over", m->text);
     else if (c->state != CLUSTER_LEFT && c->state != CLUSTER_REFUSED)
-        cluster_enter(c, CLUSTER_AWAY, "NATS is away: %.200s", m->text);
+        cluster_enter(c, CLUSTER_AWAY, "%.450s", m->text);
 }
 
 static void on_message(void *arg, const talk_message *m)

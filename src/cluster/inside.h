@@ -101,7 +101,7 @@ struct cluster {
     uint64_t lease_ns, grace_ns;
 
     cluster_state state;
-    char why[300];
+    char why[500];
     bool loaded, started, leaving, meta_asked, founding;
     void (*on_left)(void *arg);
     void *left_arg;
@@ -114,6 +114,7 @@ struct cluster {
     /* our session */
     uint64_t session_revision, renewed, renew_sent; /* mono: before what was acknowledged was sent */
     bool renewing;
+    char unrenewed[400]; /* why it cannot be renewed now: what NATS said, or what is wrong with NATS */
     timer tick, end;
     deferred send;
     timer look;
@@ -128,7 +129,7 @@ struct cluster {
     uint64_t out_octets;
     list spare; /* chunks that are used again */
     size_t spare_count;
-    uint64_t chunk_ids;
+    uint64_t chunk_ids, refusal_told;
     uint64_t record_place, record_kept, kept_at;
     uint64_t holes;
     struct {

@@ -54,13 +54,13 @@ static bool is_ours(const lease *l)
 bool lease_may_open(void *arg, bytes topic, const char **why)
 {
     cluster *c = arg;
-    static char room[256];
+    static char room[600];
     lease *l = lease_of_topic(c, topic);
     *why = room;
     if (l && l->state == LEASE_HELD && session_valid(c) && (!l->account || l->account->state == LEASE_HELD))
         return true;
     if (c->state != CLUSTER_IN)
-        snprintf(room, sizeof room, "the cluster: %.200s", *c->why ? c->why : "it is not joined yet");
+        snprintf(room, sizeof room, "the cluster: %.500s", *c->why ? c->why : "it is not joined yet");
     else if (l && !is_free(l) && !is_ours(l)) {
         const member *m = member_of(c, l->holder);
         snprintf(room, sizeof room, "it runs on node %.200s", m && m->name ? m->name : l->holder);

@@ -74,6 +74,7 @@ static void on_renewed(void *arg, const talk_answer *a)
 {
     cluster *c = arg;
     c->renewing = false;
+    snprintf(c->unrenewed, sizeof c->unrenewed, "%s", a->code ? a->error : "");
     if (c->state != CLUSTER_IN || a->code)
         return; /* tried again; the row's watch says if it was struck out */
     if (a->seq > c->session_revision)
@@ -98,8 +99,9 @@ static void on_joined(void *arg, const talk_answer *a)
     c->renewing = false;
     if (c->state != CLUSTER_JOINING)
         return;
+    snprintf(c->unrenewed, sizeof c->unrenewed, "%s", a->code ? a->error : "");
     if (a->code) {
-        snprintf(c->why, sizeof c->why, "its session cannot be begun: %.200s", a->error);
+        cluster_enter(c, CLUSTER_JOINING, "its session cannot be begun: %.300s", a->error);
         return; /* the next tick tries again */
     }
     c->session_revision = a->seq;
@@ -117,7 +119,7 @@ void session_join(cluster *c)
     if (c->renewing || !talk_is_up(c->talk) || c->leaving)
         return;
     if (own && *own->session && strcmp(own->session, c->session) != 0) { /* of a process before; it runs out, or is struck out */
-        snprintf(c->why, sizeof c->why, "the session of this node's last run has to run out first");
+        cluster_enter(c, CLUSTER_JOINING, "its last session has to run out first, or be struck out%s%s", *c->unrenewed ? ": " : "", c->unrenewed);
         return;
     }
     random_id(c->session);
@@ -134,8 +136,8 @@ void session_lapse(void *arg)
     leases_drop(c, "the session in the cluster is over; it is begun anew");
     keeper_until(c->keeper, 0);
     c->renewing = false;
-    cluster_enter(c, talk_is_up(c->talk) && c->loaded ? CLUSTER_JOINING : CLUSTER_AWAY, "its session is over: it could not be renewed within %llu ms%s",
-                  (unsigned long long)(hold_ns(c) / NS_PER_MS), talk_is_up(c->talk) ? "" : ", NATS is away");
+    cluster_enter(c, talk_is_up(c->talk) && c->loaded ? CLUSTER_JOINING : CLUSTER_AWAY, "its session is over: it could not be renewed within %llu ms%s%s",
+                  (unsigned long long)(hold_ns(c) / NS_PER_MS), *c->unrenewed ? ": " : "", c->unrenewed);
 }
 
 static void on_gone(void *arg, const talk_answer *a)
@@ -224,6 +226,8 @@ static void on_struck(void *arg, const talk_answer *a)
     if (a->code == WEIR_OK) {
         m->c->figures.struck++;
         log_warn("cluster", "node %s (%s) was not seen for its lease time; its session is struck out", m->name ? m->name : "", m->id);
+    } else if (a->code != WEIR_BUSY && !strcmp(m->id, m->c->id)) {
+        snprintf(m->c->unrenewed, sizeof m->c->unrenewed, "%s", a->error);
     }
 }
 

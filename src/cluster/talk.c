@@ -1,5 +1,6 @@
 /* The loop's side of the talk: numbers for notes, answers to whom they belong, what came handed on. See talk.h. */
 #include "cluster/talk_inside.h"
+#include "cluster/talk_wrong.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -170,7 +171,7 @@ static void read_error(talk_answer *a, json error, char *room, size_t size)
     a->code = code == WRONG_LAST ? WEIR_BUSY : code == NO_MESSAGE ? WEIR_NOT_FOUND
                                            : code == STREAM_GONE  ? WEIR_NETWORK
                                                                   : WEIR_FAILED;
-    snprintf(room, size, "NATS says '" BYTES_FMT "' (error %llu)", BYTES_ARG(text), (unsigned long long)code);
+    snprintf(room, size, "NATS says '%.*s' (error %llu)%s", (int)(text.len < 100 ? text.len : 100), text.at, (unsigned long long)code, talk_cure(code));
     a->error = room;
 }
 
@@ -179,7 +180,7 @@ static void take_answer(talk *t, const came *m)
     waiting *w = map_get(t->waiting, bytes_make(&m->number, sizeof m->number));
     talk_answer a = {.code = WEIR_OK};
     json doc = {0}, error;
-    char room[300];
+    char room[400];
     buf headers, data;
     if (!w)
         return; /* given up before */

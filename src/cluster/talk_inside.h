@@ -56,8 +56,8 @@ struct talk {
     pthread_t thread;
 
     pthread_mutex_t lock;
-    pthread_cond_t wake; /* the thread: something to send, closed, or the end */
-    pthread_cond_t room; /* the library's threads: the loop has taken something */
+    pthread_cond_t wake;   /* the thread: something to send, closed, or the end */
+    pthread_cond_t room;   /* the library's threads: the loop has taken something */
     list out, in, records; /* `in`: all but records, which must not keep the rest waiting */
     size_t in_octets;
     uint64_t next_record; /* the place behind the last record that was handed over */

@@ -1,6 +1,7 @@
 /* The thread's side of the talk: connect, see that bucket and streams are there, subscribe, send what waits; again when it
  * is lost. The library's own reconnecting is off, so that it is always clear what has been seen and what is to be asked anew. */
 #include "cluster/talk_inside.h"
+#include "cluster/talk_wrong.h"
 
 #include <errno.h>
 #include <nats/nats.h>
@@ -23,6 +24,8 @@ typedef struct line {
     natsInbox *inbox;
     natsSubscription *answers, *rows, *records;
     uint64_t first_record;
+    talk_step step; /* of connecting */
+    jsErrCode error;
 } line;
 
 /* ---- To the loop ---- */
@@ -191,11 +194,18 @@ static natsStatus need_bucket(line *l, const char *name)
         config.History = 1;
         config.Replicas = (int)l->t->replicas;
         s = js_CreateKeyValue(&bucket, l->js, &config);
-        if (s != NATS_OK) /* another node was faster */
-            s = js_KeyValue(&bucket, l->js, name);
+        if (s != NATS_OK && js_KeyValue(&bucket, l->js, name) == NATS_OK) /* another node was faster */
+            s = NATS_OK;
     }
     kvStore_Destroy(bucket);
     return s;
+}
+
+/* One of that name may be somebody else's. */
+static bool is_ours(const jsStreamInfo *info)
+{
+    const jsStreamConfig *c = info->Config;
+    return c && c->SubjectsLen == 1 && !strcmp(c->Subjects[0], TALK_RECORDS ">");
 }
 
 static natsStatus need_records(line *l)
@@ -204,7 +214,7 @@ static natsStatus need_records(line *l)
     jsStreamInfo *info = NULL;
     jsStreamConfig config;
     talk *t = l->t;
-    natsStatus s = js_GetStreamInfo(&info, l->js, TALK_RECORDS_STREAM, NULL, NULL);
+    natsStatus s = js_GetStreamInfo(&info, l->js, TALK_RECORDS_STREAM, NULL, &l->error);
     if (s == NATS_NOT_FOUND) {
         jsStreamConfig_Init(&config);
         config.Name = TALK_RECORDS_STREAM;
@@ -214,10 +224,12 @@ static natsStatus need_records(line *l)
         config.MaxBytes = t->records_octets ? (int64_t)t->records_octets : -1;
         config.Replicas = t->replicas;
         config.AllowDirect = true;
-        s = js_AddStream(&info, l->js, &config, NULL, NULL);
-        if (s != NATS_OK)
-            s = js_GetStreamInfo(&info, l->js, TALK_RECORDS_STREAM, NULL, NULL);
+        s = js_AddStream(&info, l->js, &config, NULL, &l->error);
+        if (s != NATS_OK && js_GetStreamInfo(&info, l->js, TALK_RECORDS_STREAM, NULL, NULL) == NATS_OK)
+            s = NATS_OK;
     }
+    if (s == NATS_OK && !is_ours(info))
+        s = NATS_MISMATCH;
     if (s == NATS_OK) {
         pthread_mutex_lock(&t->lock);
         if (t->next_record > info->State.LastSeq + 1) {
@@ -265,14 +277,28 @@ static natsStatus subscribe(line *l)
     return settle(l, l->records);
 }
 
+static natsStatus need_all(line *l)
+{
+    natsStatus s;
+    l->step = TALK_NEEDS_ROWS;
+    if ((s = need_bucket(l, "WEIR")) || (s = need_bucket(l, "WEIR_MODULES")))
+        return s;
+    l->step = TALK_NEEDS_RECORDS;
+    return need_records(l);
+}
+
 static natsStatus connect_line(line *l)
 {
     natsStatus s;
+    l->step = TALK_CONNECTS;
+    l->error = 0;
     if ((s = natsOptions_Create(&l->options)) || (s = set_options(l->t, l->options)) || (s = natsConnection_Connect(&l->c, l->options)))
         return s;
     count_caller(l->t);
-    if ((s = natsConnection_JetStream(&l->js, l->c, NULL)) || (s = natsInbox_Create(&l->inbox)) || (s = need_bucket(l, "WEIR")) ||
-        (s = need_bucket(l, "WEIR_MODULES")) || (s = need_records(l)) || (s = hear_answers(l)))
+    if ((s = natsConnection_JetStream(&l->js, l->c, NULL)) || (s = natsInbox_Create(&l->inbox)) || (s = need_all(l)))
+        return s;
+    l->step = TALK_SUBSCRIBES;
+    if ((s = hear_answers(l)))
         return s;
     tell(l->t, TALK_UP, l->first_record, ""); /* ahead of what the others bring */
     return subscribe(l);
@@ -375,12 +401,11 @@ void *talk_thread(void *arg)
         if (s == NATS_OK) {
             said = NATS_OK;
             carry(&l);
-            tell(t, TALK_DOWN, 0, "the connection is lost");
+            tell(t, TALK_DOWN, 0, "the connection to NATS is lost");
         } else if (s != said) {
-            const char *last = nats_GetLastError(NULL);
-            char why[400];
-            snprintf(why, sizeof why, "%s (%.200s)%s", natsStatus_GetText(s), last ? last : "", s == NATS_NO_RESPONDERS ? "; start the server with -js" : "");
-            log_warn("cluster", "NATS cannot be used: %s; it is tried again", why);
+            char why[TALK_WRONG];
+            talk_wrong(why, t->servers, l.step, s, l.error, nats_GetLastError(NULL));
+            log_warn("cluster", "%s; it is tried again", why);
             tell(t, TALK_DOWN, 0, why);
             said = s;
         }

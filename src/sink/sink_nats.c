@@ -279,6 +279,8 @@ static weir_code read_spec(nats *n, const char *rest, weir_error *err)
     n->subject = n->subject ? n->subject : "weir";
     if (!plain(n->stream, ".*>/\\"))
         return error_set(err, WEIR_INVALID, "'%s': stream is a name without blanks, dots, '*', '>' and slashes", n->spec.shown);
+    if (!strcmp(n->stream, "WEIR_RECORDS") || !strncmp(n->stream, "KV_", 3) || *n->subject == '$')
+        return error_set(err, WEIR_INVALID, "'%s': the streams WEIR_RECORDS and KV_..., and subjects behind a '$', belong to NATS and to the nodes of a cluster; others would do, such as stream=WEIR&subject=weir", n->spec.shown);
     if (!plain(n->subject, "*>") || *n->subject == '.' || n->subject[strlen(n->subject) - 1] == '.' || strstr(n->subject, ".."))
         return error_set(err, WEIR_INVALID, "'%s': subject is what the subjects begin with, such as weir or md.weir", n->spec.shown);
     if (spec_number(&n->spec, "maxlen", 1, INT64_MAX, &n->maxlen, err) || spec_number(&n->spec, "replicas", 1, 5, &n->replicas, err) ||
