@@ -137,6 +137,8 @@ void answer_error(asked *q, uint16_t status, const char *code, const char *forma
     http_header more = no_header;
     if (status == 401)
         more = (http_header){BYTES("WWW-Authenticate"), BYTES("Bearer realm=\"weir\"")};
+    if (status == 415)
+        more = (http_header){BYTES("Accept-Encoding"), BYTES("identity")};
     answer_text(q, status, code, err.text, more);
 }
 
@@ -160,15 +162,19 @@ void answer_retry(asked *q, uint64_t wait_ns)
 void answer_refused(void *arg, bytes peer, uint16_t status, const char *why, buf *body)
 {
     api *a = arg;
-    const char *code = status == 413 || status == 431 ? "LIMIT" : status == 408 ? "TIMEOUT"
-                                                              : status == 503   ? "NOMEM"
-                                                                                : "INVALID";
+    static const struct {
+        uint16_t status;
+        const char *code;
+    } codes[] = {{401, "REFUSED"}, {403, "REFUSED"}, {408, "TIMEOUT"}, {413, "LIMIT"}, {431, "LIMIT"}, {501, "UNSUPPORTED"}, {503, "NOMEM"}};
+    const char *code = "INVALID";
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        code = codes[i].status == status ? codes[i].code : code;
     caller nobody = {0};
     a->figures.requests[status / 100]++;
     snprintf(nobody.name, sizeof nobody.name, "?");
     snprintf(nobody.peer, sizeof nobody.peer, "%.*s", (int)peer.len, peer.at);
     bool first;
-    if (status == 413 && !rate_take(&a->refusals, peer, clock_mono(), &first))
+    if ((status == 413 || status == 401 || status == 403) && !rate_take(&a->refusals, peer, clock_mono(), &first))
         audit_add(a, &nobody, "refused", why, status);
     put_error(body, code, why);
 }

@@ -132,9 +132,13 @@ static bool passes_body(asked *q)
     route_body want = q->route->body;
     if (want == BODY_NONE || (want == BODY_MAY_JSON && !body.len))
         return true;
+    bytes coding = server_header(q->r, "content-encoding");
+    bool packed = body.len && coding.len && (coding.len != 8 || strncasecmp(coding.at, "identity", 8));
     bool fits = want == BODY_MODULE ? is_type(type, "application/wasm") || is_type(type, "application/octet-stream") : is_type(type, "application/json");
     if (!body.len)
         answer_error(q, 400, "INVALID", "the body is empty; it must be %s", want == BODY_MODULE ? "a module's octets" : "JSON");
+    else if (packed) /* nothing is unpacked: what blows up stays small */
+        answer_error(q, 415, "UNSUPPORTED", "the body is compressed ('" BYTES_FMT "'); send it as it is", BYTES_ARG(coding));
     else if (!fits)
         answer_error(q, 415, "UNSUPPORTED", "the body is '" BYTES_FMT "'; it must be %s", BYTES_ARG(type),
                      want == BODY_MODULE ? "application/wasm or application/octet-stream" : "application/json");
@@ -199,25 +203,48 @@ static void on_request(void *arg, server_request *r)
         things_ask(q);
 }
 
+/* Whoever may not send it is told so before his body has come. */
+static void rule_of_stranger(const route *to, const caller *who, bool has_token, server_body_rule *rule)
+{
+    rule->max = BODY_UNKNOWN;
+    rule->status = who->known ? 403 : 401;
+    if (who->known)
+        snprintf(rule->why, sizeof rule->why, "'%s' needs the scope %s; '%.60s' has %s", to->op, scope_name(to->scope), who->name, scope_name(who->scope));
+    else
+        snprintf(rule->why, sizeof rule->why, has_token ? "nobody has this token, or it has expired" : "no token: send 'Authorization: Bearer weir_...', or log in at /v1/session");
+}
+
 /* How large a body may be: of who may send it at all. */
-static size_t on_head(void *arg, server_request *r)
+static void on_head(void *arg, server_request *r, server_body_rule *rule)
 {
     api *a = arg;
+    const api_options *o = &a->options;
     bytes pieces[2];
     char allow[64];
     uint16_t status;
     caller who;
-    if (!server_header(r, "content-length").len && !server_header(r, "transfer-encoding").len)
-        return 0;
     const route *to = route_find(server_method(r), server_path(r), pieces, &status, allow);
-    if (!to || to->body == BODY_NONE)
-        return BODY_UNKNOWN;
+    const char *setting = "";
+    rule->max = BODY_UNKNOWN;
     auth_identify(a, r, &who);
-    if (!auth_host(a, server_header(r, "host")) || who.scope < to->scope || to->scope == NODE_SCOPE_NONE)
-        return BODY_UNKNOWN;
-    if (to->body == BODY_MODULE)
-        return a->options.max_upload;
-    return !strcmp(to->op, "ui.write") && a->options.max_body > BODY_LAYOUT ? BODY_LAYOUT : a->options.max_body;
+    if (!to || to->body == BODY_NONE || to->scope == NODE_SCOPE_NONE || !auth_host(a, server_header(r, "host"))) {
+        snprintf(rule->why, sizeof rule->why, "a body has at most %u octets here", BODY_UNKNOWN);
+        return;
+    }
+    if (who.scope < to->scope) {
+        rule_of_stranger(to, &who, server_header(r, "authorization").len > 0, rule);
+        return;
+    }
+    if (to->body == BODY_MODULE) {
+        rule->max = o->max_upload;
+        setting = "; the setting api.upload says so";
+    } else if (!strcmp(to->op, "ui.write") && o->max_body > BODY_LAYOUT) {
+        rule->max = BODY_LAYOUT;
+    } else {
+        rule->max = o->max_body;
+        setting = "; the setting api.body says so";
+    }
+    snprintf(rule->why, sizeof rule->why, "%s has at most %zu octets%s", to->body == BODY_MODULE ? "a module" : "the body", rule->max, setting);
 }
 
 /* ---- Readers ---- */

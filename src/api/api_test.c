@@ -207,13 +207,17 @@ TEST(api, takes_large_bodies_from_those_only_who_may_send_them)
     static char large[3 << 20];
     memset(large, ' ', sizeof large);
     world_open(NULL, NULL);
-    CHECK_INT(request_octets("POST", "/v1/plugins", NULL, "Content-Type: application/wasm\r\n", bytes_make(large, sizeof large)), 413);
-    CHECK_HAS(body_heard, "\"code\":\"LIMIT\"");
-    CHECK_INT(request_octets("POST", "/v1/plugins", w.operate, "Content-Type: application/wasm\r\n", bytes_make(large, sizeof large)), 413);
+    CHECK_INT(request_octets("POST", "/v1/plugins", NULL, "Content-Type: application/wasm\r\n", bytes_make(large, sizeof large)), 401);
+    CHECK_HAS(body_heard, "\"code\":\"REFUSED\"");
+    CHECK_INT(request_octets("POST", "/v1/plugins", w.operate, "Content-Type: application/wasm\r\n", bytes_make(large, sizeof large)), 403);
+    CHECK_HAS(body_heard, "needs the scope admin");
     CHECK_INT(request_octets("POST", "/v1/plugins", w.admin, "Content-Type: application/wasm\r\n", bytes_make(large, sizeof large)), 400);
     CHECK_INT(request_octets("POST", "/v1/streams", w.admin, NULL, bytes_make(large, sizeof large)), 413);
     CHECK_INT(request_octets("POST", "/v1/session", NULL, NULL, bytes_make(large, 5000)), 413);
     CHECK_INT(request_octets("PUT", "/v1/ui/mine", w.read, NULL, bytes_make(large, 300 * 1024)), 413);
+    CHECK_HAS(body_heard, "at most 262144 octets");
+    CHECK_INT(request_octets("POST", "/v1/streams", w.admin, "Content-Encoding: gzip\r\n", BYTES("{}")), 415);
+    CHECK_HAS(heard, "Accept-Encoding: identity\r\n");
     world_close();
 }
 

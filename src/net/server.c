@@ -118,7 +118,17 @@ static void conn_linger(conn *c)
         socket_gone(c);
     server_tls_goodbye(c);
     c->lingering = true;
+    c->linger_until = loop_now(c->server->loop) + SERVER_LINGER_MAX_NS;
     timer_after(&c->deadline, SERVER_LINGER_NS);
+}
+
+/* A peer that sends a large body to its end before it looks at the answer has time for that, but not for ever. */
+static void conn_linger_on(conn *c)
+{
+    if (loop_now(c->server->loop) >= c->linger_until)
+        c->failed = true;
+    else
+        timer_after(&c->deadline, SERVER_LINGER_NS);
 }
 
 static bool conn_reads(const conn *c)
@@ -185,7 +195,9 @@ static void conn_read(conn *c)
             conn_on_eof(c);
             return;
         }
-        if (!socket && !c->lingering && !c->ws)
+        if (c->lingering)
+            conn_linger_on(c);
+        else if (!socket && !c->ws)
             http_feed(c, scratch, (size_t)n);
         if (!c->ssl && n < (long)SERVER_SCRATCH)
             return; /* emptied, most likely; the loop tells if not */

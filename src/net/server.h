@@ -15,6 +15,13 @@ typedef struct server server;
 typedef struct server_request server_request;
 typedef struct server_ws server_ws;
 
+/* How large a request's body may be, and what a larger one is refused with. */
+typedef struct server_body_rule {
+    size_t max;
+    uint16_t status;
+    char why[200]; /* empty: what the status says */
+} server_body_rule;
+
 typedef struct server_options {
     const char *address;   /* NULL: "127.0.0.1" */
     uint16_t port;         /* 0: any free one; see server_port */
@@ -29,8 +36,8 @@ typedef struct server_options {
     size_t max_message;       /* of a WebSocket's peer; 0: 16 MiB */
     uint32_t unsent_octets;   /* that the kernel takes of a connection ahead of the peer; 0: as it likes, which is megabytes */
     bool no_deflate;
-    /* A head has come: how many octets of a body it may have. NULL: max_body for all. Look, do not answer. */
-    size_t (*on_head)(void *arg, server_request *r);
+    /* A head has come, of a request with a body: change `rule`, which is max_body and 413. NULL: that for all. Look, do not answer. */
+    void (*on_head)(void *arg, server_request *r, server_body_rule *rule);
     /* A request that cannot be read is answered `status`: writes the body, of type application/json. NULL: plain text. */
     void (*on_refuse)(void *arg, bytes peer, uint16_t status, const char *why, buf *body);
     /* A whole request has come: answer with server_reply or server_upgrade, now or later. */

@@ -5,7 +5,7 @@
  * upgrade gives all that follows to the WebSocket.
  *
  * What can go wrong: a malformed request (400), a head over 32 KiB (431), a body over the ceiling
- * (413), an unknown expectation (417), a request that does not end in time (408): a head has one deadline for all
+ * (413, or what on_head says), a transfer coding but chunked (501), an unknown expectation (417), a request that does not end in time (408): a head has one deadline for all
  * of it, a body has to get on. Each is answered (by on_refuse, or in plain text) and ends the connection, since nobody knows where the next request would begin. */
 #include "net/server_inside.h"
 
@@ -30,6 +30,8 @@ struct server_request {
     bool complete;   /* the handler has it */
     bool in_body;    /* what looks like a header now is a trailer */
     uint16_t status; /* refuse with it */
+    const char *why; /* and in these words; NULL: the status' own */
+    server_body_rule rule;
     buf body;
     size_t body_seen; /* when the deadline was last set */
     void (*on_gone)(void *arg);
@@ -44,6 +46,12 @@ static int refuse(server_request *r, uint16_t status)
 {
     r->status = status;
     return -1;
+}
+
+static int refuse_because(server_request *r, uint16_t status, const char *why)
+{
+    r->why = *why ? why : NULL;
+    return refuse(r, status);
 }
 
 static int on_begin(http_parser *p)
@@ -134,6 +142,18 @@ static bool split_target(server_request *r)
     return true;
 }
 
+/* Asks the owner how large the body may be. */
+static void rule_body(conn *c, server_request *r)
+{
+    const server_options *o = &c->server->options;
+    bytes length, coding;
+    r->rule = (server_body_rule){.max = o->max_body, .status = 413};
+    snprintf(r->rule.why, sizeof r->rule.why, "a body has at most %zu octets here", r->rule.max);
+    if (o->on_head && (server_header_at(r, "content-length", 0, &length) || server_header_at(r, "transfer-encoding", 0, &coding)))
+        o->on_head(o->arg, r, &r->rule);
+    r->body.max = r->rule.max;
+}
+
 static int on_head_complete(http_parser *p)
 {
     conn *c = p->data;
@@ -147,10 +167,12 @@ static int on_head_complete(http_parser *p)
         return refuse(r, 400);
     if (p->method == HTTP_CONNECT)
         return refuse(r, 405);
-    if (c->server->options.on_head)
-        r->body.max = c->server->options.on_head(c->server->options.arg, r);
+    bytes coding = server_header(r, "transfer-encoding");
+    if (coding.len && (coding.len != 7 || strncasecmp(coding.at, "chunked", 7)))
+        return refuse_because(r, 501, "of transfer codings there is 'chunked' alone");
+    rule_body(c, r);
     if (p->flags & F_CONTENTLENGTH && p->content_length > r->body.max)
-        return refuse(r, 413);
+        return refuse_because(r, r->rule.status, r->rule.why);
     timer_after(&c->deadline, c->server->options.body_ms * NS_PER_MS);
     p->upgrade = server_wants_websocket(r); /* other upgrades (h2c) are declined by ignoring them */
     bytes expect = server_header(r, "expect");
@@ -167,7 +189,7 @@ static int on_body(http_parser *p, const char *at, size_t len)
     conn *c = p->data;
     server_request *r = c->request;
     if (r->body.len + len > r->body.max)
-        return refuse(r, 413);
+        return refuse_because(r, r->rule.status, r->rule.why);
     buf_add(&r->body, at, len);
     return r->body.failed ? refuse(r, 503) : 0;
 }
@@ -239,7 +261,7 @@ static void http_parse_failed(conn *c)
     if (why == HPE_HEADER_OVERFLOW)
         status = 431;
     if (status && status != 400)
-        http_refuse(c, status, NULL);
+        http_refuse(c, status, c->request->why);
     else
         http_refuse(c, 400, status ? "the target or the Host header is missing or malformed" : http_errno_description(why));
 }
@@ -503,7 +525,7 @@ static void put_reply(conn *c, uint16_t status, const http_header *headers, size
 void http_refuse(conn *c, uint16_t status, const char *why)
 {
     const server_options *o = &c->server->options;
-    http_header headers[] = {{BYTES("Content-Type"), BYTES("text/plain")}, {BYTES("X-Content-Type-Options"), BYTES("nosniff")}};
+    http_header headers[] = {{BYTES("Content-Type"), BYTES("text/plain")}, {BYTES("X-Content-Type-Options"), BYTES("nosniff")}, {BYTES("WWW-Authenticate"), BYTES("Bearer")}};
     buf body;
     buf_init(&body, 4096);
     c->head_only = false;
@@ -513,7 +535,7 @@ void http_refuse(conn *c, uint16_t status, const char *why)
     } else {
         buf_add_fmt(&body, "%u %s%s%s\n", status, reason(status), why ? ": " : "", why ? why : "");
     }
-    put_reply(c, status, headers, 2, buf_bytes(&body), true);
+    put_reply(c, status, headers, status == 401 ? 3 : 2, buf_bytes(&body), true);
     buf_fini(&body);
     if (c->request)
         request_free(c->request);

@@ -18,9 +18,10 @@
 #define SERVER_WAITING_MAX (64u * 1024u) /* octets kept behind an unanswered request */
 #define SERVER_OUT_PAUSE (1024u * 1024u) /* HTTP replies queued before parsing pauses */
 #define SERVER_OUT_MAX ((size_t)256u * 1024u * 1024u)
-#define SERVER_FLUSH_AT (128u * 1024u) /* WebSocket octets queued in one turn before a write */
-#define SERVER_LINGER_NS (2 * NS_PER_S)
-#define SERVER_BODY_PROGRESS (64u * 1024u) /* of a body in body_ms */
+#define SERVER_FLUSH_AT (128u * 1024u)       /* WebSocket octets queued in one turn before a write */
+#define SERVER_LINGER_NS (2 * NS_PER_S)      /* without anything from a peer that is refused */
+#define SERVER_LINGER_MAX_NS (30 * NS_PER_S) /* for one that sends on */
+#define SERVER_BODY_PROGRESS (64u * 1024u)   /* of a body in body_ms */
 
 typedef struct conn {
     list_node node;
@@ -40,6 +41,7 @@ typedef struct conn {
     buf in;        /* octets whose turn has not come: pipelined, or behind an upgrade */
     timer deadline;
     uint64_t heard; /* of a WebSocket: when its last octets came */
+    uint64_t linger_until;
     deferred turn;
     uint32_t pace_octets; /* slow on purpose: so many at once, 0: all */
     uint64_t pace_ns;     /* so far apart */

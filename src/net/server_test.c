@@ -418,11 +418,14 @@ TEST(server, lets_an_idle_connection_give_way_when_there_are_too_many)
 
 /* ---- Bodies and their ceilings ---- */
 
-static size_t on_head(void *arg, server_request *r)
+static void on_head(void *arg, server_request *r, server_body_rule *rule)
 {
     (void)arg;
-    CHECK(bytes_is(server_header(r, "host"), "h"));
-    return bytes_is(server_path(r), "/large") ? 100000 : 10;
+    bool locked = bytes_is(server_path(r), "/locked");
+    CHECK_UINT(rule->max, 1024 * 1024);
+    rule->max = bytes_is(server_path(r), "/large") ? 100000 : 10;
+    rule->status = locked ? 401 : 413;
+    snprintf(rule->why, sizeof rule->why, locked ? "who are you?" : "ten are enough");
 }
 
 static void on_refuse(void *arg, bytes peer, uint16_t status, const char *why, buf *body)
@@ -451,15 +454,68 @@ TEST(server, lets_the_owner_say_how_large_a_body_may_be_and_how_a_refusal_reads)
         hear(fd, NULL);
         CHECK_HAS(heard, "HTTP/1.1 413 ");
         CHECK_HAS(heard, "Content-Type: application/json; charset=utf-8\r\n");
-        CHECK_HAS(heard, "{\"status\":413,\"why\":\"");
+        CHECK_HAS(heard, "{\"status\":413,\"why\":\"ten are enough\"}");
+        CHECK(strstr(heard, "WWW-Authenticate") == NULL);
         close(fd);
     }
+    fd = dial();
+    fresh();
+    say(fd, "POST /locked HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n");
+    hear(fd, NULL);
+    CHECK(!strncmp(heard, "HTTP/1.1 401 ", 13)); /* and not 100 before it */
+    CHECK_HAS(heard, "WWW-Authenticate: Bearer\r\n");
+    CHECK_HAS(heard, "who are you?");
+    close(fd);
     fd = dial();
     fresh();
     say(fd, "POST /small HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789");
     hear(fd, "POST /small  0123456789");
     close(fd);
     end();
+}
+
+TEST(server, knows_no_transfer_coding_but_chunked)
+{
+    static const char *const codings[] = {"gzip, chunked", "gzip", "identity", "chunked, chunked"};
+    begin();
+    for (size_t i = 0; i < sizeof codings / sizeof *codings; i++) {
+        char text[200];
+        int fd = dial();
+        fresh();
+        snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: %s\r\n\r\n0\r\n\r\n", codings[i]);
+        say(fd, text);
+        hear(fd, NULL);
+        CHECK_HAS(heard, "HTTP/1.1 501 ");
+        CHECK_HAS(heard, "'chunked' alone");
+        close(fd);
+    }
+    end();
+}
+
+/* Whoever is refused may send his body to its end before he reads why; the connection then ends in order. But not for ever. */
+TEST(server, reads_on_what_a_refused_peer_sends_for_a_while)
+{
+    static char piece[66000];
+    memset(piece, 'x', sizeof piece - 1);
+    clock_replace(NULL, leaping_mono);
+    begin_with((server_options){.max_body = 10});
+    for (int endless = 0; endless < 2; endless++) {
+        int fd = dial();
+        fresh();
+        say(fd, "POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 100000000\r\n\r\n");
+        hear(fd, "at most 10 octets");
+        bool hung_up = false;
+        for (int i = 0; i < (endless ? 25 : 15); i++) { /* a piece each 1.5 s */
+            hung_up |= send(fd, piece, sizeof piece, MSG_NOSIGNAL) < 0 && errno != EAGAIN;
+            turns(20);
+            leap_ns += 3 * NS_PER_S / 2;
+            turns(3);
+        }
+        CHECK_INT(hung_up, endless);
+        close(fd);
+    }
+    end();
+    clock_replace(NULL, NULL);
 }
 
 /* A body has as long as it needs while it gets on; one that trickles is over after a while. */

@@ -131,6 +131,25 @@ static void put_version(buf *out, weir_plugin *p, const meta *m, const char *fil
     free(description);
 }
 
+/* Of what is no module: what it seems to be, and what would help. */
+static const char *seems(bytes octets)
+{
+    static const struct {
+        bytes begin;
+        const char *says;
+    } known[] = {
+        {BYTES("PK\003\004"), "it is a zip archive; send the module that is in it"},
+        {BYTES("\037\213"), "it is compressed by gzip; send the module that is in it"},
+        {BYTES("\050\265\057\375"), "it is compressed by zstd; send the module that is in it"},
+        {BYTES("\177ELF"), "it is a program for this machine; compile it for wasm32-wasi"},
+        {BYTES("(module"), "it is WebAssembly's text form; wat2wasm makes a module of it"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (bytes_starts(octets, known[i].begin))
+            return known[i].says;
+    return "it does not begin with its four octets (00 61 73 6d)";
+}
+
 weir_code version_describe(buf *row, char **id, node *n, const char *file_name, bytes octets, weir_error *err)
 {
     static const char *const nothing[] = {NULL};
@@ -141,7 +160,7 @@ weir_code version_describe(buf *row, char **id, node *n, const char *file_name, 
     options.call_ms = 5000;
     options.rate_wait_ms = 1;
     if (octets.len < 8 || memcmp(octets.at, MODULE_MAGIC, 4) != 0)
-        return error_set(err, WEIR_INVALID, "'%.100s' is no WebAssembly module: it does not begin with its four octets (00 61 73 6d)", file_name);
+        return error_set(err, WEIR_INVALID, "'%.100s' is no WebAssembly module: %s", file_name, seems(octets));
     weir_code code = weir_plugin_load_bytes(&p, n->host, file_name, octets.at, octets.len, &options, err);
     if (!code && !*weir_plugin_meta(p))
         code = error_set(err, WEIR_INVALID, "plugin '%.100s': it says nothing of itself; a data source has an export 'meta' that answers its pluginId and version", file_name);

@@ -13,6 +13,7 @@ class Served:
         self.process = subprocess.Popen([f"{build}/weir", "serve", "--demo", "--listen-port", "0", *more],
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         line = self.process.stdout.readline()
+        self.said = self.process.stdout.readline() # where the admin's token is
         found = re.search(r"listens on (http://[^/]+)/#token=(\S+)", line)
         if not found:
             sys.exit(f"weir serve said '{line}', not where it listens")
