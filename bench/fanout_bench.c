@@ -1,11 +1,18 @@
 /* What very many readers cost, and whether two that do not read are noticed by the others.
  *
- *   fanout_bench [READERS] [RATE] [SECONDS] [--json]
+ *   fanout_bench [READERS] [RATE] [SECONDS] [PAIRS] [--json]
+ *   fanout_bench --steps STUCK [READERS] [RECORDS]
  *
  * A node with its API publishes RATE records a second; another process has READERS WebSockets that subscribe to all of them
- * and checks that each gets every number once and in order. Then the same with two more that never read. Of both: the
- * CPU time of the node's process, and how long a record took from its ts_out to a reader (every 16th reader looks). Allocations
- * are counted at link time, in the node's process, while records flow. */
+ * and checks that each gets every number once and in order. Then the same with two more that never read; PAIRS of such runs in
+ * turns, and the median of each figure. Of both: the CPU time of the node's process, user and system, and how long a record took
+ * from its ts_out to a reader (every 16th reader looks). Allocations and sends are counted at link time, in the node's process,
+ * while records flow; before that a second's records at once make queues and buffers as large as a hiccup would.
+ *
+ * --steps goes by counts in place of time: a record, three turns of the loop, and every 50 records a wait until all have been
+ * read, by a clock that goes a millisecond a record. So the same work is done each time, however busy the machine; under
+ *   valgrind --tool=callgrind --toggle-collect=step build/bench/fanout_bench --steps 0 50 1000
+ * its instructions are counted, those of the history's thread left out. */
 #include "bench/bench.h"
 
 #include "api/api.h"
@@ -13,13 +20,24 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define STUCK 2
 #define PIECE (256u * 1024u)
+#define STEPS 50         /* records between two waits */
+#define FIRST_STEPS 2000 /* until all has grown, and who does not read is stuck */
 
-static unsigned readers = 1000, rate = 1000, seconds = 10;
-static uint64_t allocations;
+static unsigned readers = 1000, rate = 1000, seconds = 10, pairs = 1;
+static uint64_t allocations, sends;
+
+ssize_t __real_send(int fd, const void *at, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *at, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *at, size_t len, int flags)
+{
+    sends++;
+    return __real_send(fd, at, len, flags);
+}
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -47,8 +65,8 @@ typedef struct outcome {
     uint64_t got, lost, doubled, gaps;
     uint64_t dropped; /* by the queues of those that do not read */
     double p50_ms, p99_ms;
-    double cpu_s, wall_s;
-    uint64_t allocations;
+    double user_s, system_s, wall_s;
+    uint64_t allocations, sends;
 } outcome;
 
 /* ---- The readers' process ---- */
@@ -142,10 +160,11 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void read_all(uint16_t port, const char *token, unsigned stuck, int told, int answer)
+/* `steps`: a word after every so many records that all have, 0: none. */
+static void read_all(uint16_t port, const char *token, unsigned stuck, uint64_t want, unsigned steps, int told, int answer)
 {
     outcome o = {0};
-    uint64_t want = (uint64_t)rate * seconds, done = 0;
+    uint64_t done = 0, due = (uint64_t)steps * readers;
     peer *peers = calloc(readers, sizeof *peers);
     int poll = epoll_create1(0);
     waits = malloc(wait_room * sizeof *waits);
@@ -167,6 +186,9 @@ static void read_all(uint16_t port, const char *token, unsigned stuck, int told,
             read_peer(p, events[i].data.u32 % 16 == 0, &o);
             done += !before && p->seq >= want;
         }
+        for (; steps && o.got >= due; due += (uint64_t)steps * readers)
+            if (write(told, "x", 1) != 1)
+                give_up("nobody is there");
     }
     for (unsigned i = 0; i < readers; i++)
         o.lost += want - peers[i].seq;
@@ -178,13 +200,53 @@ static void read_all(uint16_t port, const char *token, unsigned stuck, int told,
 
 /* ---- The node's process ---- */
 
-static void publish(node *n, record_stream *s, uint64_t *made, double began)
+typedef struct world {
+    char dir[32], token[NODE_TOKEN_TEXT];
+    node *n;
+    api *a;
+    record_stream *s;
+    int told[2], answer[2];
+    pid_t child;
+    uint64_t made;
+} world;
+
+static void world_open(world *w, unsigned stuck, uint64_t want, unsigned steps)
 {
-    static const char trade[] = "{\"symbol\":\"SPOT_BTC_USDT\",\"ts_event\":\"1795866193810000000\",\"price\":\"64123.40\",\"size\":\"0.0150\",\"side\":\"buy\"}";
-    double due = (wall_s() - began) * rate;
-    uint64_t want = (uint64_t)rate * seconds;
-    for (uint64_t now = clock_real(); *made < want && (double)*made < due; ++*made)
-        hub_publish(node_hub(n), record_new(s, now, now, bytes_make(trade, sizeof trade - 1)));
+    weir_error err = WEIR_ERROR_INIT;
+    *w = (world){.dir = "/tmp/weir-fanout-XXXXXX"};
+    node_options no = {.data_dir = mkdtemp(w->dir), .name = "bench", .host = WEIR_HOST_OPTIONS_INIT};
+    api_options ao = {.rate = 1000000, .idle_ms = 600000};
+    record_key key = {.type = BYTES("trades"), .source = BYTES("bench"), .identifier = BYTES("SPOT_BTC_USDT")};
+    if (node_new(&w->n, &no, &err) || node_token_make(w->n, "bench", NODE_SCOPE_READ, w->token, &err) || api_new(&w->a, w->n, &ao, &err) || hub_stream(&w->s, node_hub(w->n), &key, &err))
+        give_up("%s", err.text);
+    node_start(w->n);
+    if (pipe(w->told) || pipe(w->answer))
+        give_up("no pipe");
+    w->child = fork();
+    if (w->child == 0)
+        read_all(api_port(w->a), w->token, stuck, want, steps, w->told[1], w->answer[1]);
+    close(w->told[1]);
+    close(w->answer[1]);
+}
+
+static outcome world_close(world *w)
+{
+    char command[64];
+    hub_account readers_all = hub_read_account(node_hub(w->n));
+    outcome o;
+    if (read(w->answer[0], &o, sizeof o) != sizeof o)
+        give_up("the readers' process has failed");
+    o.dropped = readers_all.subs.dropped[SUB_DROPPED_OLDEST];
+    waitpid(w->child, NULL, 0);
+    close(w->told[0]);
+    close(w->answer[0]);
+    record_stream_unref(w->s);
+    api_free(w->a);
+    node_free(w->n);
+    snprintf(command, sizeof command, "rm -rf %s", w->dir);
+    if (system(command))
+        give_up("cannot remove %s", w->dir);
+    return o;
 }
 
 static bool readable(int fd)
@@ -196,89 +258,226 @@ static bool readable(int fd)
     return select(fd + 1, &set, NULL, NULL, &none) > 0;
 }
 
+static void wait_word(world *w)
+{
+    char word;
+    while (!readable(w->told[0]))
+        node_step(w->n, 5);
+    if (read(w->told[0], &word, 1) != 1)
+        give_up("the readers' process has failed");
+}
+
+static void publish(world *w, uint64_t up_to)
+{
+    static const char trade[] = "{\"symbol\":\"SPOT_BTC_USDT\",\"ts_event\":\"1795866193810000000\",\"price\":\"64123.40\",\"size\":\"0.0150\",\"side\":\"buy\"}";
+    for (uint64_t now = clock_real(); w->made < up_to; w->made++)
+        hub_publish(node_hub(w->n), record_new(w->s, now, now, bytes_make(trade, sizeof trade - 1)));
+}
+
+/* So many records as are due, until all are made and read. */
+static void flow(world *w, uint64_t want, outcome *o)
+{
+    uint64_t before = 0, sent = 0;
+    publish(w, rate);
+    for (double began = wall_s(); !readable(w->answer[0]);) {
+        uint64_t due = rate + (uint64_t)((wall_s() - began) * rate);
+        publish(w, due < want ? due : want);
+        if (!before && w->made > want / 5) {
+            before = allocations;
+            sent = sends;
+        }
+        if (w->made == want && !o->allocations) {
+            o->allocations = allocations - before;
+            o->sends = sends - sent;
+        }
+        node_step(w->n, 1);
+    }
+}
+
+static double seconds_of(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
 static outcome measure(unsigned stuck)
 {
-    char dir[] = "/tmp/weir-fanout-XXXXXX", token[NODE_TOKEN_TEXT], command[64];
-    weir_error err = WEIR_ERROR_INIT;
-    node_options no = {.data_dir = mkdtemp(dir), .name = "bench", .host = WEIR_HOST_OPTIONS_INIT};
-    api_options ao = {.rate = 1000000, .idle_ms = 600000};
-    record_key key = {.type = BYTES("trades"), .source = BYTES("bench"), .identifier = BYTES("SPOT_BTC_USDT")};
-    record_stream *s;
-    outcome o = {0};
-    node *n;
-    api *a;
-    int told[2], answer[2];
-    if (node_new(&n, &no, &err) || node_token_make(n, "bench", NODE_SCOPE_READ, token, &err) || api_new(&a, n, &ao, &err) || hub_stream(&s, node_hub(n), &key, &err))
-        give_up("%s", err.text);
-    node_start(n);
-    if (pipe(told) || pipe(answer))
-        give_up("no pipe");
-    pid_t child = fork();
-    if (child == 0)
-        read_all(api_port(a), token, stuck, told[1], answer[1]);
-    close(answer[1]);
-    while (!readable(told[0]))
-        node_step(n, 5);
+    uint64_t want = (uint64_t)rate * (seconds + 1);
+    outcome counted = {0}, o;
+    struct rusage before, after;
+    world w;
+    world_open(&w, stuck, want, 0);
+    wait_word(&w);
     for (int i = 0; i < 200; i++)
-        node_step(n, 5);
-    double cpu = cpu_s(), began = wall_s();
-    uint64_t made = 0, before = 0, want = (uint64_t)rate * seconds;
-    while (!readable(answer[0])) {
-        publish(n, s, &made, began);
-        if (!before && made > want / 5) /* buffers and queues have grown to what they need */
-            before = allocations;
-        if (made == want && !o.allocations)
-            o.allocations = allocations - before;
-        node_step(n, 1);
-    }
-    cpu = cpu_s() - cpu;
-    uint64_t counted = o.allocations;
+        node_step(w.n, 5);
+    double began = wall_s();
+    getrusage(RUSAGE_SELF, &before);
+    flow(&w, want, &counted);
+    getrusage(RUSAGE_SELF, &after);
     double wall = wall_s() - began;
-    hub_account readers_all = hub_read_account(node_hub(n));
-    if (read(answer[0], &o, sizeof o) != sizeof o)
-        give_up("the readers' process has failed");
-    o.dropped = readers_all.subs.dropped[SUB_DROPPED_OLDEST];
-    o.cpu_s = cpu;
+    o = world_close(&w);
+    o.user_s = seconds_of(after.ru_utime) - seconds_of(before.ru_utime);
+    o.system_s = seconds_of(after.ru_stime) - seconds_of(before.ru_stime);
     o.wall_s = wall;
-    o.allocations = counted;
-    waitpid(child, NULL, 0);
-    record_stream_unref(s);
-    api_free(a);
-    node_free(n);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    if (system(command))
-        give_up("cannot remove %s", dir);
+    o.allocations = counted.allocations;
+    o.sends = counted.sends;
     return o;
 }
 
-static void tell(const char *name, const outcome *o, bool json, bool last)
+/* ---- By steps ---- */
+
+static uint64_t now_ns = UINT64_C(1795866193) * NS_PER_S;
+
+static uint64_t steps_clock(void)
 {
-    double sent = (double)rate * seconds * readers;
+    return now_ns;
+}
+
+static void publish_and_turn(world *w)
+{
+    publish(w, w->made + 1);
+    for (int i = 0; i < 3; i++)
+        node_step(w->n, 0);
+}
+
+/* What is counted. */
+__attribute__((noinline)) static void step(world *w)
+{
+    publish_and_turn(w);
+}
+
+static int count_steps(unsigned stuck, uint64_t want)
+{
+    world w;
+    uint64_t before = 0, sent = 0;
+    clock_replace(steps_clock, steps_clock);
+    want += FIRST_STEPS + STEPS - want % STEPS;
+    world_open(&w, stuck, want, STEPS);
+    wait_word(&w);
+    for (int i = 0; i < 200; i++)
+        node_step(w.n, 1);
+    for (uint64_t i = 0; i < want; i++) {
+        if (i == FIRST_STEPS) {
+            before = allocations;
+            sent = sends;
+        }
+        if (i < FIRST_STEPS)
+            publish_and_turn(&w);
+        else
+            step(&w);
+        now_ns += NS_PER_MS;
+        if (w.made % STEPS == 0)
+            wait_word(&w);
+    }
+    before = allocations - before;
+    sent = sends - sent;
+    while (!readable(w.answer[0]))
+        node_step(w.n, 1);
+    outcome o = world_close(&w);
+    uint64_t half = want - FIRST_STEPS;
+    printf("%u readers and %u that do not read, %llu records: lost %llu, doubled %llu, dropped for the stuck %llu; of the last %llu: %llu allocations, %llu sends, %.4f for each record and reader\n", readers, stuck,
+           (unsigned long long)want, (unsigned long long)o.lost, (unsigned long long)o.doubled, (unsigned long long)o.dropped, (unsigned long long)half, (unsigned long long)before, (unsigned long long)sent,
+           (double)sent / (double)(half * readers));
+    return 0;
+}
+
+/* ---- The report ---- */
+
+static double sent_of(void)
+{
+    return (double)rate * (seconds + 1) * readers;
+}
+
+static double counted_of(void)
+{
+    return (double)(rate * (seconds + 1) * 4 / 5) * readers;
+}
+
+static double ns_each(const outcome *o)
+{
+    return (o->user_s + o->system_s) * 1e9 / sent_of();
+}
+
+static int by_cpu(const void *a, const void *b)
+{
+    double x = ns_each(a), y = ns_each(b);
+    return (x > y) - (x < y);
+}
+
+static double middle(double *values, unsigned count)
+{
+    qsort(values, count, sizeof *values, compare);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* The run in the middle by its CPU time, with what none may have of all of them. */
+static outcome summary(const outcome *runs)
+{
+    outcome sorted[64], o;
+    memcpy(sorted, runs, pairs * sizeof *runs);
+    qsort(sorted, pairs, sizeof *sorted, by_cpu);
+    o = sorted[pairs / 2];
+    o.lost = o.doubled = o.gaps = 0;
+    for (unsigned i = 0; i < pairs; i++) {
+        o.lost += runs[i].lost;
+        o.doubled += runs[i].doubled;
+        o.gaps += runs[i].gaps;
+    }
+    return o;
+}
+
+static void tell(const char *name, const outcome *o, bool json)
+{
     if (json) {
-        printf("\"%s\":{\"got\":%llu,\"lost\":%llu,\"doubled\":%llu,\"gaps\":%llu,\"dropped\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"cpu_s\":%.3f,\"wall_s\":%.3f,\"ns_each\":%.1f,\"allocations_each\":%.6f}%s", name,
-               (unsigned long long)o->got, (unsigned long long)o->lost, (unsigned long long)o->doubled, (unsigned long long)o->gaps, (unsigned long long)o->dropped, o->p50_ms, o->p99_ms, o->cpu_s, o->wall_s,
-               o->cpu_s * 1e9 / sent, (double)o->allocations / (0.8 * sent), last ? "" : ",");
+        printf("\"%s\":{\"got\":%llu,\"lost\":%llu,\"doubled\":%llu,\"gaps\":%llu,\"dropped\":%llu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"user_s\":%.3f,\"system_s\":%.3f,\"wall_s\":%.3f,\"ns_each\":%.1f,\"allocations\":%llu,\"sends_each\":%.6f},", name,
+               (unsigned long long)o->got, (unsigned long long)o->lost, (unsigned long long)o->doubled, (unsigned long long)o->gaps, (unsigned long long)o->dropped, o->p50_ms, o->p99_ms, o->user_s, o->system_s, o->wall_s,
+               ns_each(o), (unsigned long long)o->allocations, (double)o->sends / counted_of());
         return;
     }
-    printf("%-10s got %llu lost %llu doubled %llu gaps %llu (dropped for others %llu); p50 %.2f ms p99 %.2f ms; CPU %.2f s of %.2f s, %.0f ns for each record and reader; %.6f allocations\n", name,
-           (unsigned long long)o->got, (unsigned long long)o->lost, (unsigned long long)o->doubled, (unsigned long long)o->gaps, (unsigned long long)o->dropped, o->p50_ms, o->p99_ms, o->cpu_s, o->wall_s,
-           o->cpu_s * 1e9 / sent, (double)o->allocations / (0.8 * sent));
+    printf("%-10s got %llu lost %llu doubled %llu gaps %llu (dropped for others %llu); p50 %.2f ms p99 %.2f ms; CPU %.2f s user and %.2f s system of %.2f s, %.0f ns for each record and reader; %llu allocations, %.4f sends\n", name,
+           (unsigned long long)o->got, (unsigned long long)o->lost, (unsigned long long)o->doubled, (unsigned long long)o->gaps, (unsigned long long)o->dropped, o->p50_ms, o->p99_ms, o->user_s, o->system_s, o->wall_s,
+           ns_each(o), (unsigned long long)o->allocations, (double)o->sends / counted_of());
+}
+
+static void report(outcome *none, outcome *two, bool json)
+{
+    double cpu[64], p50[64], p99[64];
+    for (unsigned i = 0; i < pairs; i++) {
+        cpu[i] = ns_each(&two[i]) / ns_each(&none[i]);
+        p50[i] = none[i].p50_ms > 0 ? two[i].p50_ms / none[i].p50_ms : 1;
+        p99[i] = none[i].p99_ms > 0 ? two[i].p99_ms / none[i].p99_ms : 1;
+    }
+    outcome a = summary(none), b = summary(two);
+    printf("%s", json ? "{" : "");
+    tell("none_stuck", &a, json);
+    tell("two_stuck", &b, json);
+    printf(json ? "\"pairs\":%u,\"cpu_ratio\":%.3f,\"p50_ratio\":%.3f,\"p99_ratio\":%.3f}\n" : "two stuck to none, the middle of %u pairs: CPU %.3f, p50 %.3f, p99 %.3f\n", pairs, middle(cpu, pairs),
+           middle(p50, pairs), middle(p99, pairs));
 }
 
 int main(int argc, char **argv)
 {
-    bool json = false;
-    unsigned *numbers[] = {&readers, &rate, &seconds}, n = 0;
+    static outcome none[64], two[64];
+    bool json = false, steps = false;
+    unsigned *numbers[] = {&readers, &rate, &seconds, &pairs}, n = 0;
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--json"))
             json = true;
-        else if (n < 3)
+        else if (!strcmp(argv[i], "--steps"))
+            steps = true;
+        else if (n < 4)
             *numbers[n++] = (unsigned)strtoul(argv[i], NULL, 10);
     many_files();
-    outcome none = measure(0), two = measure(STUCK);
-    printf("%s", json ? "{" : "");
-    tell("none_stuck", &none, json, false);
-    tell("two_stuck", &two, json, true);
-    printf("%s", json ? "}\n" : "");
+    if (steps) {
+        unsigned stuck = n > 0 ? readers : 0, records = n > 2 ? seconds : 1000;
+        readers = n > 1 ? rate : 50;
+        return count_steps(stuck, records);
+    }
+    if (!readers || !rate || !seconds || !pairs || pairs > 64)
+        give_up("READERS, RATE and SECONDS are 1 or more, PAIRS 1 to 64");
+    for (unsigned i = 0; i < pairs; i++) {
+        none[i] = measure(0);
+        two[i] = measure(STUCK);
+    }
+    report(none, two, json);
     return 0;
 }

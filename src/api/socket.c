@@ -349,10 +349,17 @@ static void on_message(void *arg, bool binary, bytes message)
 static void run(reader *r)
 {
     socket *s = LIST_OWNER(r, socket, reader);
-    for (list_node *n = s->subs.head.next, *next; s->ws && n != &s->subs.head; n = next) {
+    if (!s->ws)
+        return;
+    server_ws_gather(s->ws);
+    for (list_node *n = s->subs.head.next, *next; n != &s->subs.head; n = next) {
         next = n->next;
         feed_pull(LIST_OWNER(n, subscription, node)->feed);
     }
+    bool full = server_ws_queued(s->ws) >= s->api->options.reader_octets;
+    server_ws_flush(s->ws);
+    if (full && !server_ws_queued(s->ws))
+        reader_ready(s->api, &s->reader);  /* there is room again, and no drain will tell */
     list_node *first = list_pop(&s->subs); /* another one is first when there is little room */
     if (first)
         list_push(&s->subs, first);

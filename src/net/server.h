@@ -90,6 +90,10 @@ server_ws *server_upgrade(server_request *r, bytes subprotocol, const server_ws_
 void server_ws_send(server_ws *w, bool binary, bytes message);
 /* A text that is known to be UTF-8, such as a record's line: neither checked nor compressed, copied once. */
 void server_ws_send_line(server_ws *w, bytes line);
+/* For many of them at once: what is sent between the two goes out at the second, from a buffer that all sockets share; a
+ * socket's own memory is for what its peer does not take. on_drain comes only for that. */
+void server_ws_gather(server_ws *w);
+void server_ws_flush(server_ws *w);
 void server_ws_ping(server_ws *w, bytes payload);
 size_t server_ws_queued(const server_ws *w);
 void server_ws_on_pong(server_ws *w, void (*fn)(void *arg)); /* a pong came: the peer has read all that went before its ping */

@@ -18,6 +18,7 @@ struct server_ws {
     void (*on_pong)(void *arg);
     uint16_t code; /* for on_close; 1006 until somebody says goodbye */
     buf reason;
+    bool gathering; /* between server_ws_gather and server_ws_flush */
 };
 
 /* ---- What the codec reports ---- */
@@ -221,9 +222,27 @@ static void send_settled(server_ws *w, weir_code code)
     conn *c = w->conn;
     if (code == WEIR_NOMEM)
         c->failed = true;
-    if (!c->stalled && ws_output(w->codec).len >= SERVER_FLUSH_AT)
-        conn_flush(c);
-    conn_turn_later(c);
+    if (!c->stalled && ws_output(w->codec).len >= SERVER_FLUSH_AT && !conn_flush(c) && ws_keep(w->codec))
+        c->failed = true;
+    if (!w->gathering || c->failed)
+        conn_turn_later(c);
+}
+
+void server_ws_gather(server_ws *w)
+{
+    w->gathering = true;
+    ws_gather(w->codec);
+}
+
+void server_ws_flush(server_ws *w)
+{
+    conn *c = w->conn;
+    bool gone = !c->stalled && !c->failed && conn_flush(c);
+    w->gathering = false;
+    if (ws_keep(w->codec))
+        c->failed = true;
+    if (!gone || c->failed)
+        conn_turn_later(c); /* the rest when there is room */
 }
 
 void server_ws_send(server_ws *w, bool binary, bytes message)

@@ -37,10 +37,12 @@ typedef enum space_kind { SPACE_NONE,
 struct ws {
     frame frame;
     store in, message, out;
-    utf8 text; /* of the message under way */
+    store kept; /* the own memory of `out`, while that has the thread's */
+    utf8 text;  /* of the message under way */
     bool in_message, binary, compressed;
     bool held;     /* `message` is whole, the owner had no room for it */
     bool borrowed; /* `message` had the thread's buffer in this call */
+    bool gathers;  /* `out` has, or had, the thread's buffer, and `kept` its own */
     bool paused, busy, doomed;
     uint8_t state; /* ws_state */
     uint8_t space; /* space_kind: where the last ws_read_space pointed */
@@ -102,6 +104,7 @@ void ws_free(ws *w)
     }
     store_drop(&w->in);
     store_drop(&w->message);
+    ws_keep(w);
     store_drop(&w->out);
     zip_free(w->zip);
     free(w);
@@ -288,6 +291,37 @@ void ws_output_consume(ws *w, size_t len)
     }
     if (!w->out.len)
         store_relax(&w->out);
+}
+
+void ws_gather(ws *w)
+{
+    scratch *s = w->out.len ? NULL : scratch_get();
+    if (!s || s->send_lent)
+        return;
+    s->send_lent = true;
+    w->gathers = true;
+    w->kept = w->out;
+    w->out = (store){.at = s->send, .cap = SCRATCH_SEND, .lent = true};
+}
+
+weir_code ws_keep(ws *w)
+{
+    if (!w->gathers)
+        return WEIR_OK;
+    store said = w->out, *own = &w->out;
+    w->gathers = false;
+    scratch_get()->send_lent = false;
+    *own = w->kept;
+    w->kept = (store){0};
+    if (!said.lent) { /* it has outgrown the thread's */
+        store_drop(own);
+        *own = said;
+        return WEIR_OK;
+    }
+    if (said.len)
+        return store_add(own, said.at + said.start, said.len) ? WEIR_OK : WEIR_NOMEM;
+    store_relax(own);
+    return WEIR_OK;
 }
 
 /* ---- Receiving ---- */
@@ -827,14 +861,14 @@ bool ws_mid_message(const ws *w)
 
 size_t ws_memory(const ws *w)
 {
-    return sizeof *w + store_heap(&w->in) + store_heap(&w->message) + store_heap(&w->out) + (w->zip ? zip_memory(w->zip) : 0);
+    return sizeof *w + store_heap(&w->in) + store_heap(&w->message) + store_heap(&w->out) + store_heap(&w->kept) + (w->zip ? zip_memory(w->zip) : 0);
 }
 
 void ws_trim(ws *w)
 {
-    store *all[] = {&w->in, &w->message, &w->out};
-    for (size_t i = 0; i < 3; i++)
-        if (!all[i]->len && !w->busy)
+    store *all[] = {&w->in, &w->message, &w->out, &w->kept};
+    for (size_t i = 0; i < 4; i++)
+        if (!all[i]->len && !all[i]->lent && !w->busy)
             store_drop(all[i]);
     if (w->zip && !w->busy)
         zip_trim(w->zip);

@@ -137,6 +137,12 @@ weir_code ws_send_raw(ws *w, bytes octets);
 bytes ws_output(const ws *w);
 void ws_output_consume(ws *w, size_t len);
 
+/* Between the two, what is sent goes into a buffer of the thread, not of the codec: for many lines to a peer that takes
+ * them at once. ws_keep, after the writing, moves what is left into the codec's own memory; WEIR_NOMEM: it has none, and
+ * what is left is lost. Nothing happens where octets wait already, or another codec gathers. */
+void ws_gather(ws *w);
+weir_code ws_keep(ws *w);
+
 ws_state ws_get_state(const ws *w);
 bool ws_mid_message(const ws *w); /* a part of a message has come: an end now loses it */
 size_t ws_memory(const ws *w);    /* octets of heap held now, zlib's included */

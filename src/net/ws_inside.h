@@ -38,13 +38,15 @@ static inline size_t store_heap(const store *s)
 
 #define SCRATCH_IN (64u << 10)
 #define SCRATCH_OUT (64u << 10)
+#define SCRATCH_SEND (192u << 10)
 
 typedef struct scratch {
     const ws *reader; /* whose octets lie, or will lie, in `in` */
     bool parsing;     /* `in` is being parsed */
-    bool out_lent;
+    bool out_lent, send_lent;
     char in[SCRATCH_IN];
     char out[SCRATCH_OUT];
+    char send[SCRATCH_SEND]; /* what one codec says between ws_gather and ws_keep */
 } scratch;
 
 scratch *scratch_get(void);  /* NULL when out of memory */

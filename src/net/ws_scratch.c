@@ -1,7 +1,8 @@
-/* What the codecs of one thread share: a buffer to read into, one to inflate into, and random masks.
+/* What the codecs of one thread share: a buffer to read into, one to inflate into, one to send from, and random masks.
  *
  * Reading into a buffer of the thread and copying out only the unfinished frame at its end is what
- * lets thousands of idle connections cost next to nothing. Freed when the thread ends. */
+ * lets thousands of idle connections cost next to nothing; sending from one, and keeping only what the
+ * peer does not take, does the same for thousands of readers. Freed when the thread ends. */
 #include <pthread.h>
 
 #include "base/rand.h"
@@ -36,7 +37,7 @@ scratch *scratch_get(void)
         return NULL;
     }
     s->reader = NULL;
-    s->parsing = s->out_lent = false;
+    s->parsing = s->out_lent = s->send_lent = false;
     return mine = s;
 }
 

@@ -439,6 +439,75 @@ TEST(ws, answers_only_the_last_ping_of_a_peer_that_does_not_read)
     ear_close(&peer);
 }
 
+/* Says `count` lines of 100 octets between gather and keep, of which the peer takes `taken` octets. */
+static weir_code gathered(ear *e, int count, size_t taken)
+{
+    char line[101];
+    ws_gather(e->w);
+    for (int i = 0; i < count; i++) {
+        snprintf(line, sizeof line, "%0100d", i);
+        CHECK_INT(ws_send_plain(e->w, bytes_make(line, 100)), WEIR_OK);
+    }
+    ws_output_consume(e->w, taken < ws_output(e->w).len ? taken : ws_output(e->w).len);
+    return ws_keep(e->w);
+}
+
+TEST(ws, sends_from_a_shared_buffer_and_keeps_what_the_peer_does_not_take)
+{
+    ear many[20];
+    for (int i = 0; i < 20; i++)
+        ear_open(&many[i], (ws_options){.role = WS_SERVER});
+    size_t idle = ws_memory(many[0].w);
+    CHECK_INT(gathered(&many[0], 1000, SIZE_MAX), WEIR_OK);
+    uint64_t before = fault_allocations();
+    for (int i = 0; i < 20; i++)
+        CHECK_INT(gathered(&many[i], 1000, SIZE_MAX), WEIR_OK);
+    CHECK_UINT(fault_allocations() - before, 0);
+    CHECK_UINT(ws_memory(many[19].w), idle);
+    CHECK_INT(gathered(&many[0], 1000, 50000), WEIR_OK); /* in the middle of a frame */
+    CHECK_UINT(ws_output(many[0].w).len, 1000 * 102 - 50000);
+    CHECK_INT(gathered(&many[1], 3000, 0), WEIR_OK); /* more than the shared one holds */
+    CHECK_UINT(ws_output(many[1].w).len, 3000 * 102);
+    CHECK_MEM(ws_output(many[1].w).at + 2999 * 102 + 98, 4, "2999", 4);
+    CHECK_INT(gathered(&many[0], 10, 1), WEIR_OK); /* behind what waits, in its own */
+    CHECK_UINT(ws_output(many[0].w).len, 1010 * 102 - 50001);
+    CHECK_MEM(ws_output(many[0].w).at + ws_output(many[0].w).len - 1, 1, "9", 1);
+    ws_gather(many[2].w);
+    ws_gather(many[3].w); /* the buffer is lent: its own is as good */
+    ws_send_plain(many[3].w, BYTES("c"));
+    ws_send_plain(many[2].w, BYTES("b"));
+    CHECK_INT(ws_keep(many[3].w), WEIR_OK);
+    CHECK_INT(ws_keep(many[2].w), WEIR_OK);
+    CHECK_MEM(ws_output(many[2].w).at, ws_output(many[2].w).len, "\x81\x01"
+                                                                 "b",
+              3);
+    CHECK_MEM(ws_output(many[3].w).at, ws_output(many[3].w).len, "\x81\x01"
+                                                                 "c",
+              3);
+    ws_gather(many[4].w);
+    ws_send_plain(many[4].w, BYTES("gone with its codec"));
+    for (int i = 4; i < 20; i++)
+        ear_close(&many[i]);
+    ws_gather(many[3].w); /* the buffer was given back */
+    for (int i = 0; i < 4; i++)
+        ear_close(&many[i]);
+}
+
+TEST(ws, without_memory_to_keep_it_says_so)
+{
+    FAULT_SWEEP(alloc) {
+        ear e = {0};
+        ws_options o = {.role = WS_SERVER};
+        buf_init(&e.log, 1 << 20);
+        if (ws_new(&e.w, &o, &events, &e, NULL))
+            continue;
+        ws_gather(e.w);
+        weir_code sent = ws_send_plain(e.w, BYTES("a line")), kept = ws_keep(e.w);
+        CHECK(sent == WEIR_NOMEM || kept == WEIR_NOMEM || ws_output(e.w).len == 8);
+        ear_close(&e);
+    }
+}
+
 /* ---- permessage-deflate ---- */
 
 TEST(ws, inflates_the_examples_of_the_rfc)

@@ -199,6 +199,8 @@ static weir_code room_for(writer *w, size_t count, weir_error *err)
 {
     if (count <= w->flat_cap)
         return WEIR_OK;
+    if (count < w->flat_cap * 2)
+        count = w->flat_cap * 2;
     slot **flat = realloc(w->flat, count * sizeof *flat);
     w->flat = flat ? flat : w->flat;
     uint32_t *links = realloc(w->links, count * sizeof *links);
