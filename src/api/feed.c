@@ -17,6 +17,9 @@ typedef struct mark {
     uint64_t first_ns; /* the oldest that the history has of it */
     bool named;        /* the reader said its number */
     bool begun;        /* something of it was sent */
+    bool has_connection;
+    uint64_t connection;
+    bytes name; /* record_stream_name */
     char topic[];
 } mark;
 
@@ -32,7 +35,8 @@ struct feed {
     void *arg;
     char *pattern;
     feed_from from;
-    uint64_t since_ns;
+    uint64_t since_ns, connection;
+    bool of_one; /* only streams of `connection` */
     sub_options sub_options;
     sub *live;
     phase phase;
@@ -46,7 +50,7 @@ struct feed {
     uint64_t sent, check;         /* lines of the history; live records that may be among them */
     map *marks;                   /* topic, newline, connection */
     mark *first, *at;             /* all of them; FEED_SEQ: which is read */
-    bytes event_topic;            /* FEED_EVENT: until it has been found */
+    bytes event_name;             /* FEED_EVENT: until it has been found */
     uint64_t event_seq;
     bool skipping;
 };
@@ -104,10 +108,12 @@ static mark *mark_add(feed *f, bytes topic, bytes connection)
     mark *m = mark_of(f, topic, connection);
     if (m)
         return m;
-    m = calloc(1, sizeof *m + topic.len + 1);
+    m = calloc(1, sizeof *m + topic.len + 1 + RECORD_NAME_ROOM);
     if (!m)
         return NULL;
     memcpy(m->topic, topic.at, topic.len);
+    m->has_connection = json_u64((json){JSON_NUMBER, connection}, &m->connection);
+    m->name = record_name(m->topic + topic.len + 1, topic, m->has_connection, m->connection);
     if (!map_set(f->marks, buf_bytes(&f->key), m, NULL)) {
         free(m);
         return NULL;
@@ -125,17 +131,38 @@ static bytes connection_text(char room[24], bool has, uint64_t connection)
 /* The streams that the history has and the pattern selects. */
 typedef struct gathering {
     feed *f;
-    json seqs;
-    map *named; /* topic -> number + 1 */
+    map *named; /* name or topic -> number + 1; NULL: no numbers were said */
+    map *taken; /* topic -> the stream that took its number */
     size_t found;
     bool failed;
+    const mark *doubtful, *rival; /* both have the topic for which a number was said */
 } gathering;
+
+/* The number that the reader said: of the stream by its name, or of its topic, which then must be no other's. */
+static void take_number(gathering *g, mark *m)
+{
+    uintptr_t number = (uintptr_t)map_get(g->named, m->name);
+    if (!number && (number = (uintptr_t)map_get(g->named, bytes_of(m->topic)))) {
+        const mark *rival = map_get(g->taken, bytes_of(m->topic));
+        g->failed |= !rival && !map_set(g->taken, bytes_of(m->topic), m, NULL);
+        if (rival) {
+            g->doubtful = m;
+            g->rival = rival;
+            return;
+        }
+    }
+    if (number) {
+        m->named = true;
+        m->seq = number - 1;
+        g->found++;
+    }
+}
 
 static void on_topic(void *arg, const store_topic *t)
 {
     gathering *g = arg;
     char room[24];
-    if (!topic_match(bytes_of(g->f->pattern), bytes_of(t->topic)))
+    if (!topic_match(bytes_of(g->f->pattern), bytes_of(t->topic)) || (g->f->of_one && (!t->has_connection || t->connection != g->f->connection)))
         return;
     mark *m = mark_of(g->f, bytes_of(t->topic), connection_text(room, t->has_connection, t->connection));
     if (m)
@@ -146,12 +173,8 @@ static void on_topic(void *arg, const store_topic *t)
         return;
     }
     m->first_ns = t->first_ns;
-    uintptr_t number = g->named ? (uintptr_t)map_get(g->named, bytes_of(t->topic)) : 0;
-    if (number) {
-        m->named = true;
-        m->seq = number - 1;
-        g->found++;
-    }
+    if (g->named)
+        take_number(g, m);
 }
 
 static weir_code read_seqs(map *named, json seqs, weir_error *err)
@@ -182,15 +205,20 @@ static weir_code gather(feed *f, json seqs, weir_error *err)
     weir_code code = WEIR_OK;
     if (seqs.type == JSON_OBJECT) {
         g.named = map_new();
-        code = g.named ? read_seqs(g.named, seqs, err) : error_set(err, WEIR_NOMEM, "out of memory");
+        g.taken = map_new();
+        code = g.named && g.taken ? read_seqs(g.named, seqs, err) : error_set(err, WEIR_NOMEM, "out of memory");
     }
     if (!code) {
         store_history_topics(node_store(f->api->node), on_topic, &g);
         f->complete = !g.named || g.found >= map_count(g.named);
         if (g.failed)
             code = error_set(err, WEIR_NOMEM, "out of memory");
+        else if (g.doubtful)
+            code = error_set(err, WEIR_INVALID, "seqs: '%.400s' is a stream of connection %llu and one of connection %llu, each with its own numbers; say '%.400s', or select one by \"connection\"",
+                             g.doubtful->topic, (unsigned long long)g.rival->connection, (unsigned long long)g.doubtful->connection, g.doubtful->name.at);
     }
     map_free(g.named);
+    map_free(g.taken);
     return code;
 }
 
@@ -236,9 +264,10 @@ static void on_page(void *arg, const store_history_page *page)
 
 static void read_page(feed *f)
 {
-    store_history_query q = {.limit = PAGE_LINES, .cursor = f->cursor};
+    store_history_query q = {.limit = PAGE_LINES, .cursor = f->cursor, .connection = feed_connection(f)};
     if (f->from == FEED_SEQ) {
         q.topic = f->at->topic;
+        q.connection = f->at->has_connection ? &f->at->connection : NULL;
         q.behind_seq = f->at->named || f->at->begun;
         q.after_seq = f->at->seq;
         q.from_ns = q.behind_seq ? 0 : f->since_ns;
@@ -263,14 +292,16 @@ static void take_line(feed *f, bytes line)
         end_with(f, "out of memory");
         return;
     }
+    if (f->from == FEED_SEQ && m != f->at)
+        return; /* of a topic without a connection all are read that have the topic */
     if (f->skipping) {
-        f->skipping = !(l.seq == f->event_seq && bytes_equal(buf_bytes(&topic), f->event_topic));
+        f->skipping = !(l.seq == f->event_seq && m == f->at);
     } else if (f->phase == BEFORE || (l.seq ? l.seq > m->seq : l.ts_out > m->ts)) {
         if (l.seq && !m->begun && (m->named ? l.seq != m->seq + 1 : f->from == FEED_TIME && l.seq != 1 && m->first_ns > f->since_ns))
             f->complete = false;
         m->begun = true;
         f->sent++;
-        f->events.line(f->arg, line, buf_bytes(&topic), l.seq);
+        f->events.line(f->arg, line, m->name, l.seq);
     }
     if (l.seq && (l.seq > m->seq || f->phase == BEFORE)) /* what is read a second time takes nothing back */
         m->seq = l.seq;
@@ -367,7 +398,7 @@ static void on_event(void *arg, const store_history_page *page)
 
 static void find_event(feed *f)
 {
-    store_history_query q = {.topic = f->at->topic, .behind_seq = true, .after_seq = f->event_seq - 1, .limit = 1, .kinds = 1u << RECORD_DATA | 1u << RECORD_GAP};
+    store_history_query q = {.topic = f->at->topic, .connection = f->at->has_connection ? &f->at->connection : NULL, .behind_seq = true, .after_seq = f->event_seq - 1, .limit = 1, .kinds = 1u << RECORD_DATA | 1u << RECORD_GAP};
     f->reading = true;
     store_history_read(node_store(f->api->node), &q, on_event, f);
 }
@@ -381,8 +412,10 @@ static void on_step(void *arg)
     }
     f->at = f->first;
     if (f->from == FEED_EVENT) {
-        while (f->at && !bytes_is(f->event_topic, f->at->topic))
+        while (f->at && !bytes_equal(f->event_name, f->at->name))
             f->at = f->at->next;
+        for (mark *m = f->first; m && !f->at; m = m->next) /* an id of before streams had names */
+            f->at = bytes_is(f->event_name, m->topic) ? m : NULL;
         if (f->at && f->event_seq) {
             find_event(f);
             return;
@@ -416,7 +449,7 @@ static void pull_live(feed *f)
     record *r;
     while (f->events.room(f->arg) && (r = sub_peek(f->live))) {
         if (!f->check || !is_known(f, r))
-            f->events.line(f->arg, r->line, record_stream_topic(r->stream), r->seq);
+            f->events.line(f->arg, r->line, record_stream_name(r->stream), r->seq);
         sub_pop(f->live);
     }
     if (sub_cut(f->live) && !sub_peek(f->live))
@@ -464,10 +497,10 @@ static weir_code begin_history(feed *f, const feed_options *o, weir_error *err)
     if (o->from == FEED_SEQ && !f->since_ns)
         f->since_ns = clock_real();
     if (o->from == FEED_EVENT) {
-        char *copy = bytes_dup(o->topic);
+        char *copy = bytes_dup(o->name);
         if (!copy)
             return error_set(err, WEIR_NOMEM, "out of memory");
-        f->event_topic = bytes_of(copy);
+        f->event_name = bytes_of(copy);
         f->event_seq = o->seq;
     }
     if (gather(f, o->from == FEED_SEQ ? o->seqs : (json){JSON_NONE, {NULL, 0}}, err))
@@ -489,11 +522,13 @@ weir_code feed_new(feed **out, api *a, const feed_options *o, const feed_events 
     f->from = o->from;
     f->since_ns = o->since_ns;
     f->complete = true;
+    f->of_one = o->connection != NULL;
+    f->connection = o->connection ? *o->connection : 0;
     f->step = (deferred){.fn = on_step, .arg = f};
     buf_init(&f->page, 64u << 20);
     buf_init(&f->key, 2 * TOPIC_MAX);
     uint64_t records = o->max_records ? o->max_records : RECORDS_DEFAULT;
-    f->sub_options = (sub_options){.policy = o->policy, .max_records = records > RECORDS_MAX ? RECORDS_MAX : records, .max_octets = OCTETS_MAX, .on_ready = on_ready, .arg = f};
+    f->sub_options = (sub_options){.policy = o->policy, .max_records = records > RECORDS_MAX ? RECORDS_MAX : records, .max_octets = OCTETS_MAX, .connection = feed_connection(f), .on_ready = on_ready, .arg = f};
     weir_code code = topic_pattern_check(bytes_of(f->pattern), err);
     if (!code && o->from == FEED_NOW) {
         f->phase = LIVE;
@@ -526,7 +561,7 @@ void feed_free(feed *f)
     map_free(f->marks);
     buf_fini(&f->page);
     buf_fini(&f->key);
-    free((char *)f->event_topic.at);
+    free((char *)f->event_name.at);
     free(f->pattern);
     free(f->why);
     free(f);
@@ -535,6 +570,11 @@ void feed_free(feed *f)
 sub_account feed_account(const feed *f)
 {
     return f->live ? sub_read_account(f->live) : (sub_account){0};
+}
+
+const uint64_t *feed_connection(const feed *f)
+{
+    return f->of_one ? &f->connection : NULL;
 }
 
 const char *feed_pattern(const feed *f)

@@ -25,6 +25,7 @@ typedef struct export
     export_form form;
     store_history_query query;
     char *pattern;
+    uint64_t connection;
     uint64_t left; /* lines; 0: no limit */
     bool limited, reading, begun;
     csv csv;
@@ -265,6 +266,44 @@ static bool read_pattern(asked *q, export *e)
     return e->pattern != NULL;
 }
 
+/* ---- Whose records ---- */
+
+/* The streams of one topic. */
+typedef struct streams_of {
+    bytes topic;
+    size_t count;
+    buf connections;
+} streams_of;
+
+static void on_topic(void *arg, const store_topic *t)
+{
+    streams_of *of = arg;
+    if (!t->records || !bytes_is(of->topic, t->topic))
+        return;
+    buf_add_text(&of->connections, of->count++ ? " and " : "");
+    buf_add_fmt(&of->connections, t->has_connection ? "%llu" : "none", (unsigned long long)t->connection);
+}
+
+/* Who names one topic wants one series, and of two connections it would be two in one: then he has to say which. */
+static bool read_connection(asked *q, export *e)
+{
+    const char *text = asked_query(q, "connection");
+    streams_of of = {.topic = bytes_of(e->pattern)};
+    if (*text && strcmp(text, "any")) {
+        e->query.connection = &e->connection;
+        return asked_number(q, "connection", &e->connection);
+    }
+    if (*text || strpbrk(e->pattern, "*>"))
+        return true;
+    buf_init(&of.connections, 1 << 20);
+    store_history_topics(node_store(e->api->node), on_topic, &of);
+    if (of.count > 1)
+        answer_error(q, 400, "INVALID", "connection: '%.400s' was streamed by connections %.*s, which are not one series; name one of them, or 'any' for all, each record with its own",
+                     e->pattern, (int)of.connections.len, of.connections.at ? of.connections.at : "");
+    buf_fini(&of.connections);
+    return of.count < 2;
+}
+
 void history_answer(asked *q)
 {
     if (!node_store(q->api->node)) {
@@ -281,7 +320,7 @@ void history_answer(asked *q)
     buf_init(&e->out, 128u << 20);
     csv_init(&e->csv);
     list_push(&q->api->exports, &e->node);
-    if (read_query(q, e) && read_pattern(q, e))
+    if (read_query(q, e) && read_pattern(q, e) && read_connection(q, e))
         read_page(e);
     else
         export_free(e);

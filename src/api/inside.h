@@ -165,7 +165,8 @@ void sockets_check(api *a, bool all, const char *why); /* closes those whose tok
 void events_check(api *a, bool all);
 void exports_end(api *a);
 /* Every subscription of records, for the figures; `queued`: octets that wait for its socket. */
-typedef void (*reader_told)(void *arg, const char *pattern, const sub_account *account, size_t queued);
+/* `connection`: NULL: of any. */
+typedef void (*reader_told)(void *arg, const char *pattern, const uint64_t *connection, const sub_account *account, size_t queued);
 void sockets_each(api *a, reader_told fn, void *arg);
 void events_each(api *a, reader_told fn, void *arg);
 void reader_ready(api *a, reader *r); /* it will run on the loop */

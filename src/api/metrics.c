@@ -140,7 +140,7 @@ typedef struct readers {
 } readers;
 
 /* Of each reader one figure; the form wants all of one name together. */
-static void put_reader(void *arg, const char *pattern, const sub_account *account, size_t queued)
+static void put_reader(void *arg, const char *pattern, const uint64_t *connection, const sub_account *account, size_t queued)
 {
     static const char *const names[] = {"delivered_total", "dropped_total", "queued_records", "socket_octets"};
     readers *r = arg;
@@ -148,7 +148,10 @@ static void put_reader(void *arg, const char *pattern, const sub_account *accoun
     for (int i = 0; i < SUB_DROPPED_REASONS; i++)
         dropped += account->dropped[i];
     const uint64_t values[] = {account->delivered, dropped, account->queued, queued};
-    buf_add_fmt(r->out, "weir_reader_%s{reader=\"%s%u\",pattern=\"", names[r->what], r->kind, r->number++);
+    buf_add_fmt(r->out, "weir_reader_%s{reader=\"%s%u\",", names[r->what], r->kind, r->number++);
+    if (connection)
+        buf_add_fmt(r->out, "connection=\"%llu\",", (unsigned long long)*connection);
+    buf_add_text(r->out, "pattern=\"");
     put_label(r->out, pattern);
     buf_add_fmt(r->out, "\"} %llu\n", (unsigned long long)values[r->what]);
 }

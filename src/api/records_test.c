@@ -106,6 +106,7 @@ TEST(records, whoever_asks_wrongly_is_told_and_goes_on)
         {"{\"op\":\"subscribe\",\"id\":\"x\",\"pattern\":\">\",\"from\":\"seq\",\"seqs\":{\"a\":\"x\"}}", "is no number"},
         {"{\"op\":\"subscribe\",\"id\":\"x\",\"pattern\":\">\",\"from\":\"time\",\"since\":\"now\"}", "since: '\\\"now\\\"' is no time"},
         {"{\"op\":\"subscribe\",\"id\":\"x\",\"pattern\":\">\",\"max_records\":0}", "max_records"},
+        {"{\"op\":\"subscribe\",\"id\":\"x\",\"pattern\":\">\",\"connection\":\"two\"}", "connection: '\\\"two\\\"' is no number"},
         {"{\"op\":\"subscribe\",\"id\":\"a\",\"pattern\":\">\"}", "\"code\":\"BUSY\""},
         {"{\"op\":\"unsubscribe\",\"id\":\"nobody\"}", "\"code\":\"NOT_FOUND\""},
         {"{\"op\":\"logs\",\"level\":\"loud\"}", "level: \\\"loud\\\" is none"},
@@ -459,6 +460,121 @@ TEST(records, come_as_events_with_an_id_to_go_on_behind)
     close(fd);
     record_stream_unref(a);
     record_stream_unref(b);
+    world_close();
+}
+
+/* ---- One topic of two connections ---- */
+
+/* Of the next `count` records all are of this connection, or of any (0), and each stream's numbers go on behind `from`. */
+static void check_series(peer *p, int count, uint64_t connection, const uint64_t from[3])
+{
+    uint64_t seen[3] = {0, from[1], from[2]};
+    for (int i = 0; i < count;) {
+        unsigned long long of = 0;
+        char *m = next_of(p);
+        if (strstr(m, "\"op\":\"seam\""))
+            continue;
+        const char *said = strstr(m, "\"connection\":");
+        CHECK(said && sscanf(said, "\"connection\":%llu", &of) == 1 && (of == 1 || of == 2));
+        CHECK(!connection || of == connection);
+        CHECK_UINT(seq_of(m), ++seen[of]);
+        i++;
+    }
+}
+
+TEST(records, of_one_topic_of_two_connections_are_told_apart)
+{
+    world_open(NULL, NULL);
+    record_stream *one = stream_of("ohlcv", "A", 1), *two = stream_of("ohlcv", "A", 2);
+    publish(one, 30);
+    publish(two, 10);
+    until_written();
+    peer p = peer_open();
+    ws_say(p.fd, "{\"op\":\"subscribe\",\"id\":\"a\",\"pattern\":\"ohlcv.test.A\",\"connection\":2,\"from\":\"time\"}");
+    CHECK_HAS(next_of(&p), "subscribed");
+    check_series(&p, 10, 2, (uint64_t[3]){0, 0, 0});
+    CHECK_TEXT(next_of(&p), "{\"op\":\"seam\",\"id\":\"a\",\"history\":10,\"complete\":true}");
+    publish(one, 3);
+    publish(two, 3);
+    check_series(&p, 3, 2, (uint64_t[3]){0, 0, 10});
+    CHECK_INT(request("GET", "/metrics", w.read, NULL), 200);
+    CHECK_HAS(body_heard, "weir_reader_delivered_total{reader=\"ws0\",connection=\"2\",pattern=\"ohlcv.test.A\"} ");
+    peer_close(&p);
+    /* Each goes on behind its own number, though both are higher and lower than the other's. */
+    p = peer_open();
+    ws_say(p.fd, "{\"op\":\"subscribe\",\"id\":\"a\",\"pattern\":\"ohlcv.>\",\"from\":\"seq\",\"seqs\":{\"ohlcv.test.A@1\":\"31\",\"ohlcv.test.A@2\":\"11\"}}");
+    CHECK_HAS(next_of(&p), "subscribed");
+    check_series(&p, 4, 0, (uint64_t[3]){0, 31, 11});
+    CHECK_TEXT(next_of(&p), "{\"op\":\"seam\",\"id\":\"a\",\"history\":4,\"complete\":true}");
+    publish(two, 1);
+    publish(one, 1);
+    check_series(&p, 2, 0, (uint64_t[3]){0, 33, 13});
+    /* A topic alone is not enough, but where one of them is selected. */
+    ws_say(p.fd, "{\"op\":\"subscribe\",\"id\":\"b\",\"pattern\":\"ohlcv.>\",\"from\":\"seq\",\"seqs\":{\"ohlcv.test.A\":\"31\"}}");
+    CHECK_TEXT(next_of(&p), "{\"op\":\"error\",\"id\":\"b\",\"code\":\"INVALID\",\"text\":\"seqs: 'ohlcv.test.A' is a stream of connection 1 and one of connection 2, each with its own numbers; "
+                            "say 'ohlcv.test.A@2', or select one by \\\"connection\\\"\"}");
+    ws_say(p.fd, "{\"op\":\"unsubscribe\",\"id\":\"a\"}");
+    CHECK_HAS(next_of(&p), "unsubscribed");
+    ws_say(p.fd, "{\"op\":\"subscribe\",\"id\":\"b\",\"pattern\":\"ohlcv.>\",\"connection\":1,\"from\":\"seq\",\"seqs\":{\"ohlcv.test.A\":\"31\"}}");
+    CHECK_HAS(next_of(&p), "subscribed");
+    check_series(&p, 3, 1, (uint64_t[3]){0, 31, 0});
+    peer_close(&p);
+    record_stream_unref(one);
+    record_stream_unref(two);
+    world_close();
+}
+
+TEST(records, of_one_topic_of_two_connections_come_as_events_that_name_theirs)
+{
+    world_open(NULL, NULL);
+    record_stream *one = stream_of("ohlcv", "A", 1), *two = stream_of("ohlcv", "A", 2);
+    int fd = sse_open("?pattern=%3E&connection=1", "");
+    publish(two, 7);
+    publish(one, 2);
+    hear(fd, "id: ohlcv.test.A@1@2\ndata: {");
+    CHECK(!strstr(heard, "A@2@"));
+    close(fd);
+    turns(20);
+    fd = sse_open("?pattern=%3E", "Last-Event-ID: ohlcv.test.A@1@1\r\n");
+    hear(fd, "event: seam\ndata: {\"history\":1,\"complete\":true}\n\n"); /* number 2 of connection 1, and not those of 2 before it */
+    close(fd);
+    fd = sse_open("?pattern=%3E", "Last-Event-ID: ohlcv.test.A@2@5\r\n");
+    hear(fd, "event: seam\ndata: {\"history\":4,\"complete\":true}\n\n");
+    close(fd);
+    CHECK_INT(request("GET", "/v1/records/sse?connection=x", w.read, NULL), 400);
+    record_stream_unref(one);
+    record_stream_unref(two);
+    world_close();
+}
+
+TEST(records, of_the_history_are_not_mixed_where_one_topic_is_two_series)
+{
+    world_open(NULL, NULL);
+    record_stream *one = stream_of("ohlcv", "A", 1), *two = stream_of("ohlcv", "A", 2);
+    publish(one, 3);
+    CHECK_INT(request("GET", "/v1/history?pattern=ohlcv.test.A", w.read, NULL), 200);
+    publish(two, 2);
+    turns(20);
+    static const char *const forms[] = {"json", "ndjson", "csv"};
+    for (int i = 0; i < 3; i++) {
+        char path[200];
+        snprintf(path, sizeof path, "/v1/history?pattern=ohlcv.test.A&format=%s", forms[i]);
+        CHECK_INT(request("GET", path, w.read, NULL), 400);
+        CHECK_HAS(body_heard, "connection: 'ohlcv.test.A' was streamed by connections 1 and 2, which are not one series; name one of them, or 'any'");
+    }
+    CHECK_INT(request("GET", "/v1/history?pattern=ohlcv.test.A&connection=2&format=ndjson", w.read, NULL), 200);
+    CHECK(!strstr(body_heard, "\"connection\":1,") && strstr(body_heard, "{\"seq\":\"2\"") && !strstr(body_heard, "{\"seq\":\"3\""));
+    CHECK_INT(request("GET", "/v1/history?pattern=ohlcv.test.A&connection=any&format=csv", w.read, NULL), 200);
+    CHECK_HAS(body_heard, "\r\n3,data,ohlcv,test,A,{},1,");
+    CHECK_HAS(body_heard, "\r\n2,data,ohlcv,test,A,{},2,");
+    CHECK_INT(request("GET", "/v1/history?pattern=ohlcv.%3E&format=ndjson", w.read, NULL), 200); /* many were asked for */
+    CHECK(strstr(body_heard, "\"connection\":1,") && strstr(body_heard, "\"connection\":2,"));
+    CHECK_INT(request("GET", "/v1/history?connection=two", w.read, NULL), 400);
+    CHECK_INT(request("GET", "/v1/history/topics?connection=2", w.read, NULL), 200);
+    CHECK(strstr(body_heard, "\"connection\":2,") && !strstr(body_heard, "\"connection\":1,"));
+    CHECK_INT(request("GET", "/v1/history/topics?connection=two", w.read, NULL), 400);
+    record_stream_unref(one);
+    record_stream_unref(two);
     world_close();
 }
 

@@ -84,9 +84,9 @@ const route routes[] = {
     SEND("PUT", "/v1/ui/{name}", "ui.write", READ, "Keep a layout", "Any", "Any", 200),
     GONE("/v1/ui/{name}", "ui.remove", READ, "Forget a layout", ""),
 
-    ASK("GET", "/v1/history/topics", "history.topics", READ, "The topics of which there is history", "pattern", "Topics"),
-    OWN("GET", "/v1/history", "history.read", READ, "Records kept: as a page of JSON, or all of them as NDJSON or CSV", "pattern from to limit order kinds format cursor time", "Records", NULL, history_answer),
-    OWN("GET", "/v1/records/sse", "records.sse", READ, "Records as they come, as server-sent events", "pattern from since policy", NULL, "text/event-stream", sse_answer),
+    ASK("GET", "/v1/history/topics", "history.topics", READ, "The topics of which there is history", "pattern connection", "Topics"),
+    OWN("GET", "/v1/history", "history.read", READ, "Records kept: as a page of JSON, or all of them as NDJSON or CSV", "pattern connection from to limit order kinds format cursor time", "Records", NULL, history_answer),
+    OWN("GET", "/v1/records/sse", "records.sse", READ, "Records as they come, as server-sent events", "pattern connection from since policy", NULL, "text/event-stream", sse_answer),
     OWN("GET", "/v1/records/ws", "records.ws", READ, "Records as they come, by WebSocket: see \"Records\" above", "", NULL, "websocket", socket_answer),
 };
 /* clang-format on */

@@ -78,10 +78,10 @@ static void on_feed_ready(void *arg)
     reader_ready(s->socket->api, &s->socket->reader);
 }
 
-static void on_feed_line(void *arg, bytes line, bytes topic, uint64_t seq)
+static void on_feed_line(void *arg, bytes line, bytes name, uint64_t seq)
 {
     subscription *s = arg;
-    (void)topic, (void)seq;
+    (void)name, (void)seq;
     server_ws_send_line(s->socket->ws, line);
     s->socket->api->figures.lines++;
     s->socket->api->figures.octets += line.len;
@@ -181,8 +181,9 @@ static void on_log(void *arg, const node_log_line *line)
 /* ---- What comes from the peer ---- */
 
 typedef struct demand {
-    json op, id, pattern, from, seqs, since, policy, max_records, level;
+    json op, id, pattern, connection, from, seqs, since, policy, max_records, level;
     char id_text[ID_MAX + 1];
+    uint64_t of; /* the connection's number */
 } demand;
 
 static weir_code read_from(const demand *d, feed_options *o, weir_error *err)
@@ -201,6 +202,16 @@ static weir_code read_from(const demand *d, feed_options *o, weir_error *err)
     else
         return error_set(err, WEIR_INVALID, "from: " BYTES_FMT " is neither \"now\", \"seq\" nor \"time\"", BYTES_ARG(d->from.raw));
     o->seqs = d->seqs;
+    return WEIR_OK;
+}
+
+static weir_code read_connection(demand *d, feed_options *o, weir_error *err)
+{
+    if (d->connection.type == JSON_NONE || d->connection.type == JSON_NULL)
+        return WEIR_OK;
+    if (!json_u64(d->connection, &d->of))
+        return error_set(err, WEIR_INVALID, "connection: '" BYTES_FMT "' is no number of a connection", BYTES_ARG(d->connection.raw));
+    o->connection = &d->of;
     return WEIR_OK;
 }
 
@@ -225,7 +236,7 @@ static subscription *find_subscription(socket *s, const char *id)
     return NULL;
 }
 
-static weir_code subscribe(socket *s, const demand *d, weir_error *err)
+static weir_code subscribe(socket *s, demand *d, weir_error *err)
 {
     feed_options o = {.policy = SUB_DROP_OLDEST};
     if (find_subscription(s, d->id_text))
@@ -234,7 +245,7 @@ static weir_code subscribe(socket *s, const demand *d, weir_error *err)
         return error_set(err, WEIR_LIMIT, "this socket has %u subscriptions, more are not allowed", API_SUBSCRIPTIONS_MAX);
     if (d->max_records.type != JSON_NONE && (!json_u64(d->max_records, &o.max_records) || !o.max_records))
         return error_set(err, WEIR_INVALID, "max_records: " BYTES_FMT " is no number of 1 or more", BYTES_ARG(d->max_records.raw));
-    if (read_from(d, &o, err) || read_policy(d->policy, &o.policy, err))
+    if (read_from(d, &o, err) || read_connection(d, &o, err) || read_policy(d->policy, &o.policy, err))
         return err->code;
     char *pattern = d->pattern.type == JSON_STRING ? json_string_dup(d->pattern) : NULL;
     subscription *sub = calloc(1, sizeof *sub);
@@ -283,7 +294,7 @@ static weir_code follow_log(socket *s, const demand *d, weir_error *err)
     return WEIR_OK;
 }
 
-static weir_code act(socket *s, const demand *d, weir_error *err)
+static weir_code act(socket *s, demand *d, weir_error *err)
 {
     if (json_is(d->op, "subscribe"))
         return subscribe(s, d, err);
@@ -308,7 +319,7 @@ static weir_code act(socket *s, const demand *d, weir_error *err)
 
 static weir_code read_demand(bytes message, demand *d, weir_error *err)
 {
-    json_field want[] = {{"op", &d->op}, {"id", &d->id}, {"pattern", &d->pattern}, {"from", &d->from}, {"seqs", &d->seqs}, {"since", &d->since}, {"policy", &d->policy}, {"max_records", &d->max_records}, {"level", &d->level}};
+    json_field want[] = {{"op", &d->op}, {"id", &d->id}, {"pattern", &d->pattern}, {"connection", &d->connection}, {"from", &d->from}, {"seqs", &d->seqs}, {"since", &d->since}, {"policy", &d->policy}, {"max_records", &d->max_records}, {"level", &d->level}};
     buf id;
     if (json_read_fields(message, want, sizeof want / sizeof *want, err))
         return err->code;
@@ -436,7 +447,7 @@ void sockets_each(api *a, reader_told fn, void *arg)
         for (list_node *m = s->subs.head.next; m != &s->subs.head; m = m->next) {
             subscription *sub = LIST_OWNER(m, subscription, node);
             sub_account account = feed_account(sub->feed);
-            fn(arg, feed_pattern(sub->feed), &account, s->ws ? server_ws_queued(s->ws) : 0);
+            fn(arg, feed_pattern(sub->feed), feed_connection(sub->feed), &account, s->ws ? server_ws_queued(s->ws) : 0);
         }
     }
 }

@@ -1,5 +1,5 @@
 /* Records as server-sent events, for what reads them with a browser's EventSource or with curl: one feed for each request. An
- * event's id is topic@seq; a browser that comes again says the last one, and goes on behind it. */
+ * event's id is NAME@seq (record_stream_name); a browser that comes again says the last one, and goes on behind it. */
 #include "api/feed.h"
 
 #include "base/json.h"
@@ -32,12 +32,12 @@ static void on_ready(void *arg)
     reader_ready(e->api, &e->reader);
 }
 
-static void on_line(void *arg, bytes line, bytes topic, uint64_t seq)
+static void on_line(void *arg, bytes line, bytes name, uint64_t seq)
 {
     events *e = arg;
     char number[32];
     int len = snprintf(number, sizeof number, "@%llu\ndata: ", (unsigned long long)seq);
-    bytes numbered[] = {BYTES("id: "), topic, {number, (size_t)len}, line, BYTES("\n\n")};
+    bytes numbered[] = {BYTES("id: "), name, {number, (size_t)len}, line, BYTES("\n\n")};
     bytes plain[] = {BYTES("data: "), line, BYTES("\n\n")};
     server_reply_more(e->r, seq ? numbered : plain, seq ? 5 : 3);
     e->said = true;
@@ -107,14 +107,15 @@ static void on_quiet(void *arg)
 }
 
 /* What is asked for: the query, or where a browser left off. False: it was answered. */
-static bool read_options(asked *q, feed_options *o, buf *pattern, buf *topic)
+static bool read_options(asked *q, feed_options *o, uint64_t *connection, buf *pattern, buf *name)
 {
     bytes last = server_header(q->r, "last-event-id");
     const char *text = asked_query(q, "pattern"), *policy;
     buf_add_text(pattern, *text ? text : ">");
     buf_add_char(pattern, '\0');
-    if (!asked_number(q, "since", &o->since_ns))
+    if (!asked_number(q, "since", &o->since_ns) || !asked_number(q, "connection", connection))
         return false;
+    o->connection = *asked_query(q, "connection") ? connection : NULL;
     text = asked_query(q, "from");
     if (*text && strcmp(text, "now") && strcmp(text, "time")) {
         answer_error(q, 400, "INVALID", "from: '%s' is neither 'now' nor 'time'", text);
@@ -134,12 +135,12 @@ static bool read_options(asked *q, feed_options *o, buf *pattern, buf *topic)
     const char *at = last.len ? memrchr(last.at, '@', last.len) : NULL;
     json number = {JSON_NUMBER, {at ? at + 1 : NULL, at ? (size_t)(last.at + last.len - at - 1) : 0}};
     if (at && json_u64(number, &o->seq)) {
-        buf_add(topic, last.at, (size_t)(at - last.at));
+        buf_add(name, last.at, (size_t)(at - last.at));
         o->from = FEED_EVENT;
-        o->topic = buf_bytes(topic);
+        o->name = buf_bytes(name);
     }
     o->pattern = pattern->at;
-    if (pattern->failed || topic->failed) {
+    if (pattern->failed || name->failed) {
         answer_code(q, WEIR_NOMEM, NULL);
         return false;
     }
@@ -178,12 +179,13 @@ void sse_answer(asked *q)
     static const feed_events told = {has_room, on_ready, on_line, on_seam, on_ended};
     feed_options o = {.policy = SUB_DROP_OLDEST};
     weir_error err = WEIR_ERROR_INIT;
-    buf pattern, topic;
+    buf pattern, name;
+    uint64_t connection = 0;
     buf_init(&pattern, QUERY_ROOM);
-    buf_init(&topic, QUERY_ROOM);
+    buf_init(&name, QUERY_ROOM);
     if (q->api->draining) {
         answer_code(q, WEIR_CLOSED, "the node is being shut down");
-    } else if (read_options(q, &o, &pattern, &topic)) {
+    } else if (read_options(q, &o, &connection, &pattern, &name)) {
         events *e = calloc(1, sizeof *e);
         if (e) {
             e->api = q->api;
@@ -199,7 +201,7 @@ void sse_answer(asked *q)
         }
     }
     buf_fini(&pattern);
-    buf_fini(&topic);
+    buf_fini(&name);
 }
 
 void events_check(api *a, bool all)
@@ -219,6 +221,6 @@ void events_each(api *a, reader_told fn, void *arg)
     for (list_node *n = a->events.head.next; n != &a->events.head; n = n->next) {
         events *e = LIST_OWNER(n, events, node);
         sub_account account = feed_account(e->feed);
-        fn(arg, feed_pattern(e->feed), &account, server_reply_queued(e->r));
+        fn(arg, feed_pattern(e->feed), feed_connection(e->feed), &account, server_reply_queued(e->r));
     }
 }

@@ -198,13 +198,19 @@ static inline char *ws_next(const char *at, size_t heard_octets, size_t *from)
 
 /* ---- Records ---- */
 
-static inline record_stream *stream_named(const char *type, const char *identifier)
+/* `connection` 0: of none. */
+static inline record_stream *stream_of(const char *type, const char *identifier, uint64_t connection)
 {
     weir_error err = WEIR_ERROR_INIT;
     record_stream *s = NULL;
-    record_key key = {.type = bytes_of(type), .source = BYTES("test"), .identifier = bytes_of(identifier)};
+    record_key key = {.type = bytes_of(type), .source = BYTES("test"), .identifier = bytes_of(identifier), .has_connection = connection != 0, .connection = connection};
     CHECK_OK(hub_stream(&s, node_hub(w.f.n), &key, &err));
     return s;
+}
+
+static inline record_stream *stream_named(const char *type, const char *identifier)
+{
+    return stream_of(type, identifier, 0);
 }
 
 static inline void publish(record_stream *s, int count)

@@ -18,6 +18,8 @@ static const char help[] =
     "  --from TIME, --to TIME  2024-05-01, 2024-05-01T12:00:00Z, 2h (so long ago), now; --to is not in it\n"
     "  --limit N              so many at most\n"
     "  --kinds KINDS          data, gap, status, with commas between; all\n"
+    "  --connection WHICH     only of this connection, by number or name. One topic of two connections is not one series:\n"
+    "                         PATTERN without '*' or '>' then needs it; any: of all, each record with its own\n"
     "  --format FORMAT        ndjson (the default): records as they were published; csv\n"
     "  -j, --json             topics: the daemon's answer as it is\n" REMOTE_HELP
     "\nexamples\n"
@@ -28,6 +30,7 @@ static const char help[] =
 
 static const column in_topics[] = {
     {"TOPIC", "topic", COLUMN_TEXT, 56},
+    {"CONN", "connection", COLUMN_COUNT, 0},
     {"RECORDS", "records", COLUMN_COUNT, 0},
     {"SIZE", "octets", COLUMN_OCTETS, 0},
     {"FIRST", "first", COLUMN_TIME, 0},
@@ -35,10 +38,28 @@ static const column in_topics[] = {
     {NULL, NULL, COLUMN_TEXT, 0},
 };
 
+/* "&connection=7" behind the path; empty: of any. False: it has said why. */
+static bool take_connection(asked *a, char out[48], int *code)
+{
+    const char *which = asked_option(a, ON_CONNECTION);
+    char id[24] = "any";
+    *out = '\0';
+    if (!which)
+        return true;
+    if (strcmp(which, "any") && !asked_connection(a, which, id, code))
+        return false;
+    snprintf(out, 48, "&connection=%s", id);
+    return true;
+}
+
 static int topics(asked *a)
 {
-    char *path = asked_path("/v1/history/topics?pattern=", a->count ? a->args[0] : ">", "");
-    int code = path ? asked_list(a, path, "topics", in_topics, a->count ? "there is no history of such a topic" : "there is no history yet") : EXIT_FAILED;
+    char connection[48];
+    int code = EXIT_FAILED;
+    if (!take_connection(a, connection, &code))
+        return code;
+    char *path = asked_path("/v1/history/topics?pattern=", a->count ? a->args[0] : ">", strcmp(connection, "&connection=any") ? connection : "");
+    code = path ? asked_list(a, path, "topics", in_topics, a->count ? "there is no history of such a topic" : "there is no history yet") : EXIT_FAILED;
     free(path);
     return code;
 }
@@ -127,7 +148,14 @@ static int records(asked *a)
         buf_add_text(&query, "&kinds=");
         remote_put_piece(&query, asked_option(a, ON_KINDS));
     }
-    int code = put_time(&query, a, ON_FROM, "from") && put_time(&query, a, ON_TO, "to") ? EXIT_FINE : EXIT_USAGE;
+    char connection[48];
+    int code = EXIT_FINE;
+    if (!take_connection(a, connection, &code)) {
+        buf_fini(&query);
+        return code;
+    }
+    buf_add_text(&query, connection);
+    code = put_time(&query, a, ON_FROM, "from") && put_time(&query, a, ON_TO, "to") ? EXIT_FINE : EXIT_USAGE;
     if (!code && !strcmp(format, "csv")) {
         code = print_csv(a, &query, limit);
     } else if (!code) {
@@ -139,8 +167,8 @@ static int records(asked *a)
 }
 
 static const verb verbs[] = {
-    {"topics", "a pattern, if any", 0, 1, 0, topics},
-    {"records", "a pattern of topics", 1, 1, WITH(FROM) | WITH(TO) | WITH(LIMIT) | WITH(KINDS) | WITH(FORMAT), records},
+    {"topics", "a pattern, if any", 0, 1, WITH(CONNECTION), topics},
+    {"records", "a pattern of topics", 1, 1, WITH(FROM) | WITH(TO) | WITH(LIMIT) | WITH(KINDS) | WITH(FORMAT) | WITH(CONNECTION), records},
     {NULL, NULL, 0, 0, 0, NULL},
 };
 

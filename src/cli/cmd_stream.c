@@ -6,7 +6,8 @@
 
 static const char help[] =
     "usage: weir stream VERB [ARGUMENTS] [OPTIONS]\n\n"
-    "The streams that a running weir serve keeps alive. STREAM is its number or its topic.\n\n"
+    "The streams that a running weir serve keeps alive. STREAM is its number or its\n"
+    "topic; where two connections stream one topic, TOPIC@CONNECTION.\n\n"
     "verbs\n"
     "  list                   all of them\n"
     "  show STREAM            one\n"

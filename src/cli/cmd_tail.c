@@ -2,7 +2,7 @@
  *
  * Nothing is lost while it runs: of each stream the number of the last record is kept, and a connection that breaks, a daemon
  * that restarts, or a reader that was too slow and was cut off, goes on behind these numbers, from the daemon's history.
- * Streams are told apart by topic and connection; the daemon is asked by topic, so what comes twice is left out here. */
+ * Streams are told apart by their names, TOPIC@CONNECTION, and the daemon is asked by these. */
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "cli/chart.h"
 #include "cli/history.h"
+#include "cli/noun.h"
 #include "cli/remote.h"
 #include "hub/topic.h"
 #include "sink/text.h"
@@ -31,7 +32,9 @@ static void help(void)
           "was, without a loss. PATTERN selects topics: '*' is one token, '>' at its end all that follow. Ctrl-C ends it.\n\n"
           "options\n"
           "  --from TIME            begin in the history: 2024-05-01T12:00:00Z, 10m (so long ago); then go on live\n"
-          "  --since-seq N          begin behind this number, where PATTERN is one topic; TOPIC=N for one of many, repeat\n"
+          "  --connection WHICH     only of this connection, by number or name\n"
+          "  --since-seq N          begin behind this number, where PATTERN is one topic; TOPIC=N for one of many, repeat;\n"
+          "                         TOPIC@CONNECTION=N where two connections stream it\n"
           "  -n, --count N          end after N data records\n"
           "  -j, --json             records as they are, on a terminal, too\n" REMOTE_HELP
           "\nexamples\n"
@@ -47,7 +50,7 @@ typedef struct mark {
     struct mark *next;
     uint64_t seq, ts;
     bool numbered; /* seq is of a record that was written, or was given by --since-seq */
-    char topic[];
+    char name[];   /* TOPIC@CONNECTION; of --since-seq perhaps the topic alone */
 } mark;
 
 typedef struct tail {
@@ -56,9 +59,11 @@ typedef struct tail {
     ws_client *ws;
     timer again, alive;
     loop_signal *signals[2];
-    map *marks; /* topic, newline, connection; of --since-seq without a connection */
+    map *marks; /* by name */
     mark *first;
-    buf key, line;
+    buf name, line;
+    uint64_t connection;
+    bool of_one;       /* only of `connection` */
     uint64_t since_ns; /* what was before is not wanted */
     uint64_t left;     /* data records; 0: no limit */
     uint64_t backoff_ns;
@@ -79,18 +84,14 @@ static void end(tail *t, int code)
 
 /* ---- What was seen ---- */
 
-static mark *mark_of(tail *t, bytes topic, bytes connection)
+static mark *mark_of(tail *t, bytes name)
 {
-    buf_clear(&t->key);
-    buf_add_bytes(&t->key, topic);
-    buf_add_char(&t->key, '\n');
-    buf_add_bytes(&t->key, connection);
-    mark *m = map_get(t->marks, buf_bytes(&t->key));
-    if (m || !(m = calloc(1, sizeof *m + topic.len + 1)))
+    mark *m = map_get(t->marks, name);
+    if (m || !(m = calloc(1, sizeof *m + name.len + 1)))
         return m;
-    if (topic.len)
-        memcpy(m->topic, topic.at, topic.len);
-    if (!map_set(t->marks, buf_bytes(&t->key), m, NULL)) {
+    if (name.len)
+        memcpy(m->name, name.at, name.len);
+    if (!map_set(t->marks, name, m, NULL)) {
         free(m);
         return NULL;
     }
@@ -99,18 +100,14 @@ static mark *mark_of(tail *t, bytes topic, bytes connection)
     return m;
 }
 
-/* The lowest number of each topic: no record of any of its connections is passed over. */
 static bool put_seqs(buf *out, const tail *t)
 {
     bool any = false;
     for (const mark *m = t->first; m; m = m->next) {
-        bool lower = !m->numbered;
-        for (const mark *o = t->first; o && !lower; o = o->next)
-            lower = o != m && o->numbered && !strcmp(o->topic, m->topic) && (o->seq < m->seq || (o->seq == m->seq && o < m));
-        if (lower)
+        if (!m->numbered)
             continue;
         buf_add_char(out, any ? ',' : '{');
-        json_put_text(out, m->topic);
+        json_put_text(out, m->name);
         buf_add_fmt(out, ":\"%llu\"", (unsigned long long)m->seq);
         any = true;
     }
@@ -128,6 +125,8 @@ static void subscribe(tail *t)
     /* disconnect: who is too slow is told so and goes on from the history; the other policies would drop records */
     buf_add_text(&out, "{\"op\":\"subscribe\",\"id\":\"tail\",\"policy\":\"disconnect\"");
     json_put_member(&out, "pattern", bytes_of(t->pattern));
+    if (t->of_one)
+        buf_add_fmt(&out, ",\"connection\":%llu", (unsigned long long)t->connection);
     bool numbered = put_seqs(&seqs, t);
     if (t->from_history || numbered)
         buf_add_fmt(&out, ",\"from\":\"%s\",\"since\":\"%llu\"", numbered ? "seq" : "time", (unsigned long long)t->since_ns);
@@ -186,8 +185,8 @@ static void put_plain(buf *out, json value)
     buf_fini(&raw);
 }
 
-/* Time, topic, what it says; as wide as the terminal. */
-static void print_short(tail *t, const record_line *l, bytes topic, uint64_t ts)
+/* Time, stream, what it says; as wide as the terminal. */
+static void print_short(tail *t, const record_line *l, bytes name, uint64_t ts)
 {
     char when[CLOCK_RFC3339_SIZE] = "";
     bool gap = json_is(l->kind, "gap"), status = json_is(l->kind, "status");
@@ -195,7 +194,7 @@ static void print_short(tail *t, const record_line *l, bytes topic, uint64_t ts)
     buf_init(&what, 16u << 20);
     clock_rfc3339(when, ts, 3);
     buf_add_fmt(&what, "%.12s ", when + 11);
-    log_escape(&what, topic);
+    log_escape(&what, name);
     buf_add_char(&what, ' ');
     if (gap) {
         buf_add_text(&what, "GAP ");
@@ -220,31 +219,40 @@ static void print_short(tail *t, const record_line *l, bytes topic, uint64_t ts)
 
 static void take_record(tail *t, bytes text)
 {
-    char room[4 * TOPIC_MAX];
-    buf topic = {.at = room, .cap = sizeof room, .max = sizeof room};
+    buf *name = &t->name;
     record_line l = {0};
     uint64_t seq, ts = 0;
     if (!read_record(text, &l))
         return;
-    put_topic(&topic, &l);
-    mark *m = mark_of(t, buf_bytes(&topic), l.connection.raw), *given = mark_of(t, buf_bytes(&topic), (bytes){0});
-    if (!m || !given) {
+    buf_clear(name);
+    put_topic(name, &l);
+    mark *given = map_get(t->marks, buf_bytes(name)); /* by --since-seq, of the topic */
+    if (l.connection.type == JSON_NUMBER) {
+        buf_add_char(name, '@');
+        buf_add_bytes(name, l.connection.raw);
+    }
+    mark *m = name->failed ? NULL : mark_of(t, buf_bytes(name));
+    if (!m) {
         end(t, cli_fail(EXIT_FAILED, "out of memory"));
         return;
     }
     bool numbered = json_text_u64(l.seq, &seq);
+    if (given && given != m && given->numbered) { /* the stream's own number counts from now on */
+        m->seq = given->seq;
+        m->numbered = true;
+        given->numbered = false;
+    }
     json_text_u64(l.ts_out, &ts);
     if (numbered ? (m->numbered && seq <= m->seq) : ts && ts <= m->ts) /* it was written before */
         return;
     if (numbered) {
         m->seq = seq;
         m->numbered = true;
-        given->numbered = false; /* the stream's own number counts from now on */
     }
     m->ts = ts > m->ts ? ts : m->ts;
     t->since_ns = ts > t->since_ns ? ts : t->since_ns;
     if (t->short_lines) {
-        print_short(t, &l, buf_bytes(&topic), ts);
+        print_short(t, &l, buf_bytes(name), ts);
     } else {
         fwrite(text.at, 1, text.len, stdout);
         putchar('\n');
@@ -391,7 +399,7 @@ static int run(tail *t)
     return t->code;
 }
 
-/* "TOPIC=N", or N where the pattern is the topic. */
+/* "TOPIC=N", "TOPIC@CONNECTION=N", or N where the pattern is the topic. */
 static bool take_seq(tail *t, const char *text)
 {
     char *end;
@@ -402,7 +410,7 @@ static bool take_seq(tail *t, const char *text)
         return cli_usage("tail", "--since-seq '%s': a number is wanted, or TOPIC=NUMBER", text), false;
     if (memchr(topic.at, '*', topic.len) || memchr(topic.at, '>', topic.len))
         return cli_usage("tail", "--since-seq '%s': '%s' is more than one topic; write TOPIC=NUMBER", text, t->pattern), false;
-    mark *m = mark_of(t, topic, (bytes){0});
+    mark *m = mark_of(t, topic);
     if (!m)
         return cli_fail(EXIT_FAILED, "out of memory"), false;
     m->seq = seq;
@@ -413,14 +421,14 @@ static bool take_seq(tail *t, const char *text)
 typedef struct wish {
     remote_options where;
     cli_list seqs;
-    const char *from;
+    const char *from, *connection;
     bool json;
 } wish;
 
 /* True: go on. */
 static bool read_options(tail *t, wish *w, int argc, char **argv, int *code)
 {
-    static const struct option options[] = {{"from", required_argument, 0, 'f'}, {"since-seq", required_argument, 0, 's'}, {"count", required_argument, 0, 'n'}, {"json", no_argument, 0, 'j'}, REMOTE_OPTIONS, {0, 0, 0, 0}};
+    static const struct option options[] = {{"from", required_argument, 0, 'f'}, {"since-seq", required_argument, 0, 's'}, {"connection", required_argument, 0, 'c'}, {"count", required_argument, 0, 'n'}, {"json", no_argument, 0, 'j'}, REMOTE_OPTIONS, {0, 0, 0, 0}};
     int option;
     char *end;
     while ((option = getopt_long(argc, argv, "n:jh", options, NULL)) != -1) {
@@ -431,6 +439,8 @@ static bool read_options(tail *t, wish *w, int argc, char **argv, int *code)
         w->json |= option == 'j';
         if (option == 'f')
             w->from = optarg;
+        else if (option == 'c')
+            w->connection = optarg;
         else if (option == 's')
             cli_add(&w->seqs, optarg);
         else if (option == 'n' && (!(t->left = strtoull(optarg, &end, 10)) || *end || *optarg == '-'))
@@ -454,6 +464,18 @@ static bool read_options(tail *t, wish *w, int argc, char **argv, int *code)
     return true;
 }
 
+static bool find_connection(tail *t, const char *which, int *code)
+{
+    asked a = {.noun = "tail", .remote = t->remote};
+    char id[24];
+    if (!which)
+        return true;
+    if (!asked_connection(&a, which, id, code))
+        return false;
+    t->connection = strtoull(id, NULL, 10);
+    return t->of_one = true;
+}
+
 static void tail_fini(tail *t)
 {
     for (int i = 0; i < 2; i++)
@@ -465,7 +487,7 @@ static void tail_fini(tail *t)
         free(m);
     }
     map_free(t->marks);
-    buf_fini(&t->key);
+    buf_fini(&t->name);
     buf_fini(&t->line);
 }
 
@@ -474,11 +496,11 @@ int cmd_tail(int argc, char **argv)
     tail t = {.marks = map_new()};
     wish w = {0};
     int code = EXIT_FINE;
-    buf_init(&t.key, 8 * TOPIC_MAX);
+    buf_init(&t.name, 16 * TOPIC_MAX);
     buf_init(&t.line, 16u << 20);
     if (!t.marks)
         code = cli_fail(EXIT_FAILED, "out of memory");
-    else if (read_options(&t, &w, argc, argv, &code) && (t.remote = remote_open(&w.where, &code))) {
+    else if (read_options(&t, &w, argc, argv, &code) && (t.remote = remote_open(&w.where, &code)) && find_connection(&t, w.connection, &code)) {
         chart_size size = chart_size_now();
         t.short_lines = isatty(STDOUT_FILENO) && !w.json;
         t.colour = size.colour;

@@ -210,6 +210,24 @@ static bool is_number(const char *text)
     return n > 0 && n < 20;
 }
 
+/* The member is this text; of a stream also with its connection behind it: TOPIC@CONNECTION. */
+static bool is_meant(json item, const char *by, const char *given)
+{
+    uint64_t number, connection;
+    char *end, *topic;
+    const char *at = strrchr(given, '@');
+    if (json_is(json_member(item, by), given))
+        return true;
+    if (!at || at[1] < '0' || at[1] > '9' || !json_u64(json_member(item, "connection"), &connection))
+        return false;
+    number = strtoull(at + 1, &end, 10);
+    if (*end || number != connection || !(topic = bytes_dup(bytes_make(given, (size_t)(at - given)))))
+        return false;
+    bool is = json_is(json_member(item, by), topic);
+    free(topic);
+    return is;
+}
+
 /* By a member that is this text: exactly one. */
 static bool find_by(asked *a, const char *given, char id[24], const char *path, const char *member, const char *by, int *code)
 {
@@ -223,7 +241,7 @@ static bool find_by(asked *a, const char *given, char id[24], const char *path, 
         return false;
     }
     for (json_iter it = json_each(json_member(answer.doc, member)); json_next(&it, &key, &item);)
-        if (json_is(json_member(item, by), given) && json_u64(json_member(item, "id"), &number)) {
+        if (is_meant(item, by, given) && json_u64(json_member(item, "id"), &number)) {
             snprintf(id, 24, "%llu", (unsigned long long)number);
             found++;
         }
@@ -234,7 +252,7 @@ static bool find_by(asked *a, const char *given, char id[24], const char *path, 
     if (!found)
         *code = cli_fail(EXIT_FAILED, "there is no %s '%.*s'; weir %s list shows their numbers and %ss", noun, (int)shown.len, shown.at, noun, by);
     if (found > 1)
-        *code = cli_fail(EXIT_USAGE, "%zu %ss have the %s '%.*s'; say its number, which weir %s list shows", found, noun, by, (int)shown.len, shown.at, noun);
+        *code = cli_fail(EXIT_USAGE, "%zu %ss have the %s '%.*s'; say its number, which weir %s list shows%s", found, noun, by, (int)shown.len, shown.at, noun, by[0] == 't' ? ", or TOPIC@CONNECTION" : "");
     buf_fini(&shown);
     return found == 1;
 }

@@ -63,7 +63,7 @@ int asked_list(asked *a, const char *path, const char *member, const column *col
 /* On a terminal: yes or no. Elsewhere, or with --yes: yes, if --yes was given; no otherwise, said. */
 bool asked_sure(const asked *a, const char *question);
 
-/* Which connection (or stream) is meant by a number, a name or a topic: its number as text. False: it has said why. */
+/* Which connection (or stream) is meant by a number, a name, a topic or TOPIC@CONNECTION: its number as text. False: it has said why. */
 bool asked_connection(asked *a, const char *given, char id[24], int *code);
 bool asked_stream(asked *a, const char *given, char id[24], int *code);
 

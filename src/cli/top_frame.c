@@ -25,7 +25,7 @@ static bool lets_through(const top *t, const top_row *row)
     if (!*t->filter)
         return true;
     for (int i = 0; top_views[t->view].columns[i].title; i++)
-        if (top_views[t->view].columns[i].kind == TOP_TEXT && strcasestr(row->cells[i], t->filter))
+        if (top_is_text(top_views[t->view].columns[i].kind) && strcasestr(row->cells[i], t->filter))
             return true;
     return false;
 }
@@ -35,7 +35,7 @@ static int compare(const void *a, const void *b, void *arg)
     const top *t = arg;
     const top_row *x = &t->rows[*(const size_t *)a], *y = &t->rows[*(const size_t *)b];
     int i = t->sort_by, order = 0;
-    if (i >= 0 && top_views[t->view].columns[i].kind == TOP_TEXT)
+    if (i >= 0 && top_is_text(top_views[t->view].columns[i].kind))
         order = strcmp(x->cells[i], y->cells[i]);
     else if (i >= 0) /* the most first */
         order = x->sort[i] < y->sort[i] ? 1 : x->sort[i] > y->sort[i] ? -1
@@ -209,7 +209,7 @@ static size_t choose(const top *t, size_t columns, bool shown[TOP_CELLS])
 
 static bool to_the_right(const top_column *c)
 {
-    return c->kind != TOP_TEXT;
+    return !top_is_text(c->kind);
 }
 
 static void put_cell(buf *out, const top_column *c, const char *text, size_t width)

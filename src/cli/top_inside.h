@@ -5,6 +5,7 @@
 #include "cli/top.h"
 
 typedef enum top_kind { TOP_TEXT,
+                        TOP_NAME,
                         TOP_COUNT,
                         TOP_RATE,
                         TOP_CPU,
@@ -25,6 +26,11 @@ typedef struct top_columns {
     const char *name, *path, *list, *id;
     top_column columns[TOP_CELLS + 1]; /* ended by a NULL title */
 } top_columns;
+
+static inline bool top_is_text(top_kind kind)
+{
+    return kind == TOP_TEXT || kind == TOP_NAME;
+}
 
 extern const top_columns top_views[TOP_VIEWS];
 

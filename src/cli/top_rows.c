@@ -11,7 +11,7 @@
 /* clang-format off */
 const top_columns top_views[TOP_VIEWS] = {
     {"streams", "/v1/streams", "streams", "id", {
-        {"TOPIC", "topic", TOP_TEXT, 0, 9}, {"STATE", "state", TOP_TEXT, 10, 9}, {"REC/S", "figures.records", TOP_RATE, 7, 9},
+        {"TOPIC", "topic", TOP_NAME, 0, 9}, {"STATE", "state", TOP_TEXT, 10, 9}, {"REC/S", "figures.records", TOP_RATE, 7, 9},
         {"RECORDS", "figures.records", TOP_COUNT, 9, 3}, {"LAG", "", TOP_LAG, 6, 7}, {"AGE", "figures.last_ts_recv", TOP_AGE, 5, 8},
         {"GAPS", "figures.gaps", TOP_COUNT, 5, 6}, {"RST", "figures.restarts", TOP_COUNT, 4, 4}, {"WAIT", "figures.waiting", TOP_COUNT, 5, 2},
         {"ID", "id", TOP_COUNT, 5, 1}, {0}}},
@@ -163,6 +163,16 @@ static void put_text(char out[TOP_CELL], json doc, const char *path)
     buf_fini(&text);
 }
 
+/* Of a stream: TOPIC@CONNECTION, since two connections may stream one topic. */
+static void put_name(char out[TOP_CELL], json doc, const char *path)
+{
+    put_text(out, doc, path);
+    json connection = json_member(doc, "connection");
+    size_t len = strlen(out);
+    if (connection.type == JSON_NUMBER && len + connection.raw.len + 2 <= TOP_CELL)
+        snprintf(out + len, TOP_CELL - len, "@" BYTES_FMT, BYTES_ARG(connection.raw));
+}
+
 static void put_since(char out[TOP_CELL], uint64_t then, uint64_t now)
 {
     buf text = {.at = out, .cap = TOP_CELL - 1, .max = TOP_CELL - 1};
@@ -203,6 +213,9 @@ static void put_cell(top_row *row, int i, const top_column *c, uint64_t real_ns,
     double value = 0;
     row->sort[i] = (double)n;
     switch (c->kind) {
+    case TOP_NAME:
+        put_name(cell, row->doc, c->path);
+        break;
     case TOP_TEXT:
         put_text(cell, row->doc, c->path);
         break;
@@ -291,16 +304,17 @@ static reader *reader_of(reader **all, size_t *count, const char *id)
 static void read_metric(reader **all, size_t *count, const char *line)
 {
     static const char *const names[] = {"delivered_total{", "dropped_total{", "queued_records{", "socket_octets{"};
-    char id[32], pattern[TOP_CELL];
+    char id[32], pattern[TOP_CELL], connection[24] = "";
     const char *end;
     if (strncmp(line, "weir_reader_", 12) || !read_label(line, "reader=\"", id, sizeof id) || !(end = read_label(line, "pattern=\"", pattern, sizeof pattern)) || *end != '}')
         return;
+    read_label(line, ",connection=\"", connection, sizeof connection);
     for (int i = 0; i < 4; i++) {
         reader *r = strncmp(line + 12, names[i], strlen(names[i])) ? NULL : reader_of(all, count, id);
         if (!r)
             continue;
         snprintf(r->id, sizeof r->id, "%s", id);
-        snprintf(r->pattern, sizeof r->pattern, "%s", pattern);
+        snprintf(r->pattern, sizeof r->pattern, "%s%s%s", pattern, *connection ? "@" : "", connection);
         r->values[i] = strtoull(end + 1, NULL, 10);
     }
 }

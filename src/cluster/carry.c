@@ -69,7 +69,7 @@ void carry_drop(lease *l)
     l->sending = NULL;
     l->c->figures.dropped += records;
     if (records)
-        log_warn("cluster", "'%s': %llu records that were seen here alone are not carried: they lie in the next holder's gap", l->topic, (unsigned long long)records);
+        log_warn("cluster", "'%s': %llu records that were seen here alone are not carried: they lie in the next holder's gap", l->name, (unsigned long long)records);
 }
 
 /* ---- Sending ---- */
@@ -97,7 +97,7 @@ static void on_carried(void *arg, const talk_answer *a)
             carry_flush(l);
     } else if (a->code == WEIR_BUSY) {
         c->figures.refused += k->records;
-        log_warn("cluster", "'%s': NATS refuses records under fence %llu, another node has taken over", l->topic, (unsigned long long)l->epoch);
+        log_warn("cluster", "'%s': NATS refuses records under fence %llu, another node has taken over", l->name, (unsigned long long)l->epoch);
         lease_lost(l, "another node has taken it over");
         cluster_look(c);
     } else {
@@ -106,7 +106,7 @@ static void on_carried(void *arg, const talk_answer *a)
             carry_flush(l);
         else if (a->code == WEIR_FAILED && clock_mono() > c->refusal_told + REFUSAL_NS) {
             c->refusal_told = clock_mono();
-            log_warn("cluster", "'%s': its records are not taken and wait here: %s", l->topic, a->error);
+            log_warn("cluster", "'%s': its records are not taken and wait here: %s", l->name, a->error);
         }
     }
 }
@@ -119,8 +119,8 @@ void carry_flush(lease *l)
         return;
     if (!k->id)
         k->id = ++l->c->chunk_ids;
-    snprintf(subject, sizeof subject, TALK_RECORDS "%s", l->topic);
-    snprintf(id, sizeof id, "%s:%llu:%s.%llu", l->topic, (unsigned long long)k->first_seq, l->c->run, (unsigned long long)k->id);
+    snprintf(subject, sizeof subject, TALK_RECORDS "%s", l->name);
+    snprintf(id, sizeof id, "%s:%llu:%s.%llu", l->name, (unsigned long long)k->first_seq, l->c->run, (unsigned long long)k->id);
     talk_note note = {
         .subject = subject,
         .data = buf_bytes(&k->lines),
@@ -161,7 +161,7 @@ static void gather(lease *l, const record *r)
     chunk *k = r->line.len < LINE_MAX ? open_chunk(l, r->line.len + 1) : NULL;
     if (!k) {
         c->figures.dropped++;
-        log_warn("cluster", "'%s': a record of %zu octets is not carried: it is too large for a message, or memory is out", l->topic, r->line.len);
+        log_warn("cluster", "'%s': a record of %zu octets is not carried: it is too large for a message, or memory is out", l->name, r->line.len);
         return;
     }
     buf_add(&k->lines, r->line.at, r->line.len + 1); /* with its newline */
@@ -179,7 +179,7 @@ static void gather(lease *l, const record *r)
 
 static void take(cluster *c, record *r)
 {
-    lease *l = r->foreign ? NULL : lease_of_topic(c, record_stream_topic(r->stream));
+    lease *l = r->foreign ? NULL : lease_of_stream(c, record_stream_name(r->stream));
     if (r->foreign)
         return;
     feed_passed(c, r);
@@ -224,7 +224,7 @@ void carry_retry(cluster *c)
     bytes key;
     void *value;
     carry_drain(c);
-    while (map_each(c->topics, &at, &key, &value))
+    while (map_each(c->streams, &at, &key, &value))
         carry_flush(value);
 }
 

@@ -172,13 +172,15 @@ static void put_leases(buf *out, const cluster *c)
     bool first = true;
     json_put_key(out, "leases");
     buf_add_char(out, '[');
-    while (map_each(c->topics, &at, &key, &value)) {
+    while (map_each(c->streams, &at, &key, &value)) {
         const lease *l = value;
         if (l->state == LEASE_NONE)
             continue;
         buf_add_text(out, first ? "{" : ",{");
         first = false;
-        json_put_member(out, "topic", bytes_of(l->topic));
+        const char *mark = strrchr(l->name, '@');
+        json_put_member(out, "topic", bytes_make(l->name, mark ? (size_t)(mark - l->name) : strlen(l->name)));
+        buf_add_fmt(out, ",\"connection\":%s", mark ? mark + 1 : "null");
         buf_add_fmt(out, ",\"fence\":%llu,\"held\":%s}", (unsigned long long)l->epoch, l->state == LEASE_HELD ? "true" : "false");
     }
     buf_add_char(out, ']');
@@ -245,7 +247,7 @@ static void lists_of(cluster *c)
     list_init(&c->spare);
     c->members = map_new();
     c->leases = map_new();
-    c->topics = map_new();
+    c->streams = map_new();
     c->fed = map_new();
     c->rows = map_new();
     c->row_ids = map_new();
@@ -273,7 +275,7 @@ weir_code cluster_new(cluster **out, node *n, const cluster_options *o, weir_err
     timer_init(&c->tick, c->loop, on_tick, c);
     timer_init(&c->look, c->loop, leases_look, c);
     timer_init(&c->end, c->loop, session_lapse, c);
-    weir_code code = c->members && c->leases && c->topics && c->fed && c->rows && c->row_ids ? begin(c, o, err) : error_set(err, WEIR_NOMEM, "out of memory");
+    weir_code code = c->members && c->leases && c->streams && c->fed && c->rows && c->row_ids ? begin(c, o, err) : error_set(err, WEIR_NOMEM, "out of memory");
     if (code) {
         cluster_free(c);
         return error_wrap(err, "cluster");

@@ -10,10 +10,10 @@
 #include "base/log.h"
 #include "cluster/inside.h"
 
-static fed *fed_new(cluster *c, bytes topic, record_stream *s)
+static fed *fed_new(cluster *c, bytes name, record_stream *s)
 {
     fed *f = calloc(1, sizeof *f);
-    if (!f || !map_set(c->fed, topic, f, NULL)) {
+    if (!f || !map_set(c->fed, name, f, NULL)) {
         free(f);
         return NULL;
     }
@@ -23,26 +23,26 @@ static fed *fed_new(cluster *c, bytes topic, record_stream *s)
 }
 
 /* By its name among this node's streams, else by what its line says. */
-static fed *fed_of(cluster *c, bytes topic, bytes line)
+static fed *fed_of(cluster *c, bytes name, bytes line)
 {
-    fed *f = map_get(c->fed, topic);
+    fed *f = map_get(c->fed, name);
     if (f)
         return f;
     record_key key;
-    record_stream *s = node_stream_records(c->n, topic), *made = NULL;
+    record_stream *s = node_stream_records(c->n, name), *made = NULL;
     if (!s && !record_foreign_key(&key, line, NULL) && !hub_stream(&made, node_hub(c->n), &key, NULL))
         s = made;
-    if (s && bytes_equal(record_stream_topic(s), topic))
-        f = fed_new(c, topic, s);
+    if (s && bytes_equal(record_stream_name(s), name))
+        f = fed_new(c, name, s);
     record_stream_unref(made);
     return f;
 }
 
 void feed_passed(cluster *c, record *r)
 {
-    bytes topic = record_stream_topic(r->stream);
-    fed *f = map_get(c->fed, topic);
-    if (!f && !(f = fed_new(c, topic, r->stream)))
+    bytes name = record_stream_name(r->stream);
+    fed *f = map_get(c->fed, name);
+    if (!f && !(f = fed_new(c, name, r->stream)))
         return;
     if (r->seq > f->last_seq && r->cause != RECORD_GAP_SLOW_READER)
         f->last_seq = r->seq;
@@ -83,17 +83,17 @@ static void publish(cluster *c, fed *f, bytes line)
 
 void feed_on_record(cluster *c, const talk_message *m)
 {
-    bytes topic = bytes_of(m->subject), rest = m->data;
+    bytes name = bytes_of(m->subject), rest = m->data;
     c->record_place = m->seq;
     if (!strcmp(m->run, c->run))
         return;
-    lease *l = lease_of_topic(c, topic);
+    lease *l = lease_of_stream(c, name);
     if (l && l->state != LEASE_NONE && m->epoch > l->epoch) /* before its numbers touch ours: we may have slept */
         lease_lost(l, "another node has taken it over");
     while (rest.len) {
         const char *end = memchr(rest.at, '\n', rest.len);
         bytes line = bytes_make(rest.at, end ? (size_t)(end - rest.at) : rest.len);
-        fed *f = fed_of(c, topic, line);
+        fed *f = fed_of(c, name, line);
         rest = bytes_make(rest.at + line.len, rest.len - line.len);
         if (rest.len)
             rest = bytes_make(rest.at + 1, rest.len - 1);
@@ -132,9 +132,11 @@ void feed_keep(cluster *c)
 static void on_topic(void *arg, const store_topic *t)
 {
     cluster *c = arg;
-    record_stream *s = node_stream_records(c->n, bytes_of(t->topic));
-    fed *f = map_get(c->fed, bytes_of(t->topic));
-    if (!s || (!f && !(f = fed_new(c, bytes_of(t->topic), s))))
+    char room[RECORD_NAME_ROOM];
+    bytes name = record_name(room, bytes_of(t->topic), t->has_connection, t->connection);
+    record_stream *s = node_stream_records(c->n, name);
+    fed *f = map_get(c->fed, name);
+    if (!s || (!f && !(f = fed_new(c, name, s))))
         return;
     if (t->last_seq > f->last_seq) {
         f->last_seq = t->last_seq;

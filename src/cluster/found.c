@@ -222,14 +222,14 @@ static void on_brought(void *arg, const talk_answer *a)
 
 typedef struct finding {
     const char *id;
-    char topic[TOPIC_MAX + 1];
+    char name[RECORD_NAME_ROOM];
 } finding;
 
-static void find_topic(void *arg, const node_stream_view *v)
+static void find_name(void *arg, const node_stream_view *v)
 {
     finding *f = arg;
     if (!strcmp(v->id, f->id))
-        snprintf(f->topic, sizeof f->topic, "%.*s", (int)v->topic.len, v->topic.at);
+        snprintf(f->name, sizeof f->name, "%.*s", (int)v->name.len, v->name.at);
 }
 
 static void bring_row(own_row *o)
@@ -238,8 +238,8 @@ static void bring_row(own_row *o)
     char key[ROW_KEY];
     finding f = {.id = o->id};
     if (o->kind == 2)
-        node_streams_each(c->n, find_topic, &f);
-    row_key(key, kinds[o->kind], *f.topic ? f.topic : o->id);
+        node_streams_each(c->n, find_name, &f);
+    row_key(key, kinds[o->kind], *f.name ? f.name : o->id);
     row *r = row_of(c, key);
     if (!r || !row_name(c, r, kinds[o->kind], o->id)) {
         c->bringing = false;

@@ -47,7 +47,7 @@ typedef enum lease_state { LEASE_NONE,
 typedef struct lease {
     cluster *c;
     char key[KEY_TEXT + 2];
-    char *topic;           /* NULL: an account's, or one that this node does not know (yet) */
+    char *name;            /* record_stream_name; NULL: an account's, or one that this node does not know (yet) */
     struct lease *account; /* to be held first; NULL: none */
     bool wanted;           /* here and now */
     bool wanted_next;      /* while it is being found out */
@@ -108,8 +108,8 @@ struct cluster {
 
     map *members; /* id -> member */
     map *leases;  /* key -> lease */
-    map *topics;  /* topic -> lease */
-    map *fed;     /* topic -> fed */
+    map *streams; /* name -> lease */
+    map *fed;     /* name -> fed */
 
     /* our session */
     uint64_t session_revision, renewed, renew_sent; /* mono: before what was acknowledged was sent */
@@ -177,8 +177,8 @@ bool leases_any(const cluster *c);
 void lease_lost(lease *l, const char *why);
 void lease_mark(lease *l); /* writes more room for numbers */
 void lease_emptied(lease *l);
-lease *lease_of_topic(const cluster *c, bytes topic);
-bool lease_may_open(void *arg, bytes topic, const char **why);
+lease *lease_of_stream(const cluster *c, bytes name);
+bool lease_may_open(void *arg, bytes name, const char **why);
 void leases_free(cluster *c);
 
 /* ---- carry.c ---- */

@@ -21,9 +21,9 @@ static void set_why(lease *l, const char *text)
     snprintf(l->why, sizeof l->why, "%s", text);
 }
 
-lease *lease_of_topic(const cluster *c, bytes topic)
+lease *lease_of_stream(const cluster *c, bytes name)
 {
-    return map_get(c->topics, topic);
+    return map_get(c->streams, name);
 }
 
 static lease *lease_of(cluster *c, const char *key)
@@ -51,11 +51,11 @@ static bool is_ours(const lease *l)
     return !strcmp(l->holder, l->c->id) && !strcmp(l->session, l->c->session);
 }
 
-bool lease_may_open(void *arg, bytes topic, const char **why)
+bool lease_may_open(void *arg, bytes name, const char **why)
 {
     cluster *c = arg;
     static char room[600];
-    lease *l = lease_of_topic(c, topic);
+    lease *l = lease_of_stream(c, name);
     *why = room;
     if (l && l->state == LEASE_HELD && session_valid(c) && (!l->account || l->account->state == LEASE_HELD))
         return true;
@@ -94,7 +94,7 @@ void leases_on_row(cluster *c, const char *key, const talk_message *m)
         json_text_u64(json_member(doc, "at"), &l->at);
     }
     if (l->state == LEASE_HELD && !is_ours(l)) { /* cannot be while our session lives */
-        log_error("cluster", "'%s': its lease was taken by node %s while it was held", l->topic ? l->topic : l->key, l->holder);
+        log_error("cluster", "'%s': its lease was taken by node %s while it was held", l->name ? l->name : l->key, l->holder);
         lease_lost(l, "its lease was taken by another node");
     }
     cluster_look(c);
@@ -107,8 +107,8 @@ static void write_row(lease *l, bool ours, uint64_t mark, uint64_t at, talk_done
     snprintf(subject, sizeof subject, TALK_ROWS "lease.%s", l->key);
     buf_init(&body, 1 << 16);
     buf_add_fmt(&body, "{\"node\":\"%s\",\"session\":\"%s\",\"mark\":\"%llu\",\"at\":\"%llu\"", ours ? l->c->id : "", ours ? l->c->session : "", (unsigned long long)mark, (unsigned long long)at);
-    if (l->topic)
-        json_put_member(&body, "topic", bytes_of(l->topic));
+    if (l->name)
+        json_put_member(&body, "stream", bytes_of(l->name));
     buf_add_char(&body, '}');
     talk_note note = {.subject = subject, .data = buf_bytes(&body), .expects = true, .expect = l->revision};
     talk_send(l->c->talk, &note, fn, l);
@@ -140,7 +140,7 @@ static void back_off(lease *l, const talk_answer *a, const char *doing)
 
 static void subject_of(const lease *l, char out[SUBJECT_TEXT])
 {
-    snprintf(out, SUBJECT_TEXT, TALK_RECORDS "%s", l->topic);
+    snprintf(out, SUBJECT_TEXT, TALK_RECORDS "%s", l->name);
 }
 
 static void hold(lease *l)
@@ -148,14 +148,14 @@ static void hold(lease *l)
     cluster *c = l->c;
     l->state = LEASE_HELD;
     set_why(l, "");
-    if (!l->topic) {
+    if (!l->name) {
         cluster_look(c);
         return;
     }
     c->figures.taken++;
-    log_info("cluster", "'%s' runs here now (fence %llu, behind number %llu)", l->topic, (unsigned long long)l->epoch, (unsigned long long)l->seq);
+    log_info("cluster", "'%s' runs here now (fence %llu, behind number %llu)", l->name, (unsigned long long)l->epoch, (unsigned long long)l->seq);
     l->seq_given = l->seq;
-    node_stream_open(c->n, bytes_of(l->topic), l->seq, l->missed, l->missed_event);
+    node_stream_open(c->n, bytes_of(l->name), l->seq, l->missed, l->missed_event);
 }
 
 static void on_marked(void *arg, const talk_answer *a)
@@ -253,7 +253,7 @@ static void on_taken(void *arg, const talk_answer *a)
     }
     l->epoch = a->seq;
     written(l, a->seq, true, l->mark_before + AHEAD, l->at_next);
-    if (l->topic)
+    if (l->name)
         look_up(l);
     else
         hold(l);
@@ -274,8 +274,8 @@ static void take(lease *l)
 
 void lease_lost(lease *l, const char *why)
 {
-    if (l->state == LEASE_HELD && l->topic) {
-        node_stream_close(l->c->n, bytes_of(l->topic), why);
+    if (l->state == LEASE_HELD && l->name) {
+        node_stream_close(l->c->n, bytes_of(l->name), why);
         l->c->figures.lost++;
     }
     l->state = LEASE_NONE;
@@ -305,7 +305,7 @@ void lease_emptied(lease *l)
 {
     if (l->state != LEASE_LEAVING || l->writing || !list_empty(&l->chunks) || !talk_is_up(l->c->talk))
         return;
-    l->mark_before = l->topic ? l->seq_given : l->mark;
+    l->mark_before = l->name ? l->seq_given : l->mark;
     write_row(l, false, l->mark_before, l->at_next, on_given_back);
 }
 
@@ -313,14 +313,14 @@ static void give_back(lease *l, bool moves, const char *why)
 {
     cluster *c = l->c;
     l->at_next = l->at;
-    if (l->topic) {
-        const record_stream *records = node_stream_records(c->n, bytes_of(l->topic));
-        node_stream_close(c->n, bytes_of(l->topic), why);
+    if (l->name) {
+        const record_stream *records = node_stream_records(c->n, bytes_of(l->name));
+        node_stream_close(c->n, bytes_of(l->name), why);
         l->at_next = moves ? l->at : 0; /* switched off: nothing is missing. Else: behind its last record */
         carry_drain(c);
         if (records && record_stream_seq(records) > l->seq_given)
             l->seq_given = record_stream_seq(records);
-        log_info("cluster", "'%s' is given back: %s", l->topic, why);
+        log_info("cluster", "'%s' is given back: %s", l->name, why);
     }
     l->state = LEASE_LEAVING;
     l->moves = moves;
@@ -389,7 +389,7 @@ static void step(lease *l)
         lease_emptied(l);
     } else if (l->state == LEASE_HELD) {
         bool moves = c->leaving || (settled && strcmp(settled->id, c->id) != 0);
-        if (!l->topic) {
+        if (!l->name) {
             l->moves = moves && l->wanted;
             if ((l->moves || !l->wanted) && account_empty(l))
                 give_back(l, moves, "to another node");
@@ -406,14 +406,14 @@ static void want(void *arg, const node_stream_view *v)
 {
     cluster *c = arg;
     char key[KEY_TEXT + 2] = "t.", account[KEY_TEXT + 2];
-    lease *l = lease_of_topic(c, v->topic);
+    lease *l = lease_of_stream(c, v->name);
     if (!l) {
-        cluster_key(key + 2, v->topic);
+        cluster_key(key + 2, v->name);
         l = lease_of(c, key);
     }
     if (!l)
         return;
-    if (!l->topic && (!(l->topic = bytes_dup(v->topic)) || !map_set(c->topics, v->topic, l, NULL)))
+    if (!l->name && (!(l->name = bytes_dup(v->name)) || !map_set(c->streams, v->name, l, NULL)))
         return;
     l->wanted_next = v->wanted;
     if (v->seq > l->seq_given && l->state == LEASE_HELD)
@@ -453,9 +453,9 @@ void leases_free(cluster *c)
     void *value;
     while (c->leases && map_each(c->leases, &at, &key, &value)) {
         carry_drop(value);
-        free(((lease *)value)->topic);
+        free(((lease *)value)->name);
         free(value);
     }
     map_free(c->leases);
-    map_free(c->topics);
+    map_free(c->streams);
 }

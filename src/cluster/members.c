@@ -41,7 +41,7 @@ static void put_session(const cluster *c, buf *out)
     bytes key;
     void *value;
     while (map_each(c->leases, &at, &key, &value))
-        streams += ((lease *)value)->topic && ((lease *)value)->state == LEASE_HELD;
+        streams += ((lease *)value)->name && ((lease *)value)->state == LEASE_HELD;
     buf_add_char(out, '{');
     json_put_member(out, "session", bytes_of(c->session));
     json_put_member(out, "name", bytes_of(node_name(c->n)));

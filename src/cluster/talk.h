@@ -15,7 +15,7 @@
 #include "loop/loop.h"
 
 /* Behind a '$', as NATS' own: no sink may have such subjects (sink_nats.c), so both find room on one server. */
-#define TALK_RECORDS "$WEIR.records." /* the topic follows */
+#define TALK_RECORDS "$WEIR.records." /* a stream's name follows */
 #define TALK_RECORDS_STREAM "WEIR_RECORDS"
 #define TALK_ROWS "$KV.WEIR." /* a key of the bucket follows */
 #define TALK_ROWS_STREAM "KV_WEIR"

@@ -172,7 +172,7 @@ static void hand_out(hub *h, record *r)
     while (n != last) {
         n = n->next;
         sub *s = LIST_OWNER(n, sub, node);
-        if (s->gone || s->cut || !topic_match(s->pattern, r->stream->topic))
+        if (s->gone || s->cut || !sub_selects(s, r->stream))
             continue;
         read = true;
         h->handed++;
@@ -235,7 +235,7 @@ bool hub_blocked(const hub *h, const record_stream *stream)
         return h->full > 0;
     for (const list_node *n = h->subs.head.next; n != &h->subs.head; n = n->next) {
         const sub *s = LIST_OWNER(n, sub, node);
-        if (s->full && topic_match(s->pattern, stream->topic))
+        if (s->full && sub_selects(s, stream))
             return true;
     }
     return false;

@@ -29,9 +29,10 @@ weir_code hub_stream(record_stream **out, hub *h, const record_key *key, weir_er
 
 typedef struct sub_options {
     sub_policy policy;
-    uint64_t max_records;  /* 0: SUB_RECORDS_DEFAULT */
-    uint64_t max_octets;   /* 0: SUB_OCTETS_DEFAULT */
-    sub_on_ready on_ready; /* may be NULL */
+    uint64_t max_records;       /* 0: SUB_RECORDS_DEFAULT */
+    uint64_t max_octets;        /* 0: SUB_OCTETS_DEFAULT */
+    const uint64_t *connection; /* only streams of this one, since a topic may be two streams; NULL: any. Copied */
+    sub_on_ready on_ready;      /* may be NULL */
     void *arg;
 } sub_options;
 

@@ -50,6 +50,37 @@ static const char *next(sub *s)
     return text;
 }
 
+TEST(hub, a_topic_may_be_two_streams_and_a_reader_takes_one)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    record_stream *two[2];
+    uint64_t numbers[2] = {7, 70};
+    begin();
+    sub *all = subscribe("trades.>", NULL, NULL), *of_70 = NULL;
+    for (int i = 0; i < 2; i++) {
+        record_key key = {BYTES("trades"), BYTES("woox"), BYTES("BTC"), {NULL, 0}, true, numbers[i]};
+        CHECK_OK(hub_stream(&two[i], h, &key, &err));
+        CHECK_BYTES(record_stream_topic(two[i]), BYTES("trades.woox.BTC"));
+    }
+    CHECK_BYTES(record_stream_name(two[0]), BYTES("trades.woox.BTC@7"));
+    CHECK_TEXT(record_stream_name(two[1]).at, "trades.woox.BTC@70");
+    CHECK_TEXT(record_stream_name(btc).at, "trades.woox.BTC"); /* of no connection */
+    sub_options o = {.policy = SUB_BLOCK, .max_records = 1, .connection = &numbers[1]};
+    CHECK_OK(hub_subscribe(&of_70, h, "trades.>", &o, &err));
+    CHECK(publish("0"));
+    CHECK(hub_publish(h, record_new(two[0], 0, 0, BYTES("7"))));
+    CHECK(!hub_publish(h, record_new(two[1], 0, 0, BYTES("70")))); /* its queue is full */
+    CHECK(hub_blocked(h, two[1]) && !hub_blocked(h, two[0]) && !hub_blocked(h, btc));
+    CHECK_TEXT(next(of_70), "70");
+    CHECK_TEXT(next(of_70), "");
+    CHECK_TEXT(next(all), "0");
+    CHECK_TEXT(next(all), "7");
+    CHECK_TEXT(next(all), "70");
+    for (int i = 0; i < 2; i++)
+        record_stream_unref(two[i]);
+    end();
+}
+
 TEST(hub, records_reach_those_whose_pattern_matches)
 {
     begin();

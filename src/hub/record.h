@@ -70,7 +70,12 @@ record_stream *record_stream_ref(record_stream *s);
 void record_stream_unref(record_stream *s);
 
 bytes record_stream_topic(const record_stream *s); /* NUL-terminated, too */
-bytes record_stream_type(const record_stream *s);  /* as given, not escaped; these too */
+/* By which it goes where one topic may be two streams: the topic, and "@7" behind it of connection 7. NUL-terminated, too. */
+bytes record_stream_name(const record_stream *s);
+#define RECORD_NAME_ROOM (TOPIC_MAX + 22)
+/* The same, made of its parts; `topic` has at most TOPIC_MAX octets. */
+bytes record_name(char out[RECORD_NAME_ROOM], bytes topic, bool has_connection, uint64_t connection);
+bytes record_stream_type(const record_stream *s); /* as given, not escaped; these too */
 bytes record_stream_source(const record_stream *s);
 bytes record_stream_identifier(const record_stream *s);
 bytes record_stream_parameters(const record_stream *s);               /* a JSON object, keys in order */

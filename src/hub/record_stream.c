@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define PARAMETERS_MAX 32
@@ -155,9 +156,21 @@ static bytes place(char **at, bytes from)
     return copy;
 }
 
+bytes record_name(char out[RECORD_NAME_ROOM], bytes topic, bool has_connection, uint64_t connection)
+{
+    size_t len = topic.len <= TOPIC_MAX ? topic.len : TOPIC_MAX;
+    memcpy(out, topic.at, len);
+    out[len] = '\0';
+    if (has_connection)
+        len += (size_t)snprintf(out + len, RECORD_NAME_ROOM - len, "@%llu", (unsigned long long)connection);
+    return bytes_make(out, len);
+}
+
 static record_stream *settle(const draft *d, record_pool *pool, const record_key *key)
 {
-    size_t len = d->shared_len + d->topic.len + 1 + key->type.len + key->source.len + key->identifier.len;
+    char room[RECORD_NAME_ROOM];
+    bytes name = record_name(room, buf_bytes(&d->topic), key->has_connection, key->connection);
+    size_t len = d->shared_len + d->topic.len + 1 + name.len + 1 + key->type.len + key->source.len + key->identifier.len;
     record_stream *s = malloc(sizeof *s + len);
     char *at;
 
@@ -168,6 +181,8 @@ static record_stream *settle(const draft *d, record_pool *pool, const record_key
     s->shared = place(&at, bytes_make(d->text.at, d->shared_len));
     s->parameters = bytes_make(s->shared.at + d->parameters_at, d->parameters_len);
     s->topic = place(&at, buf_bytes(&d->topic));
+    *at++ = '\0';
+    s->name = place(&at, name);
     *at++ = '\0';
     s->type = place(&at, key->type);
     s->source = place(&at, key->source);
@@ -238,6 +253,11 @@ void record_stream_unref(record_stream *s)
 bytes record_stream_topic(const record_stream *s)
 {
     return s->topic;
+}
+
+bytes record_stream_name(const record_stream *s)
+{
+    return s->name;
 }
 
 bytes record_stream_type(const record_stream *s)

@@ -63,11 +63,18 @@ weir_code sub_new(sub **out, hub *h, const char *pattern, const sub_options *opt
     s->policy = o->policy;
     s->max_records = o->max_records ? o->max_records : SUB_RECORDS_DEFAULT;
     s->max_octets = o->max_octets ? o->max_octets : SUB_OCTETS_DEFAULT;
+    s->of_one = o->connection != NULL;
+    s->connection = o->connection ? *o->connection : 0;
     s->on_ready = o->on_ready;
     s->arg = o->arg;
     s->head = s->tail = s->loss_head = s->loss_tail = 1; /* 0 is no position */
     *out = s;
     return WEIR_OK;
+}
+
+bool sub_selects(const sub *s, const record_stream *stream)
+{
+    return (!s->of_one || (stream->has_connection && stream->connection == s->connection)) && topic_match(s->pattern, stream->topic);
 }
 
 void sub_discard(sub *s)

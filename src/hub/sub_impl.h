@@ -23,6 +23,8 @@ struct sub {
     hub *hub;
     char *pattern_text;
     bytes pattern;
+    bool of_one; /* only streams of this connection */
+    uint64_t connection;
     sub_policy policy;
     uint64_t max_records, max_octets;
     sub_on_ready on_ready;
@@ -50,6 +52,7 @@ weir_code sub_new(sub **out, hub *h, const char *pattern, const sub_options *opt
 /* Drops what is queued as SUB_DROPPED_UNSUBSCRIBED; the account is final after it. */
 void sub_discard(sub *s);
 void sub_free(sub *s); /* NULL is fine */
+bool sub_selects(const sub *s, const record_stream *stream);
 
 /* `r` is a change of a whole that this reader has not got, or will not by the time. */
 bool sub_needs_whole(sub *s, const record *r);

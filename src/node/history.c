@@ -8,7 +8,7 @@
 
 static void look_at_mark(node *n, const record *r)
 {
-    node_mark *m = map_get(n->marks, record_stream_topic(r->stream));
+    node_mark *m = map_get(n->marks, record_stream_name(r->stream));
     if (!m)
         return;
     m->reached = r->seq;

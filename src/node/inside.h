@@ -126,6 +126,7 @@ typedef struct node_connection {
     connection_state state;
     char *why;
     node_job load;
+    size_t row; /* among all, while figures are added up */
     bool again; /* its plugin or values changed while it was loaded */
 } node_connection;
 
@@ -205,7 +206,7 @@ struct node {
     uint64_t started_at, started_mono;
     list plugins, connections, streams, sinks, tokens, asks, jobs, watches, log_watches;
     map *marks;      /* topic -> node_mark */
-    map *topics;     /* topic -> node_stream */
+    map *names;      /* record_stream_name -> node_stream */
     map *stream_ids; /* "7" -> node_stream */
     unsigned asking; /* questions to the history before streams come back */
     sub *history;
@@ -265,18 +266,20 @@ bool streams_drained(const node *n);
 
 /* ---- marks.c ---- */
 struct node_mark {
-    char *topic;
+    char *name;               /* of its stream: record_stream_name */
     uint64_t durable, wanted; /* numbers up to it may be given out; the same of what is being stored */
     uint64_t at;              /* when it was put, real ns */
     uint64_t last_ns;         /* of the last record in the history at the start; 0: none */
     uint64_t reached;         /* a number that was given out, when it is due for a look */
     list_node due;
+    bool kept;    /* the store had one at the start */
     bool refused; /* the store took none last time, and the log has said so */
     list waiting; /* of mark_wait */
 };
 weir_code marks_load(node *n, weir_error *err);
 void marks_free(node *n);
-node_mark *mark_of(node *n, bytes topic); /* made if need be; NULL: out of memory */
+node_mark *mark_of(node *n, bytes name);                    /* made if need be; NULL: out of memory */
+node_mark *mark_of_stream(node *n, const record_stream *s); /* the same, with what was kept before streams had names */
 /* Room for the numbers behind `seq`? Puts it ahead if need be. */
 bool mark_ahead(node *n, node_mark *m, uint64_t seq);
 void mark_exact(node *n, node_mark *m, uint64_t seq); /* at a stop in good order */

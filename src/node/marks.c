@@ -1,6 +1,6 @@
-/* Marks: how far the numbers of each topic may be given out, kept in the store ahead of the numbers themselves.
+/* Marks: how far the numbers of each stream may be given out, kept in the store ahead of the numbers themselves.
  *
- * The history may lose its last moments in a crash, and with them numbers that readers have seen. So a topic's numbers
+ * The history may lose its last moments in a crash, and with them numbers that readers have seen. So a stream's numbers
  * are given out only below its mark, which is durable before; a node that comes back goes on behind it. A stop in good
  * order puts the mark back to the last number that was given out.
  * What can go wrong: the store takes no mark (it is full). Then the stream goes on, and the log says that numbers
@@ -11,19 +11,30 @@
 
 #define AHEAD 100000
 
-node_mark *mark_of(node *n, bytes topic)
+node_mark *mark_of(node *n, bytes name)
 {
-    node_mark *m = map_get(n->marks, topic);
+    node_mark *m = map_get(n->marks, name);
     if (m)
         return m;
     m = calloc(1, sizeof *m);
-    if (!m || !(m->topic = bytes_dup(topic)) || !map_set(n->marks, topic, m, NULL)) {
+    if (!m || !(m->name = bytes_dup(name)) || !map_set(n->marks, name, m, NULL)) {
         if (m)
-            free(m->topic);
+            free(m->name);
         free(m);
         return NULL;
     }
     list_init(&m->waiting);
+    return m;
+}
+
+node_mark *mark_of_stream(node *n, const record_stream *s)
+{
+    node_mark *m = mark_of(n, record_stream_name(s));
+    const node_mark *old = map_get(n->marks, record_stream_topic(s)); /* of when a topic was one stream */
+    if (m && old && !m->kept && old->durable > m->durable) {
+        m->durable = m->wanted = old->durable;
+        m->at = old->at;
+    }
     return m;
 }
 
@@ -37,7 +48,7 @@ static void on_put(void *arg, weir_code code, const char *error)
     putting *p = arg;
     node_mark *m = p->mark;
     if (code && !m->refused)
-        log_error("node", "'%s': its mark cannot be kept, so its numbers may come twice after a crash: %s", m->topic, error ? error : "");
+        log_error("node", "'%s': its mark cannot be kept, so its numbers may come twice after a crash: %s", m->name, error ? error : "");
     m->refused = code != WEIR_OK;
     if (!code)
         m->durable = p->seq;
@@ -64,7 +75,7 @@ static void put(node *n, node_mark *m, uint64_t seq)
     if (row.failed)
         on_put(p, WEIR_NOMEM, "out of memory");
     else
-        store_put(n->store, "mark", m->topic, buf_bytes(&row), BYTES(""), on_put, p);
+        store_put(n->store, "mark", m->name, buf_bytes(&row), BYTES(""), on_put, p);
     buf_fini(&row);
 }
 
@@ -102,13 +113,15 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
     json_text_u64(json_member(doc, "at"), &at);
     m->durable = m->wanted = seq;
     m->at = at;
+    m->kept = true;
 }
 
 /* A history that is further than the marks: of a store that took none for a while. */
 static void on_topic(void *arg, const store_topic *t)
 {
     loading *l = arg;
-    node_mark *m = mark_of(l->n, bytes_of(t->topic));
+    char name[RECORD_NAME_ROOM];
+    node_mark *m = mark_of(l->n, record_name(name, bytes_of(t->topic), t->has_connection, t->connection));
     if (!m) {
         l->failed = true;
     } else {
@@ -134,7 +147,7 @@ void marks_free(node *n)
     bytes key;
     void *m;
     while (n->marks && map_each(n->marks, &at, &key, &m)) {
-        free(((node_mark *)m)->topic);
+        free(((node_mark *)m)->name);
         free(m);
     }
     map_free(n->marks);

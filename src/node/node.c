@@ -138,9 +138,9 @@ weir_code node_new(node **out, const node_options *o, weir_error *err)
     n->started_at = clock_real();
     n->started_mono = clock_mono();
     n->marks = map_new();
-    n->topics = map_new();
+    n->names = map_new();
     n->stream_ids = map_new();
-    weir_code code = n->marks && n->topics && n->stream_ids ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
+    weir_code code = n->marks && n->names && n->stream_ids ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
     if (code || (code = name_of(n, o, err)) || (code = host_of(n, o, err)) || (code = store_of(n, o, err)) ||
         (code = marks_load(n, err)) || (code = plugins_load(n, err)) || (code = connections_load(n, err)) || (code = streams_load(n, err)) ||
         (code = sinks_load(n, err)) || (code = tokens_load(n, err)) || (code = ui_load(n, err)) || (code = history_begin(n, err))) {
@@ -190,7 +190,7 @@ void node_free(node *n)
     asks_drop(n);
     things_free(n);
     marks_free(n);
-    map_free(n->topics);
+    map_free(n->names);
     map_free(n->stream_ids);
     weir_host_free(n->host);
     free(n->name);

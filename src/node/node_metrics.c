@@ -95,6 +95,59 @@ static void of_plugins(buf *out, const node *n, const plugin_sums *sums)
     }
 }
 
+/* What a plugin's streams do for each connection: of two accounts one may be the one that has the trouble. */
+typedef struct connection_sums {
+    uint64_t streams, messages, records, gaps, restarts;
+} connection_sums;
+
+static void of_connections(buf *out, const node *n, const connection_sums *sums)
+{
+    static const struct {
+        const char *name, *type, *help;
+        size_t at;
+    } figures[] = {
+        {"connection_streams", "gauge", "Streams of a connection.", offsetof(connection_sums, streams)},
+        {"connection_messages_total", "counter", "Messages from the venue to a connection's streams.", offsetof(connection_sums, messages)},
+        {"connection_records_total", "counter", "Data records of a connection's streams.", offsetof(connection_sums, records)},
+        {"connection_gaps_total", "counter", "Gap records of a connection's streams.", offsetof(connection_sums, gaps)},
+        {"connection_restarts_total", "counter", "Restarts of a connection's streams.", offsetof(connection_sums, restarts)},
+    };
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        const connection_sums *s = sums;
+        head(out, figures[i].name, figures[i].type, figures[i].help);
+        for (const list_node *at = n->connections.head.next; at != &n->connections.head; at = at->next, s++) {
+            const node_connection *c = LIST_OWNER(at, node_connection, node);
+            uint64_t value;
+            memcpy(&value, (const char *)s + figures[i].at, sizeof value);
+            buf_add_fmt(out, "weir_%s{connection=\"%s\",", figures[i].name, c->id_text);
+            label(out, "name", c->name);
+            buf_add_char(out, ',');
+            label(out, "plugin", c->plugin->id);
+            buf_add_fmt(out, "} %llu\n", (unsigned long long)value);
+        }
+    }
+}
+
+/* The caller frees it; NULL: out of memory. */
+static connection_sums *sum_up_connections(const node *n)
+{
+    size_t count = 0;
+    for (const list_node *at = n->connections.head.next; at != &n->connections.head; at = at->next)
+        LIST_OWNER(at, node_connection, node)->row = count++;
+    connection_sums *all = calloc(count + 1, sizeof *all);
+    for (const list_node *at = n->streams.head.next; all && at != &n->streams.head; at = at->next) {
+        const node_stream *t = LIST_OWNER(at, node_stream, node);
+        const record_counts *c = record_stream_counts(t->records);
+        connection_sums *s = &all[t->connection->row];
+        s->streams++;
+        s->messages += c->received;
+        s->records += c->published;
+        s->gaps += c->gaps;
+        s->restarts += c->restarts;
+    }
+    return all;
+}
+
 /* Seconds: no whole numbers. */
 static void of_turns(buf *out, const node *n, const plugin_sums *sums)
 {
@@ -204,8 +257,12 @@ static plugin_sums *sum_up(const node *n)
 weir_code node_metrics(node *n, buf *out)
 {
     plugin_sums *sums = sum_up(n);
-    if (!sums)
+    connection_sums *by_connection = sum_up_connections(n);
+    if (!sums || !by_connection) {
+        free(sums);
+        free(by_connection);
         return WEIR_NOMEM;
+    }
     head(out, "build_info", "gauge", "Always 1; the version is a label.");
     buf_add_fmt(out, "weir_build_info{version=\"%s\",", weir_version());
     label(out, "node", n->name);
@@ -220,6 +277,8 @@ weir_code node_metrics(node *n, buf *out)
     of_plugins(out, n, sums);
     of_turns(out, n, sums);
     free(sums);
+    of_connections(out, n, by_connection);
+    free(by_connection);
     of_sinks(out, n);
     of_store(out, n);
     return out->failed ? WEIR_NOMEM : WEIR_OK;

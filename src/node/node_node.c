@@ -154,14 +154,15 @@ static void list_audit(ask *a)
 typedef struct topics {
     buf out;
     const char *pattern;
-    bool any;
+    bool any, of_one; /* only of `connection` */
+    uint64_t connection;
 } topics;
 
 static void on_topic(void *arg, const store_topic *t)
 {
     topics *all = arg;
     buf *out = &all->out;
-    if (*all->pattern && !topic_match(bytes_of(all->pattern), bytes_of(t->topic)))
+    if ((*all->pattern && !topic_match(bytes_of(all->pattern), bytes_of(t->topic))) || (all->of_one && (!t->has_connection || t->connection != all->connection)))
         return;
     buf_add_text(out, all->any ? ",{" : "{");
     all->any = true;
@@ -186,6 +187,11 @@ static void list_topics(ask *a)
     if (pattern && *pattern && topic_pattern_check(bytes_of(pattern), &err)) {
         free(pattern);
         ask_fail_with(a, &err);
+        return;
+    }
+    all.of_one = json_member(a->query, "connection").type == JSON_STRING;
+    if (!number_of(a, "connection", &all.connection)) {
+        free(pattern);
         return;
     }
     buf_init(&all.out, SIZE_MAX);

@@ -4,7 +4,8 @@
  * ready; it is known since when records are missing (of one that comes back: a question to the history); its mark is
  * durable. Where something is missing it sees to that, or waits until it comes, and is called again. What a stream missed goes
  * to it when it is opened, and it tells the gap ahead of its first record (weir_stream_missed).
- * One topic, one stream: a second one for the same topic would give out the same numbers. */
+ * A topic of one connection is one stream: a second one would give out the same numbers. Two connections may have the same topic
+ * (two accounts of one venue); what tells them apart wherever a stream is looked up is its name (record_stream_name). */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,13 +24,13 @@ void stream_drop(node_stream *s)
 {
     node *n = s->n;
     ask *removing = s->removing;
-    bytes topic = s->records ? record_stream_topic(s->records) : BYTES("");
+    bytes name = s->records ? record_stream_name(s->records) : BYTES("");
     stream_halt(s, NULL);
     defer_cancel(&s->reap);
     if (s->marking)
         list_remove(&s->mark_wait.node);
-    if (topic.len && map_get(n->topics, topic) == s)
-        map_remove(n->topics, topic);
+    if (name.len && map_get(n->names, name) == s)
+        map_remove(n->names, name);
     if (map_get(n->stream_ids, bytes_of(s->id_text)) == s)
         map_remove(n->stream_ids, bytes_of(s->id_text));
     list_remove(&s->node);
@@ -47,8 +48,8 @@ void stream_drop(node_stream *s)
 
 static void on_reap(void *arg);
 
-/* Its names, its records, its mark. WEIR_BUSY: another has its topic. */
-static weir_code take_topic(node_stream *s, weir_error *err)
+/* Its name, its records, its mark. WEIR_BUSY: another is this very one. */
+static weir_code take_name(node_stream *s, weir_error *err)
 {
     record_key key = {
         .type = bytes_of(s->type),
@@ -60,11 +61,12 @@ static weir_code take_topic(node_stream *s, weir_error *err)
     };
     if (hub_stream(&s->records, s->n->hub, &key, err))
         return err->code;
-    bytes topic = record_stream_topic(s->records);
-    const node_stream *other = map_get(s->n->topics, topic);
+    bytes name = record_stream_name(s->records);
+    const node_stream *other = map_get(s->n->names, name);
     if (other)
-        return error_set(err, WEIR_BUSY, "stream %s has the topic '%s' already; PATCH or restart that one", other->id_text, topic.at);
-    if (!(s->mark = mark_of(s->n, topic)) || !map_set(s->n->topics, topic, s, NULL) || !map_set(s->n->stream_ids, bytes_of(s->id_text), s, NULL))
+        return error_set(err, WEIR_BUSY, "stream %s has the topic '%s' of connection %s already; PATCH or restart that one, or ask for it on another connection",
+                         other->id_text, record_stream_topic(s->records).at, s->connection->id_text);
+    if (!(s->mark = mark_of_stream(s->n, s->records)) || !map_set(s->n->names, name, s, NULL) || !map_set(s->n->stream_ids, bytes_of(s->id_text), s, NULL))
         return error_set(err, WEIR_NOMEM, "out of memory");
     record_stream_resume(s->records, s->mark->durable);
     return WEIR_OK;
@@ -161,7 +163,7 @@ void stream_go(node_stream *s)
         char why[WEIR_ERROR_TEXT];
         snprintf(why, sizeof why, "its connection is %s: %s", connection_state_name(c->state), c->why ? c->why : "");
         waits(s, why);
-    } else if (n->share && !n->share->may_open(n->share->arg, record_stream_topic(s->records), &elsewhere))
+    } else if (n->share && !n->share->may_open(n->share->arg, record_stream_name(s->records), &elsewhere))
         waits(s, elsewhere);
     else if (!marked(s))
         waits(s, "its mark is being stored");
@@ -252,7 +254,7 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
     s->stored = true;
     s->wanted = json_is(json_member(doc, "wanted"), "on");
     json_text_u64(json_member(doc, "created_at"), &s->created_at);
-    if (take_topic(s, &why)) {
+    if (take_name(s, &why)) {
         if (why.code == WEIR_NOMEM)
             l->code = error_set(l->err, WEIR_NOMEM, "%s", why.text);
         log_error("node", "stream %s is left out: %s", id, why.text);
@@ -271,7 +273,7 @@ static void on_last(void *arg, const store_history_page *page);
 /* Newest first; a page may end early with nothing in it, and only a cursor of 0 says that there is no more. */
 static void ask_page(stream_question *q, uint64_t cursor)
 {
-    store_history_query query = {.topic = q->stream->mark->topic, .limit = 1, .newest_first = true, .cursor = cursor, .kinds = 1u << RECORD_DATA | 1u << RECORD_GAP};
+    store_history_query query = {.topic = record_stream_topic(q->stream->records).at, .connection = &q->stream->connection->id, .limit = 1, .newest_first = true, .cursor = cursor, .kinds = 1u << RECORD_DATA | 1u << RECORD_GAP};
     store_history_read(q->n->store, &query, on_last, q);
 }
 
@@ -516,7 +518,7 @@ static void create_on(ask *a, node_connection *c, json body)
         free(identifier);
         free(parameters);
     }
-    if (!s || take_topic(s, &err)) {
+    if (!s || take_name(s, &err)) {
         if (s)
             stream_drop(s);
         else if (id)
@@ -531,7 +533,7 @@ static void create_on(ask *a, node_connection *c, json body)
     if (row.failed)
         on_created(a, WEIR_NOMEM, "out of memory");
     else
-        row_change(a->n, "stream", s->id_text, s->mark->topic, buf_bytes(&row), BYTES(""), on_created, a);
+        row_change(a->n, "stream", s->id_text, s->mark->name, buf_bytes(&row), BYTES(""), on_created, a);
     buf_fini(&row);
 }
 
@@ -617,7 +619,7 @@ static weir_code take_new(node *n, const char *id, json doc, bytes row, weir_err
         return error_set(err, WEIR_NOMEM, "out of memory");
     s->wanted = json_is(json_member(doc, "wanted"), "on");
     json_text_u64(json_member(doc, "created_at"), &s->created_at);
-    if (take_topic(s, err)) {
+    if (take_name(s, err)) {
         stream_drop(s);
         return err->code;
     }
@@ -732,7 +734,7 @@ static void restart(ask *a)
         return;
     }
     const char *elsewhere = "";
-    if (a->n->share && !a->n->share->may_open(a->n->share->arg, record_stream_topic(s->records), &elsewhere)) {
+    if (a->n->share && !a->n->share->may_open(a->n->share->arg, record_stream_name(s->records), &elsewhere)) {
         ask_fail(a, WEIR_BUSY, "stream %s cannot be restarted here: %s", s->id_text, elsewhere);
         return;
     }

@@ -133,13 +133,99 @@ TEST(node, numbers_go_on_even_without_the_history_that_knows_them)
     fixture_close(&t);
 }
 
-TEST(node, one_topic_is_one_stream)
+/* Of a store of when a topic was one stream and its mark went by it. */
+TEST(node, numbers_go_on_behind_a_mark_of_before_streams_had_names)
+{
+    fixture t;
+    uint64_t first = 0;
+    fixture_open(&t, &exchange);
+    store_put(node_store(t.n), "mark", "trades.woox-datasource.SPOT_BTC_USDT", BYTES("{\"seq\":\"5000\",\"at\":\"1700000000000000000\"}"), BYTES(""), NULL, NULL);
+    fixture_restart(&t, true);
+    trades(&t);
+    fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 5001);
+    fixture_lines(&t, "trades.woox-datasource.SPOT_BTC_USDT", take_first, &first);
+    CHECK_UINT(first, 5001);
+    fixture_close(&t);
+}
+
+typedef struct series {
+    uint64_t connection, count, last, gaps;
+    bool mixed, disordered;
+} series;
+
+static void take_series(void *arg, json line)
+{
+    series *s = arg;
+    uint64_t connection = 0, seq = fixture_seq_of(line);
+    json_u64(json_member(line, "connection"), &connection);
+    s->mixed |= connection != s->connection;
+    s->disordered |= seq && seq <= s->last;
+    s->last = seq ? seq : s->last;
+    s->count += seq != 0;
+    s->gaps += json_is(json_member(line, "kind"), "gap");
+}
+
+static series read_series(fixture *t, uint64_t connection, uint64_t at_least)
+{
+    for (uint64_t until = clock_mono() + 60 * NS_PER_S;;) {
+        series s = {.connection = connection};
+        fixture_lines_of(t, "trades.woox-datasource.SPOT_BTC_USDT", &connection, take_series, &s);
+        CHECK(!s.mixed && !s.disordered);
+        if (s.count >= at_least)
+            return s;
+        if (clock_mono() > until)
+            test_fail(__FILE__, __LINE__, "connection %llu: only %llu records after 60 s", (unsigned long long)connection, (unsigned long long)s.count);
+    }
+}
+
+TEST(node, two_connections_of_a_plugin_stream_one_topic_each_with_its_own_numbers)
+{
+    fixture t;
+    char copy[128];
+    fixture_open(&t, &exchange);
+    trades(&t);
+    CHECK_INT(ask_it(&t, "connections.create", NULL, "{\"plugin\":\"woox-datasource\",\"name\":\"second account\",\"config\":{\"region\":\"eu\"}}"), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "id"), "2");
+    fixture_until(&t, "connections.read", "2", "state", "ready");
+    read_series(&t, 1, 20); /* the first one is ahead */
+    CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":2,\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "id"), "2");
+    CHECK_TEXT(fixture_member(&t, "connection"), "2");
+    CHECK_TEXT(fixture_member(&t, "topic"), "trades.woox-datasource.SPOT_BTC_USDT");
+    fixture_until(&t, "streams.read", "2", "state", "live");
+    CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":2,\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_BUSY);
+    CHECK_HAS(t.error, "stream 2 has the topic 'trades.woox-datasource.SPOT_BTC_USDT' of connection 2 already");
+    series one = read_series(&t, 1, 40), two = read_series(&t, 2, 20);
+    fixture_crash(&t, copy);
+    fixture_until(&t, "streams.read", "1", "state", "live");
+    fixture_until(&t, "streams.read", "2", "state", "live");
+    series one_on = read_series(&t, 1, one.count + 20), two_on = read_series(&t, 2, two.count + 20);
+    CHECK(one_on.last > one.last && two_on.last > two.last);
+    CHECK_UINT(one_on.gaps, one.gaps + 1);
+    CHECK_UINT(two_on.gaps, two.gaps + 1);
+    buf figures;
+    buf_init(&figures, 1 << 20);
+    CHECK_INT(node_metrics(t.n, &figures), WEIR_OK);
+    buf_add_char(&figures, '\0');
+    CHECK_HAS(figures.at, "weir_connection_streams{connection=\"1\",name=\"WOO X\",plugin=\"woox-datasource\"} 1\n");
+    CHECK_HAS(figures.at, "weir_connection_gaps_total{connection=\"2\",name=\"second account\",plugin=\"woox-datasource\"} 1\n");
+    buf_fini(&figures);
+    /* What the one does is nothing to the other. */
+    CHECK_INT(ask_it(&t, "connections.remove", "1", NULL), WEIR_OK);
+    CHECK_INT(ask_it(&t, "streams.read", "1", NULL), WEIR_NOT_FOUND);
+    two = read_series(&t, 2, two_on.count + 20);
+    CHECK_UINT(two.gaps, two_on.gaps);
+    read_series(&t, 1, one_on.count); /* and what there was stays */
+    fixture_close(&t);
+}
+
+TEST(node, one_topic_of_one_connection_is_one_stream)
 {
     fixture t;
     fixture_open(&t, &exchange);
     trades(&t);
     CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":1,\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_BUSY);
-    CHECK_HAS(t.error, "stream 1 has the topic 'trades.woox-datasource.SPOT_BTC_USDT' already");
+    CHECK_HAS(t.error, "stream 1 has the topic 'trades.woox-datasource.SPOT_BTC_USDT' of connection 1 already");
     CHECK_INT(ask_it(&t, "streams.remove", "1", NULL), WEIR_OK);
     CHECK_INT(ask_it(&t, "streams.read", "1", NULL), WEIR_NOT_FOUND);
     CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":1,\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_OK);

@@ -159,12 +159,12 @@ void node_streams_each(node *n, void (*fn)(void *arg, const node_stream_view *v)
         const node_stream *s = LIST_OWNER(at, node_stream, node);
         const node_connection *c = s->connection;
         next = at->next;
-        if (!s->stored || !s->records || map_get(n->topics, record_stream_topic(s->records)) != s)
+        if (!s->stored || !s->records || map_get(n->names, record_stream_name(s->records)) != s)
             continue;
         bool account = *c->secrets && strcmp(c->secrets, "{}") != 0;
         node_stream_view v = {
             .id = s->id_text,
-            .topic = record_stream_topic(s->records),
+            .name = record_stream_name(s->records),
             .account = account ? c->id_text : NULL,
             .wanted = s->wanted && !s->removing && c->enabled && c->plugin->enabled,
             .open = s->live != NULL,
@@ -174,9 +174,9 @@ void node_streams_each(node *n, void (*fn)(void *arg, const node_stream_view *v)
     }
 }
 
-void node_stream_open(node *n, bytes topic, uint64_t seq, uint64_t missed, uint64_t missed_event)
+void node_stream_open(node *n, bytes name, uint64_t seq, uint64_t missed, uint64_t missed_event)
 {
-    node_stream *s = map_get(n->topics, topic);
+    node_stream *s = map_get(n->names, name);
     if (!s)
         return;
     record_stream_resume(s->records, seq);
@@ -185,15 +185,15 @@ void node_stream_open(node *n, bytes topic, uint64_t seq, uint64_t missed, uint6
     stream_go(s);
 }
 
-record_stream *node_stream_records(node *n, bytes topic)
+record_stream *node_stream_records(node *n, bytes name)
 {
-    node_stream *s = map_get(n->topics, topic);
+    node_stream *s = map_get(n->names, name);
     return s ? s->records : NULL;
 }
 
-void node_stream_close(node *n, bytes topic, const char *why)
+void node_stream_close(node *n, bytes name, const char *why)
 {
-    node_stream *s = map_get(n->topics, topic);
+    node_stream *s = map_get(n->names, name);
     if (s)
         stream_halt(s, why);
 }

@@ -10,8 +10,8 @@
 
 typedef struct node_share {
     void *arg;
-    /* May the stream of this topic be open here, now? False: `why` (lent) says who has it, or what is missing. */
-    bool (*may_open)(void *arg, bytes topic, const char **why);
+    /* May the stream of this name (record_stream_name) be open here, now? False: `why` (lent) says who has it, or what is missing. */
+    bool (*may_open)(void *arg, bytes name, const char **why);
     /* A row is to be put (empty `json`: removed). `fn` once, when the others have it too or it is refused; then it goes into the
      * store. `unique`: two rows of one kind may not have the same. */
     void (*change)(void *arg, const char *kind, const char *id, const char *unique, bytes json, bytes secret, store_done fn, void *fn_arg);
@@ -33,7 +33,7 @@ void node_take_row(node *n, const char *kind, const char *id, bytes json, bytes 
 
 typedef struct node_stream_view {
     const char *id;
-    bytes topic;
+    bytes name;          /* record_stream_name */
     const char *account; /* its connection's id, if that has secrets: whose streams belong on one node; NULL */
     bool wanted, open;
     uint64_t seq; /* the last number given out, here or elsewhere */
@@ -41,9 +41,9 @@ typedef struct node_stream_view {
 void node_streams_each(node *n, void (*fn)(void *arg, const node_stream_view *v), void *arg);
 
 /* may_open says yes from now on: numbers go on behind `seq`, records are missing since `missed` (0: none). */
-void node_stream_open(node *n, bytes topic, uint64_t seq, uint64_t missed, uint64_t missed_event);
-record_stream *node_stream_records(node *n, bytes topic); /* lent; NULL: no stream of that topic is here */
+void node_stream_open(node *n, bytes name, uint64_t seq, uint64_t missed, uint64_t missed_event);
+record_stream *node_stream_records(node *n, bytes name); /* lent; NULL: no stream of that name is here */
 /* At once: its socket is closed when this returns. */
-void node_stream_close(node *n, bytes topic, const char *why);
+void node_stream_close(node *n, bytes name, const char *why);
 
 #endif

@@ -209,10 +209,10 @@ static inline void on_fixture_page(void *arg, const store_history_page *page)
     p->over = true;
 }
 
-/* All records of a topic, oldest first. */
-static inline void fixture_history(fixture *t, const char *topic, fixture_page *p)
+/* All records of a topic, oldest first; of this connection alone, if it is not NULL. */
+static inline void fixture_history_of(fixture *t, const char *topic, const uint64_t *connection, fixture_page *p)
 {
-    store_history_query q = {.topic = topic, .limit = 100000};
+    store_history_query q = {.topic = topic, .connection = connection, .limit = 100000};
     *p = (fixture_page){.over = false};
     buf_init(&p->lines, 64u << 20);
     store_history_read(node_store(t->n), &q, on_fixture_page, p);
@@ -227,11 +227,16 @@ static inline uint64_t fixture_seq_of(json line)
     return seq;
 }
 
+static inline void fixture_history(fixture *t, const char *topic, fixture_page *p)
+{
+    fixture_history_of(t, topic, NULL, p);
+}
+
 /* Each line to fn. */
-static inline void fixture_lines(fixture *t, const char *topic, void (*fn)(void *arg, json line), void *arg)
+static inline void fixture_lines_of(fixture *t, const char *topic, const uint64_t *connection, void (*fn)(void *arg, json line), void *arg)
 {
     fixture_page p;
-    fixture_history(t, topic, &p);
+    fixture_history_of(t, topic, connection, &p);
     for (const char *at = p.lines.at, *end = at + p.lines.len; at && at < end;) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         json line;
@@ -243,6 +248,11 @@ static inline void fixture_lines(fixture *t, const char *topic, void (*fn)(void 
         at = stop + 1;
     }
     buf_fini(&p.lines);
+}
+
+static inline void fixture_lines(fixture *t, const char *topic, void (*fn)(void *arg, json line), void *arg)
+{
+    fixture_lines_of(t, topic, NULL, fn, arg);
 }
 
 static inline void fixture_take_last(void *arg, json line)

@@ -207,7 +207,7 @@ class Socket:
 
 class Reader(threading.Thread):
     """All records by WebSocket, from the node's first on. When the node or the socket goes it comes again and goes on behind the last number of each
-    topic, as users' programs do. `records`: as they came."""
+    stream, as users' programs do. `records`: as they came."""
 
     def __init__(self, node):
         super().__init__(daemon=True)
@@ -233,7 +233,7 @@ class Reader(threading.Thread):
             return
         self.records.append(record)
         if "seq" in record:
-            self.last[topic_of(record)] = record["seq"]
+            self.last[name_of(record)] = record["seq"]
 
     def lines(self):
         return self.records[:]
@@ -317,7 +317,7 @@ class Node:
 
     def ran(self):
         """The topics that ever ran here."""
-        return set(re.findall(r"'([^']+)' runs here now", open(self.log, encoding="utf-8", errors="replace").read()))
+        return set(re.findall(r"'([^']+)@\d+' runs here now", open(self.log, encoding="utf-8", errors="replace").read()))
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -334,6 +334,11 @@ class Node:
 def topic_of(line):
     tokens = [line["type"], line["source"], line["identifier"], *line["parameters"].values()]
     return ".".join(tokens)
+
+
+def name_of(line):
+    """Of its stream: two connections may have one topic."""
+    return f"{topic_of(line)}@{line['connection']}"
 
 
 # ---- What must hold ----
@@ -355,12 +360,13 @@ def check_sessions(venue):
 
 
 def check_seqs(reader, topics=None):
-    """By number, topic for topic: each one higher than the one before; where some are left out a gap record stands. How many records."""
+    """By number, stream for stream: each one higher than the one before; where some are left out a gap record stands. How many records."""
     last, told, count = {}, set(), 0
     for r in reader.lines():
         topic = topic_of(r)
         if topics is not None and topic not in topics:
             continue
+        topic = name_of(r)
         if r["kind"] == "gap" and "seq" not in r:
             told.add(topic)
         if "seq" not in r:
@@ -430,7 +436,7 @@ def check_numbers(readers):
         for r in reader.lines():
             if "seq" in r and "snapshot" not in (r.get("data") or {}).get("flags", []):
                 text = json.dumps(r, sort_keys=True)
-                key = (topic_of(r), r["seq"])
+                key = (name_of(r), r["seq"])
                 need(told.setdefault(key, text) == text, f"{key} is two records: {told[key]} and, to the client of {reader.name}, {text}")
     return len(told)
 

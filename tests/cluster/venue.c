@@ -1,7 +1,7 @@
 /* venue: the simulated exchange, a strict one (one session of each topic, and one account for all tickers), as a process that keeps
  * a log of its sessions and of all that it sent, until stdin ends.
  *
- *     venue RATE LINGER_MS LOG     LINGER_MS: it notices so late that a session is over
+ *     venue RATE LINGER_MS LOG     LINGER_MS: it notices so late that a session is over; "shared": it is not strict
  *
  * stdout: {"port":N}. Lines of LOG, with the time in ns since 1970:
  *     + TIME CONNECTION TOPIC     this connection has the topic from now on
@@ -11,6 +11,7 @@
  *     f TIME CONNECTION FRAME     handed to the socket */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -61,6 +62,10 @@ int main(int argc, char **argv)
         return 2;
     o.rate = strtod(argv[1], NULL);
     o.linger_ms = (uint32_t)strtoul(argv[2], NULL, 10);
+    if (!strcmp(argv[2], "shared")) {
+        o.one_session = false;
+        o.account = NULL;
+    }
     if (loop_new(&l, &err) || sim_new(&s, l, &o, &err) || io_open(&in, l, STDIN_FILENO, on_input, NULL, &err) || io_want(in, IO_READ)) {
         fprintf(stderr, "%s\n", err.text);
         return 1;

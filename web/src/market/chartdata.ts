@@ -121,7 +121,7 @@ export class ChartData {
         const topic = this.source?.topic;
         if (!topic) return [];
         const to = before === null ? null : String(BigInt(Math.round(before * 1000)) * 1000000n);
-        const {records} = await history({pattern: topic, to, order: 'desc', kinds: 'data'}, 5000);
+        const {records} = await history({pattern: topic, connection: this.source?.connection, to, order: 'desc', kinds: 'data'}, 5000);
         return candlesOf(records.reverse().filter(r => this.mine(r)).map(r => r.data));
     }
 
@@ -141,7 +141,7 @@ export class ChartData {
     private async tradesOf(before: number | null): Promise<void> {
         const topic = this.source?.topic;
         if (!topic || (before !== null && this.lastTrade)) return void (this.ended = true);
-        const {records} = await history({pattern: topic, order: 'desc', kinds: 'data'}, 5000);
+        const {records} = await history({pattern: topic, connection: this.source?.connection, order: 'desc', kinds: 'data'}, 5000);
         for (const r of records.reverse()) if (r.data && this.mine(r)) this.trade(r);
         this.mark();
     }
@@ -149,7 +149,7 @@ export class ChartData {
     private async oldGaps(): Promise<void> {
         const topic = this.source?.topic;
         if (!topic) return;
-        const {records} = await history({pattern: topic, order: 'desc', kinds: 'gap'}, 100);
+        const {records} = await history({pattern: topic, connection: this.source?.connection, order: 'desc', kinds: 'gap'}, 100);
         for (const r of records.reverse()) if (r.kind === 'gap' && this.mine(r)) this.series.gap(gapOf(r));
     }
 

@@ -189,7 +189,7 @@ effect(() => {
         if (stream.type === 'orderbook') {
             f.book.clear();
             f.bookWantedAt = Date.now();
-            for (const ms of [400, 1500, 4000, 10000]) window.setTimeout(() => void findBook(topic, f), ms);
+            for (const ms of [400, 1500, 4000, 10000]) window.setTimeout(() => void findBook(topic, stream.connection, f), ms);
         }
         if (stream.type === 'trades') f.trades.clear();
         const newest = stream.type === 'ticker' || stream.type === 'bbo';
@@ -200,10 +200,10 @@ effect(() => {
 });
 
 /** Some venues send a whole book once and then changes only: whoever comes later begins at the last whole one in the history. */
-async function findBook(topic: string, f: Feed): Promise<void> {
+async function findBook(topic: string, connection: number, f: Feed): Promise<void> {
     if (f.book.whole || !held.has(topic)) return;
     try {
-        const {records} = await history({pattern: topic, order: 'desc', kinds: 'data'}, 2000);
+        const {records} = await history({pattern: topic, connection, order: 'desc', kinds: 'data'}, 2000);
         const whole = records.find(r => r.data && (Array.isArray(r.data.flags) ? r.data.flags.includes('snapshot') : r.data.type !== 'delta'));
         if (!whole?.seq || f.book.whole || !held.has(topic)) return;
         f.book.clear();

@@ -104,6 +104,7 @@ function subscribe(w: Wanted): void {
     w.sent = true;
     w.live = !w.seq && !w.since;
     const message: Record<string, unknown> = {op: 'subscribe', id: w.id, pattern: w.topic, policy: w.policy, max_records: 4096};
+    if (w.connection !== null) message.connection = w.connection;
     if (w.seq) Object.assign(message, {from: 'seq', seqs: {[w.topic]: w.seq}});
     else if (w.since) Object.assign(message, {from: 'time', since: w.since});
     else message.from = 'now';
