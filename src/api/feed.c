@@ -9,6 +9,7 @@
 #define RECORDS_DEFAULT 8192u
 #define RECORDS_MAX 65536u
 #define OCTETS_MAX (16u << 20)
+#define OLD_NS (60 * NS_PER_S)
 
 /* What is known of one stream: a topic of one connection. */
 typedef struct mark {
@@ -50,6 +51,8 @@ struct feed {
     uint64_t sent, check;         /* lines of the history; live records that may be among them */
     map *marks;                   /* topic, newline, connection */
     mark *first, *at;             /* all of them; FEED_SEQ: which is read */
+    map *named;                   /* FEED_SEQ: name or topic -> the reader's number + 1, for OLD_NS; then NULL */
+    uint64_t begun_ns;            /* real */
     bytes event_name;             /* FEED_EVENT: until it has been found */
     uint64_t event_seq;
     bool skipping;
@@ -217,8 +220,9 @@ static weir_code gather(feed *f, json seqs, weir_error *err)
             code = error_set(err, WEIR_INVALID, "seqs: '%.400s' is a stream of connection %llu and one of connection %llu, each with its own numbers; say '%.400s', or select one by \"connection\"",
                              g.doubtful->topic, (unsigned long long)g.rival->connection, (unsigned long long)g.doubtful->connection, g.doubtful->name.at);
     }
-    map_free(g.named);
     map_free(g.taken);
+    f->named = g.named;
+    f->begun_ns = clock_real();
     return code;
 }
 
@@ -333,8 +337,13 @@ static void go_live(feed *f)
 static void subscribe(feed *f)
 {
     weir_error err = WEIR_ERROR_INIT;
-    gathering g = {.f = f};
+    gathering g = {.f = f, .named = f->named, .taken = f->named ? map_new() : NULL};
+    if (f->named && !g.taken) {
+        end_with(f, "out of memory");
+        return;
+    }
     if (hub_subscribe(&f->live, f->api->hub, f->pattern, &f->sub_options, &err)) {
+        map_free(g.taken);
         end_with(f, err.text);
         return;
     }
@@ -342,6 +351,7 @@ static void subscribe(feed *f)
     f->skipping = false;
     f->cursor = f->from == FEED_SEQ ? 0 : f->last_cursor;
     store_history_topics(node_store(f->api->node), on_topic, &g); /* those that are new since */
+    map_free(g.taken);
     f->at = f->first;
     if (f->from == FEED_SEQ && !f->at) {
         go_live(f);
@@ -444,11 +454,25 @@ static bool is_known(feed *f, const record *r)
     return r->seq ? r->seq <= m->seq : r->ts_out <= m->ts;
 }
 
+/* A reader who comes from another node of a cluster may be ahead of this one, which brings then what that reader has. */
+static bool is_old(feed *f, const record *r)
+{
+    if (r->ts_out > f->begun_ns + OLD_NS) {
+        map_free(f->named);
+        f->named = NULL;
+        return false;
+    }
+    if (!r->foreign || !r->seq || r->ts_out > f->begun_ns)
+        return false;
+    uintptr_t number = (uintptr_t)map_get(f->named, record_stream_name(r->stream));
+    return r->seq < (number ? number : (uintptr_t)map_get(f->named, record_stream_topic(r->stream)));
+}
+
 static void pull_live(feed *f)
 {
     record *r;
     while (f->events.room(f->arg) && (r = sub_peek(f->live))) {
-        if (!f->check || !is_known(f, r))
+        if ((!f->check || !is_known(f, r)) && (!f->named || !is_old(f, r)))
             f->events.line(f->arg, r->line, record_stream_name(r->stream), r->seq);
         sub_pop(f->live);
     }
@@ -559,6 +583,7 @@ void feed_free(feed *f)
         free(m);
     }
     map_free(f->marks);
+    map_free(f->named);
     buf_fini(&f->page);
     buf_fini(&f->key);
     free((char *)f->event_name.at);

@@ -67,6 +67,8 @@ void carry_drop(lease *l)
         chunk_drop(l, k);
     }
     l->sending = NULL;
+    record_unref(l->newest);
+    l->newest = NULL;
     l->c->figures.dropped += records;
     if (records)
         log_warn("cluster", "'%s': %llu records that were seen here alone are not carried: they lie in the next holder's gap", l->name, (unsigned long long)records);
@@ -111,6 +113,13 @@ static void on_carried(void *arg, const talk_answer *a)
     }
 }
 
+/* For the others, who keep it, too (mirror.h). */
+static uint64_t book_of(const lease *l)
+{
+    size_t depth = 0;
+    return l->newest && record_stream_keeper(l->newest->stream, &depth) ? depth + 1 : 0;
+}
+
 void carry_flush(lease *l)
 {
     char subject[SUBJECT_TEXT], id[SUBJECT_TEXT + 64];
@@ -132,6 +141,7 @@ void carry_flush(lease *l)
         .last_seq = k->last_seq ? k->last_seq : l->seq_given,
         .last_time = k->last_time ? k->last_time : l->last_time,
         .last_event = k->last_event ? k->last_event : l->last_event,
+        .book = book_of(l),
     };
     l->flying = true;
     l->late = false;
@@ -155,13 +165,28 @@ static chunk *open_chunk(lease *l, size_t octets)
     return k;
 }
 
+/* What does not fit is a hole in the other nodes' numbers: a gap says so there. */
+static record *gap_for(cluster *c, const record *r)
+{
+    record_gap gap = {.cause = RECORD_GAP_SLOW_READER, .from_ns = r->ts_out, .to_ns = r->ts_out, .count = 1, .has_seq = r->seq != 0, .from_seq = r->seq, .to_seq = r->seq};
+    c->figures.dropped++;
+    return r->seq ? record_gap_new(r->stream, &gap) : NULL;
+}
+
 static void gather(lease *l, const record *r)
 {
     cluster *c = l->c;
-    chunk *k = r->line.len < LINE_MAX ? open_chunk(l, r->line.len + 1) : NULL;
+    record *gap = NULL;
+    if (r->line.len >= LINE_MAX) {
+        log_warn("cluster", "'%s': a record of %zu octets is not carried: messages have at most %u; a gap record says so on the other nodes", l->name, r->line.len, LINE_MAX);
+        if (!(r = gap = gap_for(c, r)))
+            return;
+    }
+    chunk *k = open_chunk(l, r->line.len + 1);
     if (!k) {
         c->figures.dropped++;
-        log_warn("cluster", "'%s': a record of %zu octets is not carried: it is too large for a message, or memory is out", l->name, r->line.len);
+        log_warn("cluster", "'%s': a record is not carried: memory is out", l->name);
+        record_unref(gap);
         return;
     }
     buf_add(&k->lines, r->line.at, r->line.len + 1); /* with its newline */
@@ -175,6 +200,37 @@ static void gather(lease *l, const record *r)
         k->last_time = r->ts_recv ? r->ts_recv : r->ts_out;
         k->last_event = r->kind == RECORD_DATA && r->ts_event ? r->ts_event : k->last_event;
     }
+    record_unref(gap);
+}
+
+/* ---- Wholes that others ask for ---- */
+
+static void keep_newest(lease *l, record *r)
+{
+    if (r->kind != RECORD_DATA || !record_stream_keeper(r->stream, NULL))
+        return;
+    record_unref(l->newest);
+    l->newest = record_ref(r);
+}
+
+/* Behind the change that it stands for, under the same number: who has that passes it over, who waits for a whole takes it. */
+void carry_whole(cluster *c, bytes name)
+{
+    lease *l = lease_of_stream(c, name);
+    if (!l || l->state != LEASE_HELD)
+        return;
+    carry_drain(c);
+    record *whole = l->newest ? record_stream_whole(l->newest->stream, l->newest) : NULL;
+    if (!whole)
+        return;
+    if (whole->line.len < LINE_MAX) {
+        gather(l, whole);
+        carry_flush(l);
+    } else if (!l->large_told) {
+        l->large_told = true;
+        log_warn("cluster", "'%s': its order book has %zu octets and messages have at most %u: readers that begin late on other nodes get changes alone, until the venue sends the next whole", l->name, whole->line.len, LINE_MAX);
+    }
+    record_unref(whole);
 }
 
 static void take(cluster *c, record *r)
@@ -191,6 +247,7 @@ static void take(cluster *c, record *r)
         l->seq_given = r->seq;
     if (l->state == LEASE_HELD && l->seq_given + 50000 > l->mark)
         lease_mark(l);
+    keep_newest(l, r);
     gather(l, r);
     carry_flush(l);
 }

@@ -118,6 +118,9 @@ static void on_message(void *arg, const talk_message *m)
     case TALK_RECORD:
         feed_on_record(c, m);
         break;
+    case TALK_ASKED:
+        carry_whole(c, m->data);
+        break;
     }
 }
 

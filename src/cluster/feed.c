@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "cluster/inside.h"
+#include "cluster/mirror.h"
 
 static fed *fed_new(cluster *c, bytes name, record_stream *s)
 {
@@ -44,6 +44,8 @@ void feed_passed(cluster *c, record *r)
     fed *f = map_get(c->fed, name);
     if (!f && !(f = fed_new(c, name, r->stream)))
         return;
+    mirror_free(f->mirror); /* it runs here */
+    f->mirror = NULL;
     if (r->seq > f->last_seq && r->cause != RECORD_GAP_SLOW_READER)
         f->last_seq = r->seq;
     f->last_time = r->ts_out;
@@ -67,7 +69,9 @@ static void publish(cluster *c, fed *f, bytes line)
             log_error("cluster", "a record of another node is left out: %s", err.text);
         return;
     }
-    if (r->seq && r->seq <= f->last_seq) { /* the history has it */
+    if (f->mirror)
+        mirror_take(f->mirror, r);
+    if (r->seq && r->seq <= f->last_seq) { /* the history has it, or it is a whole that somebody asked for */
         c->figures.old++;
         record_unref(r);
         return;
@@ -103,6 +107,8 @@ void feed_on_record(cluster *c, const talk_message *m)
             continue;
         }
         f->epoch = m->epoch;
+        if (m->book && !f->mirror && (!l || l->state == LEASE_NONE))
+            f->mirror = mirror_new(c, f->stream, m->book - 1);
         if (line.len)
             publish(c, f, line);
     }
@@ -167,6 +173,7 @@ void feed_end(cluster *c)
     bytes key;
     void *value;
     while (c->fed && map_each(c->fed, &at, &key, &value)) {
+        mirror_free(((fed *)value)->mirror);
         record_stream_unref(((fed *)value)->stream);
         free(value);
     }

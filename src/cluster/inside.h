@@ -72,11 +72,16 @@ typedef struct lease {
     uint64_t place; /* of its subject's last message */
     chunk *sending; /* the first of them, once it was sent */
     bool flying, late;
+    record *newest;  /* its last data record, if somebody keeps the stream (an order book): what a whole stands behind */
+    bool large_told; /* that its whole is too large for a message */
 } lease;
+
+typedef struct mirror mirror;
 
 /* A stream as records of others come. */
 typedef struct fed {
     record_stream *stream; /* a reference */
+    mirror *mirror;        /* of an order book; NULL */
     uint64_t last_seq, last_time, epoch, holes;
 } fed;
 
@@ -187,6 +192,7 @@ void carry_drain(cluster *c); /* what was published goes to its lease's chunks *
 void carry_flush(lease *l);
 void carry_retry(cluster *c); /* whatever waits */
 void carry_drop(lease *l);
+void carry_whole(cluster *c, bytes name); /* another node wants its whole among the records */
 void carry_end(cluster *c);
 
 /* ---- feed.c ---- */

@@ -75,18 +75,31 @@ static parcel *pack(const char *subject, uint64_t number, const buf *headers, by
     return p;
 }
 
-static void send(talk *t, const char *subject, const buf *headers, bytes data, talk_done fn, void *arg)
+static void hand_out(talk *t, parcel *p)
 {
-    waiting *w = await(t, fn, arg);
-    parcel *p = w && !headers->failed ? pack(subject, w->number, headers, data) : NULL;
-    if (!p) {
-        log_error("cluster", "out of memory for a note to '%s'", subject);
-        return; /* its time runs out, if it waits */
-    }
     pthread_mutex_lock(&t->lock);
     list_push(&t->out, &p->node);
     pthread_cond_signal(&t->wake);
     pthread_mutex_unlock(&t->lock);
+}
+
+static void send(talk *t, const char *subject, const buf *headers, bytes data, talk_done fn, void *arg)
+{
+    waiting *w = await(t, fn, arg);
+    parcel *p = w && !headers->failed ? pack(subject, w->number, headers, data) : NULL;
+    if (p)
+        hand_out(t, p);
+    else
+        log_error("cluster", "out of memory for a note to '%s'", subject); /* its time runs out, if it waits */
+}
+
+void talk_tell(talk *t, const char *subject, bytes data)
+{
+    buf none;
+    buf_init(&none, 1);
+    parcel *p = t && t->up ? pack(subject, 0, &none, data) : NULL;
+    if (p)
+        hand_out(t, p);
 }
 
 void talk_send(talk *t, const talk_note *n, talk_done fn, void *arg)
@@ -105,6 +118,8 @@ void talk_send(talk *t, const talk_note *n, talk_done fn, void *arg)
         put_number(&h, "Weir-Seq", n->last_seq);
         put_number(&h, "Weir-Time", n->last_time);
         put_number(&h, "Weir-Event", n->last_event);
+        if (n->book)
+            put_number(&h, "Weir-Book", n->book);
     }
     send(t, n->subject, &h, n->data, fn, arg);
     buf_fini(&h);

@@ -17,7 +17,8 @@
 /* Behind a '$', as NATS' own: no sink may have such subjects (sink_nats.c), so both find room on one server. */
 #define TALK_RECORDS "$WEIR.records." /* a stream's name follows */
 #define TALK_RECORDS_STREAM "WEIR_RECORDS"
-#define TALK_ROWS "$KV.WEIR." /* a key of the bucket follows */
+#define TALK_WHOLES "$WEIR.wholes" /* the name of a stream whose whole is wanted among the records; no stream keeps it */
+#define TALK_ROWS "$KV.WEIR."      /* a key of the bucket follows */
 #define TALK_ROWS_STREAM "KV_WEIR"
 #define TALK_MODULES "$KV.WEIR_MODULES."
 #define TALK_MODULES_STREAM "KV_WEIR_MODULES"
@@ -27,7 +28,8 @@ typedef struct talk talk;
 typedef enum talk_kind { TALK_UP,   /* connected; `seq` is the first record's place that the server still has */
                          TALK_DOWN, /* not any more, `text` says why */
                          TALK_ROW,
-                         TALK_RECORD } talk_kind;
+                         TALK_RECORD,
+                         TALK_ASKED } talk_kind; /* to TALK_WHOLES */
 
 typedef struct talk_message {
     talk_kind kind;
@@ -38,6 +40,7 @@ typedef struct talk_message {
     bool deleted;     /* a row's mark of removal */
     const char *run, *text;
     uint64_t epoch; /* of records */
+    uint64_t book;  /* these are of an order book: its depth and 1; 0: they are not */
 } talk_message;
 
 typedef struct talk_note {
@@ -48,7 +51,7 @@ typedef struct talk_note {
     bool deletes;    /* a row */
     const char *id;  /* a second one of the same is dropped by the server; NULL: none */
     const char *run; /* these are of records; NULL: none */
-    uint64_t epoch, last_seq, last_time, last_event;
+    uint64_t epoch, last_seq, last_time, last_event, book;
 } talk_note;
 
 typedef struct talk_answer {
@@ -78,6 +81,8 @@ void talk_free(talk *t);
 bool talk_is_up(const talk *t);
 
 void talk_send(talk *t, const talk_note *note, talk_done fn, void *arg); /* `fn` never inside this call */
+/* To whoever listens now. Nobody answers; it may be lost. */
+void talk_tell(talk *t, const char *subject, bytes data);
 /* The last message of a subject in a stream. */
 void talk_last(talk *t, const char *stream, const char *subject, talk_done fn, void *arg);
 

@@ -12,7 +12,7 @@
 /* On its way out. */
 typedef struct parcel {
     list_node node;
-    uint64_t number;
+    uint64_t number;               /* 0: nobody waits for an answer */
     const char *subject, *headers; /* the headers a line each, "Name: value" */
     bytes data;
     char room[];

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "hub/topic.h"
 
 #define IN_MAX (64u << 20) /* octets that wait for the loop; then the library's threads wait, and the server with them */
 #define CONNECT_MS 2000
@@ -22,7 +23,7 @@ typedef struct line {
     natsConnection *c;
     jsCtx *js;
     natsInbox *inbox;
-    natsSubscription *answers, *rows, *records;
+    natsSubscription *answers, *asked, *rows, *records;
     uint64_t first_record;
     talk_step step; /* of connecting */
     jsErrCode error;
@@ -107,6 +108,18 @@ static void on_answer(natsConnection *c, natsSubscription *s, natsMsg *m, void *
     natsMsg_Destroy(m);
 }
 
+/* Lost where memory is out: it is asked again. */
+static void on_asked(natsConnection *c, natsSubscription *s, natsMsg *m, void *arg)
+{
+    came *a = natsMsg_GetDataLength(m) <= TOPIC_MAX ? came_new("", "", "", data_of(m)) : NULL;
+    (void)c, (void)s;
+    if (a) {
+        a->message.kind = TALK_ASKED;
+        hand_over(arg, a);
+    }
+    natsMsg_Destroy(m);
+}
+
 /* A record or a row, by its subject. */
 static void on_message(natsConnection *c, natsSubscription *s, natsMsg *m, void *arg)
 {
@@ -122,6 +135,7 @@ static void on_message(natsConnection *c, natsSubscription *s, natsMsg *m, void 
         a->message.seq = meta->Sequence.Stream;
         a->message.pending = meta->NumPending;
         a->message.epoch = strtoull(header_of(m, "Weir-Epoch"), NULL, 10);
+        a->message.book = strtoull(header_of(m, "Weir-Book"), NULL, 10);
         a->message.deleted = !strcmp(operation, "DEL") || !strcmp(operation, "PURGE");
         hand_over(t, a);
     } else {
@@ -256,7 +270,9 @@ static natsStatus hear_answers(line *l)
     char answers[128];
     snprintf(answers, sizeof answers, "%s.*", l->inbox);
     natsStatus s = natsConnection_Subscribe(&l->answers, l->c, answers, on_answer, l->t);
-    return s == NATS_OK ? settle(l, l->answers) : s;
+    if (s != NATS_OK || (s = settle(l, l->answers)) || (s = natsConnection_Subscribe(&l->asked, l->c, TALK_WHOLES, on_asked, l->t)))
+        return s;
+    return settle(l, l->asked);
 }
 
 static natsStatus subscribe(line *l)
@@ -309,6 +325,7 @@ static void disconnect(line *l)
     give_up(l->t);              /* whoever waits for room goes on */
     natsConnection_Close(l->c); /* no callback begins any more */
     natsSubscription_Destroy(l->answers);
+    natsSubscription_Destroy(l->asked);
     natsSubscription_Destroy(l->rows);
     natsSubscription_Destroy(l->records);
     jsCtx_Destroy(l->js);
@@ -326,7 +343,7 @@ static natsStatus send_parcel(line *l, const parcel *p)
     natsMsg *m = NULL;
     char reply[160];
     snprintf(reply, sizeof reply, "%s.%llu", l->inbox, (unsigned long long)p->number);
-    natsStatus s = natsMsg_Create(&m, p->subject, reply, p->data.at, (int)p->data.len);
+    natsStatus s = natsMsg_Create(&m, p->subject, p->number ? reply : NULL, p->data.at, (int)p->data.len);
     for (const char *at = p->headers; s == NATS_OK && *at;) {
         char name[64], value[2048];
         size_t len = strcspn(at, "\n"), colon = strcspn(at, ":");

@@ -87,10 +87,12 @@ record_counts *record_stream_counts(record_stream *s);
 
 /* Somebody keeps what the stream's records change, an order book: then a reader that begins late or lost some gets
  * the whole in place of the next change. `make` answers what is whole behind the record (record_whole_new, with
- * its number), or NULL if it cannot now. NULL: nobody keeps it any more. */
+ * its number), or NULL if it cannot now. NULL: nobody keeps it any more. `depth`: of the whole, for who keeps it elsewhere. */
 typedef struct record record;
 typedef record *(*record_make_whole)(void *arg, const record *change);
-void record_stream_keep(record_stream *s, record_make_whole make, void *arg);
+void record_stream_keep(record_stream *s, record_make_whole make, void *arg, size_t depth);
+const void *record_stream_keeper(const record_stream *s, size_t *depth); /* its `arg`; NULL: nobody keeps it */
+record *record_stream_whole(record_stream *s, const record *change);     /* what `make` answers; NULL without it */
 
 /* ---- Records ---- */
 

@@ -14,6 +14,7 @@ struct record_stream {
     record_counts counts;
     record_make_whole make_whole; /* NULL: its records stand alone */
     void *make_arg;
+    size_t depth;
     bytes shared; /* "type":...,"connection":1, with the comma behind: the same in all its records */
     bytes topic, name, type, source, identifier, parameters;
     char text[]; /* what these point into */

@@ -303,8 +303,21 @@ record_counts *record_stream_counts(record_stream *s)
     return &s->counts;
 }
 
-void record_stream_keep(record_stream *s, record_make_whole make, void *arg)
+void record_stream_keep(record_stream *s, record_make_whole make, void *arg, size_t depth)
 {
     s->make_whole = make;
     s->make_arg = arg;
+    s->depth = depth;
+}
+
+const void *record_stream_keeper(const record_stream *s, size_t *depth)
+{
+    if (depth)
+        *depth = s->depth;
+    return s->make_whole ? s->make_arg : NULL;
+}
+
+record *record_stream_whole(record_stream *s, const record *change)
+{
+    return s->make_whole ? s->make_whole(s->make_arg, change) : NULL;
 }

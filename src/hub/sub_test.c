@@ -576,7 +576,7 @@ static void begin_kept(void)
     begin();
     made = 0;
     keeps = true;
-    record_stream_keep(btc, make_whole, &keeps);
+    record_stream_keep(btc, make_whole, &keeps, 0);
     hub_publish(h, record_whole_new(btc, 0, 0, 0, BYTES("[0]")));
     publish(btc, "1");
 }
@@ -637,7 +637,7 @@ TEST(sub, nothing_replaces_a_change_while_nobody_can_say_the_whole)
     CHECK_TEXT(next(late), "2");
     CHECK_TEXT(next(late), "[3]");
     CHECK_TEXT(next(late), "4");
-    record_stream_keep(btc, NULL, NULL);
+    record_stream_keep(btc, NULL, NULL, 0);
     publish(btc, "5");
     CHECK_TEXT(next(late), "5");
     CHECK_TEXT(next(reader(SUB_BLOCK, 8, 0)), "");
@@ -685,7 +685,7 @@ TEST(sub, what_waits_behind_a_whole_stays_when_a_change_before_it_is_lost)
 TEST(sub, a_loss_of_one_kept_stream_leaves_the_other_alone)
 {
     begin_kept();
-    record_stream_keep(eth, make_whole, &keeps);
+    record_stream_keep(eth, make_whole, &keeps, 0);
     sub *s = reader(SUB_DROP_OLDEST, 6, 0);
     publish_many(btc, 2, 3);
     publish_many(eth, 20, 21);
@@ -698,7 +698,7 @@ TEST(sub, a_loss_of_one_kept_stream_leaves_the_other_alone)
     CHECK_TEXT(next(s), "23");
     publish(btc, "6");
     CHECK_TEXT(next(s), "[6]");
-    record_stream_keep(eth, NULL, NULL);
+    record_stream_keep(eth, NULL, NULL, 0);
     end();
 }
 

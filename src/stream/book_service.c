@@ -4,16 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { FLAG_SNAPSHOT = 1,
-       FLAG_LAST = 2,
-       FLAG_MAYBE_BAD = 4 };
-
-static const struct {
-    const char *name;
-    unsigned bit;
-} flag_names[] = {{"snapshot", FLAG_SNAPSHOT}, {"last", FLAG_LAST}, {"maybe_bad", FLAG_MAYBE_BAD}};
-#define FLAGS (sizeof flag_names / sizeof *flag_names)
-
 /* In front of each change that is held. */
 typedef struct held {
     uint64_t ts_event, recv_ns;
@@ -27,33 +17,6 @@ static const char *topic(const book_service *b)
 }
 
 /* ---- Records ---- */
-
-static unsigned read_flags(const guard_marks *m)
-{
-    json key, flag;
-    unsigned found = 0;
-    if (m->flags.type != JSON_ARRAY)
-        return 0;
-    for (json_iter it = json_each(m->flags); json_next(&it, &key, &flag);)
-        for (size_t i = 0; i < FLAGS; i++)
-            found |= json_is(flag, flag_names[i].name) ? flag_names[i].bit : 0;
-    return found;
-}
-
-/* Also by a type, which some plugins say in place of flags. */
-static bool is_snapshot(const guard_marks *m)
-{
-    return m->flags.type == JSON_ARRAY ? read_flags(m) & FLAG_SNAPSHOT : json_is(m->type, "snapshot");
-}
-
-static void put_flags(buf *out, unsigned flags, bool first)
-{
-    for (size_t i = 0; i < FLAGS; i++)
-        if (flags & flag_names[i].bit) {
-            buf_add_fmt(out, "%s\"%s\"", first ? "" : ",", flag_names[i].name);
-            first = false;
-        }
-}
 
 /* The data with these flags, too; its other octets are the plugin's. Empty when out of memory. */
 static bytes with_flags(book_service *b, bytes data, const guard_marks *m, unsigned flags)
@@ -70,7 +33,7 @@ static bytes with_flags(book_service *b, bytes data, const guard_marks *m, unsig
     if (!there)
         buf_add_text(out, memchr(data.at, '"', data.len) ? ",\"flags\":" : "\"flags\":");
     buf_add_text(out, known ? "" : "[");
-    put_flags(out, flags, !known || !memchr(m->flags.raw.at, '"', m->flags.raw.len));
+    book_put_flags(out, flags, !known || !memchr(m->flags.raw.at, '"', m->flags.raw.len));
     buf_add_text(out, known ? "" : "]");
     buf_add(out, from, (size_t)(data.at + data.len - from));
     return out->failed ? (bytes){NULL, 0} : buf_bytes(out);
@@ -81,13 +44,13 @@ static bool publish(book_service *b, const book_message *m, const guard_marks *m
 {
     stream *s = b->stream;
     bytes data = m->data.raw;
-    unsigned given = read_flags(marks), wanted = flags | (m->last ? FLAG_LAST : 0);
+    unsigned given = book_flags(marks), wanted = flags | (m->last ? BOOK_LAST : 0);
     bool typed = marks->flags.type == JSON_ARRAY || marks->type.type == JSON_STRING;
     if (m->data.type == JSON_OBJECT && (!typed || (wanted & ~given)))
         data = with_flags(b, data, marks, wanted & ~given);
     record *r = NULL;
     if (data.len)
-        r = flags == FLAG_SNAPSHOT ? record_whole_new(s->records, 0, m->ts_event, m->recv_ns, data)
+        r = flags == BOOK_SNAPSHOT ? record_whole_new(s->records, 0, m->ts_event, m->recv_ns, data)
                                    : record_new(s->records, m->ts_event, m->recv_ns, data);
     if (r)
         b->record_seq = r->seq;
@@ -98,53 +61,17 @@ static bool publish(book_service *b, const book_message *m, const guard_marks *m
 
 /* ---- Snapshots of our own ---- */
 
-static void put_side(buf *out, const book *b, book_side side)
-{
-    book_cursor at = {0};
-    bool first = true;
-    for (const book_level *l; (l = book_next(b, side, &at)); first = false) {
-        buf_add_text(out, first ? "[\"" : ",[\"");
-        buf_add_bytes(out, book_price(l));
-        buf_add_text(out, "\",\"");
-        buf_add_bytes(out, book_size(l));
-        buf_add_text(out, "\"]");
-    }
-}
-
-static bool is_of_a_change(json key)
-{
-    static const char *const names[] = {"bids", "asks", "flags", "type", "first_sequence", "previous_sequence"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (json_is(key, names[i]))
-            return true;
-    return false;
-}
-
-/* The book behind this record: what else the record says, with all the levels. (record_make_whole) */
+/* The book behind this record. (record_make_whole) */
 static record *make_whole(void *arg, const record *change)
 {
     book_service *b = arg;
     buf *out = &b->text;
     guard_marks marks;
-    json key, value, data = {JSON_OBJECT, change->data};
+    json data = {JSON_OBJECT, change->data};
     if (!b->whole || change->seq != b->record_seq || guard_read_marks(&marks, data, NULL))
         return NULL;
     buf_clear(out);
-    buf_add_char(out, '{');
-    for (json_iter it = json_each(data); json_next(&it, &key, &value);)
-        if (!is_of_a_change(key)) {
-            buf_add_bytes(out, key.raw);
-            buf_add_char(out, ':');
-            buf_add_bytes(out, value.raw);
-            buf_add_char(out, ',');
-        }
-    buf_add_text(out, "\"bids\":[");
-    put_side(out, &b->book, BOOK_BIDS);
-    buf_add_text(out, "],\"asks\":[");
-    put_side(out, &b->book, BOOK_ASKS);
-    buf_add_text(out, "],\"flags\":[");
-    put_flags(out, FLAG_SNAPSHOT | (read_flags(&marks) & FLAG_LAST), true);
-    buf_add_text(out, "]}");
+    book_put_whole(out, &b->book, data, &marks);
     return out->failed ? NULL : record_whole_new(b->stream->records, change->seq, change->ts_event, change->ts_recv, buf_bytes(out));
 }
 
@@ -213,7 +140,7 @@ static void tell_bad(book_service *b, const book_message *m, const guard_marks *
     gap->to_ns = m->recv_ns;
     if (!told)
         stream_tell_gap(s, gap);
-    publish(b, m, marks, FLAG_MAYBE_BAD);
+    publish(b, m, marks, BOOK_MAYBE_BAD);
     b->owner.want(b->owner.arg, b->why, true);
 }
 
@@ -325,7 +252,7 @@ static void take_snapshot(book_service *b, const book_message *m, const guard_ma
     b->replaying = b->held_at < b->held.len;
     b->owner.whole(b->owner.arg);
     stream_resynced(b->stream, "the order book is whole again: a snapshot follows");
-    pass_on(b, m, marks, FLAG_SNAPSHOT);
+    pass_on(b, m, marks, BOOK_SNAPSHOT);
 }
 
 /* ---- Changes ---- */
@@ -375,9 +302,9 @@ void book_service_take(book_service *b, const book_message *m)
     weir_error err = WEIR_ERROR_INIT;
     if (!read_change(b, &marks, m->data, &err) && marks.flags.type > JSON_NULL && marks.flags.type != JSON_ARRAY)
         error_set(&err, WEIR_INVALID, "\"flags\" is " BYTES_FMT "; it is a list", BYTES_ARG(marks.flags.raw));
-    if (!err.code && (read_flags(&marks) & FLAG_MAYBE_BAD))
+    if (!err.code && (book_flags(&marks) & BOOK_MAYBE_BAD))
         error_set(&err, WEIR_INVALID, "the plugin says that it may be bad");
-    if (!b->whole && (err.code || !is_snapshot(&marks))) {
+    if (!b->whole && (err.code || !book_is_snapshot(&marks))) {
         if (b->by_request && !err.code)
             hold(b, m);
         else
@@ -386,7 +313,7 @@ void book_service_take(book_service *b, const book_message *m)
     } else if (err.code) {
         drop_held(b);
         tell_unreadable(b, m, &marks, &err);
-    } else if (is_snapshot(&marks)) {
+    } else if (book_is_snapshot(&marks)) {
         take_snapshot(b, m, &marks);
     } else if (!take_change(b, m, &marks) && b->by_request) {
         drop_held(b);
@@ -427,14 +354,14 @@ weir_code book_service_init(book_service *b, stream *s, json declaration, const 
     buf_init(&b->newest, SIZE_MAX);
     buf_init(&b->text, SIZE_MAX);
     lose_book(b);
-    record_stream_keep(s->records, make_whole, b);
+    record_stream_keep(s->records, make_whole, b, b->guard.depth);
     return WEIR_OK;
 }
 
 void book_service_fini(book_service *b)
 {
     if (b->stream) {
-        record_stream_keep(b->stream->records, NULL, NULL);
+        record_stream_keep(b->stream->records, NULL, NULL, 0);
         b->stream->resyncs_later = false;
     }
     guard_fini(&b->guard);

@@ -19,7 +19,7 @@
 #ifndef STREAM_BOOK_SERVICE_H
 #define STREAM_BOOK_SERVICE_H
 
-#include "book/guard.h"
+#include "book/text.h"
 #include "stream/inside.h"
 
 #define HELD_OCTETS (4u << 20)

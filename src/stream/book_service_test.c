@@ -186,7 +186,7 @@ TEST(book_service, a_wrong_declaration_is_refused)
     CHECK_INT(book_service_init(&b, &t.stream, parsed("{\"guard\":\"crc\"}"), &owner, &err), WEIR_INVALID);
     CHECK_HAS(err.text, "\"book\": \"guard\" is \"crc\"");
     book_service_fini(&b);
-    record_stream_keep(t.stream.records, NULL, NULL);
+    record_stream_keep(t.stream.records, NULL, NULL, 0);
     end();
 }
 

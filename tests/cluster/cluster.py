@@ -1,6 +1,7 @@
 """Nodes of a cluster as `weir serve` processes, one real nats-server, the simulated exchange, and a client of each node's API that keeps
 what it reads. What must hold whatever happens is in the check_ functions. Nothing sleeps for luck: each step waits for what must come."""
 import base64
+import hashlib
 import http.client
 import json
 import os
@@ -160,6 +161,70 @@ class Venue:
         self.process.wait()
 
 
+class BookVenue:
+    """A venue of one order book over WebSocket, whose frames book.wasm passes on: a snapshot to each that comes, then the changes. `books`: by number,
+    as it was behind that change."""
+
+    def __init__(self):
+        self.lock, self.number, self.bids, self.asks, self.books, self.open, self.sessions, self.over = threading.Lock(), 100, {}, {}, {}, [], 0, False
+        for i in range(20):
+            self.bids[str(100 - i)], self.asks[str(101 + i)] = "1", "2"
+        self.keep()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        for fn in self.accept, self.change:
+            threading.Thread(target=fn, daemon=True).start()
+
+    def keep(self):
+        self.books[self.number] = (dict(self.bids), dict(self.asks))
+
+    def send(self, s, frame):
+        data = json.dumps(frame).encode()
+        s.sendall(b"\x81" + (bytes([len(data)]) if len(data) < 126 else b"\x7e" + struct.pack(">H", len(data))) + data)
+
+    def accept(self):
+        while True:
+            s, _ = self.listener.accept()
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        try:
+            f, key = s.makefile("rb"), b""
+            while line := f.readline().strip():
+                key = line.split(b": ")[1] if line.lower().startswith(b"sec-websocket-key") else key
+            accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+            s.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+            f.read(1)  # it says "first"
+            with self.lock:
+                self.send(s, {"bids": list(self.bids.items()), "asks": list(self.asks.items()), "sequence": self.number, "flags": ["snapshot"]})
+                self.open.append(s)
+                self.sessions += 1
+            while f.read(1):
+                pass
+        except OSError:
+            pass
+        with self.lock:
+            if s in self.open:
+                self.open.remove(s)
+        s.close()
+
+    def change(self):
+        while not self.over:
+            time.sleep(0.02)
+            with self.lock:
+                self.number += 1
+                price, size = str(100 - self.number % 30), str(self.number % 4)
+                self.bids.pop(price, None)
+                if size != "0":
+                    self.bids[price] = size
+                self.keep()
+                for s in self.open:
+                    try:
+                        self.send(s, {"bids": [[price, size]], "asks": [], "sequence": self.number})
+                    except OSError:
+                        pass
+
+
 # ---- A client of a node's API ----
 
 
@@ -209,9 +274,9 @@ class Reader(threading.Thread):
     """All records by WebSocket, from the node's first on. When the node or the socket goes it comes again and goes on behind the last number of each
     stream, as users' programs do. `records`: as they came."""
 
-    def __init__(self, node):
+    def __init__(self, node, last):
         super().__init__(daemon=True)
-        self.node, self.name, self.records, self.last, self.over = node, node.name, [], {}, False
+        self.node, self.name, self.records, self.last, self.over = node, node.name, [], last, False
         self.start()
 
     def run(self):
@@ -239,14 +304,44 @@ class Reader(threading.Thread):
         return self.records[:]
 
 
-class Node:
-    """`env`, `more`: of this one process."""
+def read_late(node, venue, count=60, strict=True):
+    """A client that begins now: the whole book, then changes, each of which leaves it as the venue had it. `strict`: the whole comes first; else how
+    many changes came ahead of it, which are of no use yet."""
+    ws = Socket(node.port, node.token)
+    ws.frame(1, json.dumps({"op": "subscribe", "id": "a", "pattern": "orderbook.>", "from": "now"}).encode())
+    sides, before, last = None, 0, None
+    while count:
+        r = json.loads(ws.next())
+        if r.get("kind") != "data":
+            need("op" in r or r["kind"] == "status", f"{node.name}: {r}")
+            continue
+        if "snapshot" in r["data"]["flags"]:
+            sides = {}, {}
+        if sides is None:
+            need(not strict and before < 200, f"{node.name}: a late reader begins with a change: {r}")
+            before += 1
+            continue
+        need(last is None or int(r["seq"]) == last + 1, f"{node.name}: {r['seq']} behind {last}")
+        last = int(r["seq"])
+        for side, name in zip(sides, ("bids", "asks")):
+            for price, size in r["data"][name]:
+                side.pop(price, None)
+                if size != "0":
+                    side[price] = size
+        need(sides == venue.books[r["data"]["sequence"]], f"{node.name}: the book is wrong behind change {r['data']['sequence']}: {sides}, the venue had {venue.books[r['data']['sequence']]}")
+        count -= 1
+    ws.s.close()
+    return before
 
-    def __init__(self, name, servers, venue_port, keeper=True, key="11" * 32, env=None, more=()):
+
+class Node:
+    """`env`, `more`: of this one process. `last`: the numbers that its client has already, from another node."""
+
+    def __init__(self, name, servers, venue_port, keeper=True, key="11" * 32, env=None, more=(), last=None):
         self.name, self.servers, self.venue_port, self.keeper, self.key, self.env, self.more = name, servers, venue_port, keeper, key, env or {}, more
         self.log = f"{folder}/{name}.log"
         self.start()
-        self.reader = Reader(self)
+        self.reader = Reader(self, dict(last or {}))
 
     def start(self):
         self.wanted = True
@@ -332,8 +427,9 @@ class Node:
 
 
 def topic_of(line):
+    """As docs/records.md says: blanks, control characters, dots, '*', '>' and '%' are escaped."""
     tokens = [line["type"], line["source"], line["identifier"], *line["parameters"].values()]
-    return ".".join(tokens)
+    return ".".join(re.sub(r"[\x00-\x20\x7f.*>%]", lambda c: f"%{ord(c[0]):02X}", t) for t in tokens)
 
 
 def name_of(line):
@@ -445,17 +541,18 @@ def check_numbers(readers):
 
 
 class World:
-    """`cut`: the node that reaches NATS through a forwarder. `doors`: each node has a way of its own to the venue, by which that tells them apart."""
+    """`cut`: each node reaches NATS through a forwarder, which can cut it off. `doors`: each node has a way of its own to the venue, by which that tells them apart."""
 
-    def __init__(self, names="abc", keeper=True, cut=None, linger_ms=0, doors=False, nats=None, login="", env=None):
+    def __init__(self, names="abc", keeper=True, cut=False, linger_ms=0, doors=False, nats=None, login="", env=None):
         self.nats = nats or Nats()
         self.venue = Venue(linger_ms=linger_ms)
-        self.forwarder = Forwarder(self.nats.port) if cut else None
         self.nodes = []
         for name in names:
-            port = self.forwarder.port if name == cut else self.nats.port
+            forwarder = Forwarder(self.nats.port) if cut else None
+            port = forwarder.port if cut else self.nats.port
             door = Forwarder(self.venue.port).port if doors else self.venue.port
             self.nodes.append(Node(name, f"nats://{login}127.0.0.1:{port}", door, keeper, env=(env or {}).get(name)))
+            self.nodes[-1].forwarder = forwarder
         for n in self.nodes:
             until(n.is_in, f"node {n.name} is in")
 
