@@ -18,7 +18,7 @@ weir_code weir_plugin_swap_granted(weir_plugin *plugin, const char *name, bytes 
 /* A command of this name may be asked of it. */
 bool weir_plugin_knows(weir_plugin *plugin, const char *command);
 const char *weir_plugin_generation(const weir_plugin *plugin); /* "2", "2, hybrid" */
-bool weir_plugin_streams(const weir_plugin *plugin); /* it is of a kind that may have streams */
+bool weir_plugin_streams(const weir_plugin *plugin);           /* it is of a kind that may have streams */
 /* All that its instances trapped, or overran their time, since it was loaded. */
 uint64_t weir_plugin_traps(const weir_plugin *plugin);
 
@@ -26,6 +26,12 @@ uint64_t weir_plugin_traps(const weir_plugin *plugin);
 const meter *weir_plugin_meter(const weir_plugin *plugin);
 uint64_t weir_plugin_memory(const weir_plugin *plugin, size_t *instances);
 uint64_t weir_plugin_memory_limit(const weir_plugin *plugin);
+
+/* weir_sink_free without waiting: the sink takes nothing more, its other end has 10 s to acknowledge what it was sent while the
+ * loop goes on, and then it is freed; `on_gone` (may be NULL) may look at its account before, and comes at once
+ * where there is nobody to wait for. Called again it only puts another
+ * on_gone in place. Freeing the host ends it within a second. */
+void weir_sink_part(weir_sink *sink, void (*on_gone)(void *arg, weir_sink *sink), void *arg);
 
 /* Something may be missing since `from_ns`, from before it was opened (stream_missed). Right behind weir_stream_open. */
 void weir_stream_missed(weir_stream *stream, uint64_t from_ns, uint64_t from_event);

@@ -4,9 +4,13 @@
  * bounded number, so that a flood of records does not keep the sockets waiting. */
 #include <stdlib.h>
 
+#include "host/embed.h"
 #include "host/inside.h"
 
-#define BATCH 8192 /* more than one guest publishes in its slice, so that no queue grows for want of turns */
+#define BATCH 8192                    /* more than one guest publishes in its slice, so that no queue grows for want of turns */
+#define LEAVE_MS 1000                 /* what a sink's other end has to acknowledge the last ones, while we wait */
+#define PART_MS 10000                 /* and while we do not */
+#define PART_LOOK_NS (50 * NS_PER_MS) /* between two looks, should nothing wake us */
 
 static sub_options queue_of(const weir_reader_options *options, sub_on_ready ready, void *arg)
 {
@@ -156,6 +160,9 @@ struct weir_sink {
     weir_error why; /* once it ended */
     sub_account last;
     bool ended;
+    bool parted; /* weir_sink_part: nobody's but the host's */
+    void (*on_gone)(void *arg, weir_sink *sink);
+    void *on_gone_arg;
 };
 
 static void on_sink_ready(sub *s, void *arg)
@@ -359,6 +366,41 @@ void weir_sink_free(weir_sink *w)
         close_sink(w);
 }
 
+static void part_step(void *arg)
+{
+    weir_sink *w = arg;
+    sink_flush(w->sink); /* takes what has been acknowledged */
+    if (!sink_left(w->sink)) {
+        timer_after(&w->tick, PART_LOOK_NS);
+        return;
+    }
+    if (w->on_gone)
+        w->on_gone(w->on_gone_arg, w);
+    close_sink(w);
+}
+
+void weir_sink_part(weir_sink *w, void (*on_gone)(void *arg, weir_sink *sink), void *arg)
+{
+    w->on_gone = on_gone;
+    w->on_gone_arg = arg;
+    if (w->parted)
+        return;
+    while (w->sub && sink_drain(w->sink, w->sub, BATCH) == SINK_MORE)
+        ;
+    unsubscribe(w);
+    timer_stop(&w->tick);
+    timer_init(&w->tick, w->host->loop, part_step, w);
+    w->work.fn = part_step;
+    w->parted = w->ended = true;
+    w->on_end = NULL;
+    w->on_state = NULL;
+    sink_leave(w->sink, PART_MS);
+    if (sink_left(w->sink))
+        part_step(w);
+    else
+        defer(w->host->loop, &w->work);
+}
+
 void weir_sink_limit(weir_sink *w, uint64_t data_records)
 {
     sink_limit(w->sink, data_records);
@@ -437,6 +479,12 @@ void weir_sink_mask(char *out, size_t size, const char *spec)
 
 void readers_free(weir_host *host)
 {
+    for (list_node *n = host->sinks.head.next; n != &host->sinks.head; n = n->next) {
+        weir_sink *w = LIST_OWNER(n, weir_sink, node);
+        while (w->sub && sink_drain(w->sink, w->sub, BATCH) == SINK_MORE)
+            ;
+        sink_leave(w->sink, LEAVE_MS); /* all at once: together they take no longer than one */
+    }
     while (!list_empty(&host->sinks))
         close_sink(LIST_OWNER(host->sinks.head.next, weir_sink, node));
     while (!list_empty(&host->subs))

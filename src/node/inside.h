@@ -178,6 +178,8 @@ typedef struct node_sink {
     char *name, *spec, *pattern, *policy;
     bool enabled;
     weir_sink *live;
+    weir_sink *leaving; /* was `live`, and its other end has still to acknowledge some */
+    bool open_then;     /* when that has gone */
     char *why;
     uint32_t tries;
     timer retry;

@@ -42,16 +42,36 @@ static node_sink *sink_new(node *n, uint64_t id)
     return k;
 }
 
-/* Lets go of it, and keeps what it counted. */
+/* It has gone, or is of no interest any more: keeps what it counted. */
+static void settle(node_sink *k)
+{
+    k->before = sink_account_of(k);
+    k->before.dropped += k->before.queued;
+    k->before.lost += k->before.buffered;
+    k->leaving = NULL;
+}
+
+static void on_gone(void *arg, weir_sink *sink)
+{
+    node_sink *k = arg;
+    (void)sink;
+    settle(k);
+    if (k->n->freeing)
+        return;
+    if (k->open_then)
+        on_retry(k);
+    changed(k->n, "sinks", k->id_text);
+}
+
+/* Lets go of it. Its other end may take its time, which is not the loop's. */
 static void close_it(node_sink *k)
 {
     if (k->live) {
-        k->before = sink_account_of(k);
-        k->before.dropped += k->before.queued;
-        k->before.lost += k->before.buffered;
-        weir_sink_free(k->live);
+        k->leaving = k->live;
+        k->live = NULL;
+        weir_sink_part(k->leaving, on_gone, k);
     }
-    k->live = NULL;
+    k->open_then = false;
     timer_stop(&k->retry);
     defer_cancel(&k->reap);
 }
@@ -59,6 +79,8 @@ static void close_it(node_sink *k)
 static void sink_drop(node_sink *k)
 {
     close_it(k);
+    if (k->leaving)
+        weir_sink_part(k->leaving, NULL, NULL);
     list_remove(&k->node);
     free(k->name);
     if (k->spec)
@@ -125,7 +147,8 @@ static void on_retry(void *arg)
 {
     node_sink *k = arg;
     weir_error err = WEIR_ERROR_INIT;
-    if (k->enabled && !k->live && open_it(k, &err))
+    k->open_then = k->leaving != NULL; /* one behind the other, so that records stay in order */
+    if (k->enabled && !k->live && !k->leaving && open_it(k, &err))
         retry_later(k, err.text);
 }
 
@@ -208,6 +231,8 @@ weir_code sinks_load(node *n, weir_error *err)
 const char *sink_state_text(const node_sink *k, const char **why)
 {
     *why = k->why ? k->why : "";
+    if (k->open_then)
+        *why = "the one before has still to hear that its last records arrived";
     if (!k->live)
         return k->enabled ? "waiting" : "closed";
     *why = weir_sink_why(k->live);
@@ -219,8 +244,8 @@ const char *sink_state_text(const node_sink *k, const char **why)
 weir_sink_account sink_account_of(const node_sink *k)
 {
     weir_sink_account a = {0}, b = k->before;
-    if (k->live)
-        weir_sink_get_account(k->live, &a);
+    if (k->live || k->leaving)
+        weir_sink_get_account(k->live ? k->live : k->leaving, &a);
     a.offered += b.offered;
     a.delivered += b.delivered;
     a.dropped += b.dropped;

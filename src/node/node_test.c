@@ -420,6 +420,43 @@ TEST(node, a_drain_waits_for_sinks_whose_other_end_is_there)
     server_free(&redis);
 }
 
+/* A sink's server that hangs holds up nothing: what it was sent is acknowledged when it goes on, and the sink that takes the place of
+ * the one before waits for that, so all is there once and in order. */
+TEST(node, a_sink_changed_while_its_server_hangs_loses_nothing_and_holds_up_nobody)
+{
+    fixture t;
+    char body[256], port[8];
+    server redis = server_new("redis-server", 1);
+    snprintf(port, sizeof port, "%d", redis.port);
+    server_start(&redis, (const char *[]){"redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", redis.folder, "--save", "", NULL});
+    fixture_open(&t, &exchange);
+    snprintf(body, sizeof body, "{\"name\":\"redis\",\"spec\":\"redis://127.0.0.1:%d?silence_ms=60000\",\"pattern\":\"trades.>\"}", redis.port);
+    CHECK_INT(ask_it(&t, "sinks.create", NULL, body), WEIR_OK);
+    fixture_until(&t, "sinks.read", "1", "state", "open");
+    trades(&t);
+    kill(redis.pid, SIGSTOP);
+    fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 20);
+    CHECK_INT(ask_it(&t, "sinks.update", "1", "{\"name\":\"other\"}"), WEIR_OK);
+    CHECK_HAS(t.json, "\"state\":\"waiting\"");
+    CHECK(!strstr(t.json, "\"buffered\":0,")); /* so it did not wait for them */
+    kill(redis.pid, SIGCONT);
+    fixture_until(&t, "sinks.read", "1", "state", "open");
+    CHECK_HAS(t.json, "\"lost\":0,");
+    kill(redis.pid, SIGSTOP);
+    uint64_t last = fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 20);
+    CHECK_INT(ask_it(&t, "sinks.remove", "1", NULL), WEIR_OK);
+    kill(redis.pid, SIGCONT);
+    snprintf(body, sizeof body, "redis-cli -p %d --raw XRANGE weir - + | grep -q '\"seq\":\"%llu\"'", redis.port, (unsigned long long)last);
+    for (uint64_t until = clock_mono() + 60 * NS_PER_S; system(body);) {
+        CHECK(clock_mono() < until);
+        fixture_turn(&t);
+    }
+    snprintf(body, sizeof body, "redis-cli -p %d --raw XRANGE weir - + | sed -n 's/^{\"seq\":\"\\([0-9]*\\)\",\"kind\":\"data\".*/\\1/p' | sort -n -u -c", redis.port);
+    CHECK(system(body) == 0);
+    fixture_close(&t);
+    server_free(&redis);
+}
+
 typedef struct watcher {
     node_watch watch;
     node_log_watch log;

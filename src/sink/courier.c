@@ -61,9 +61,10 @@ struct courier {
     sink_account account;
     uint64_t *line_octets; /* of the ring's lines, since the courier may not look into records that are let go */
     bool sleeping, notified, blocked, closing, ended;
-    uint64_t close_by;
-    weir_error trouble;    /* why it was not open last */
-    weir_error waits, why; /* for the host's thread to tell: why it is not open; why it never will be */
+    uint64_t close_by, close_due; /* the courier owes nothing any more; and close waits no longer */
+    uint64_t close_soon;          /* enough for a thread that owes nothing */
+    weir_error trouble;           /* why it was not open last */
+    weir_error waits, why;        /* for the host's thread to tell: why it is not open; why it never will be */
     unsigned changes;
     char loss[512]; /* the last one's text */
     uint64_t losses;
@@ -423,6 +424,7 @@ static void *work(void *arg)
     c->way->free(c->remote);
     pthread_mutex_lock(&c->lock);
     c->ended = true;
+    notify(c);
     pthread_cond_signal(&c->settled);
     unref(c);
     return NULL;
@@ -559,16 +561,45 @@ uint64_t courier_oldest(const sink *s)
     return oldest;
 }
 
+void courier_leave(sink *s, uint64_t ms)
+{
+    courier *c = (courier *)s;
+    uint64_t now = now_ns(), due = now + ms * NS_PER_MS;
+
+    pthread_mutex_lock(&c->lock);
+    if (!c->closing || due < c->close_due) {
+        c->close_soon = c->closing ? c->close_soon : now + CLOSE_MS / 4 * NS_PER_MS;
+        c->close_due = due;
+        c->close_by = due - ms / 4 * NS_PER_MS;
+        c->closing = true;
+    }
+    pthread_cond_signal(&c->work);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static bool has_left(const courier *c)
+{
+    uint64_t now = now_ns();
+    return c->ended || (c->closing && (now >= c->close_due || (now >= c->close_soon && !(c->owed && c->connected))));
+}
+
+bool courier_left(sink *s)
+{
+    courier *c = (courier *)s;
+
+    pthread_mutex_lock(&c->lock);
+    bool left = has_left(c);
+    pthread_mutex_unlock(&c->lock);
+    return left;
+}
+
 void courier_close(sink *s)
 {
     courier *c = (courier *)s;
-    uint64_t due = now_ns() + CLOSE_MS * NS_PER_MS, soon = due - CLOSE_MS / 4 * 3 * NS_PER_MS; /* enough for a thread that owes nothing */
 
+    courier_leave(s, CLOSE_MS);
     pthread_mutex_lock(&c->lock);
-    c->closing = true;
-    c->close_by = due - CLOSE_MS / 4 * NS_PER_MS;
-    pthread_cond_signal(&c->work);
-    while (!c->ended && now_ns() < due && (now_ns() < soon || (c->owed && c->connected)))
+    while (!has_left(c))
         wait_until(&c->settled, &c->lock, now_ns() + 10 * NS_PER_MS);
     collect(c);
     if (c->owed && !c->why.code)

@@ -65,12 +65,14 @@ weir_code courier_open(sink **out, const sink_ops *ops, void *remote, const remo
 sink_result courier_write(sink *s, record *r);
 sink_result courier_flush(sink *s);
 void courier_close(sink *s);
+void courier_leave(sink *s, uint64_t ms);
+bool courier_left(sink *s);
 void courier_account(const sink *s, sink_account *out);
 int courier_fd(const sink *s);
 uint64_t courier_oldest(const sink *s);
 #define COURIER_SINK                                                                                                      \
     .write = courier_write, .flush = courier_flush, .close = courier_close, .account = courier_account, .fd = courier_fd, \
-    .hears = true, .oldest = courier_oldest
+    .leave = courier_leave, .left = courier_left, .hears = true, .oldest = courier_oldest
 
 /* ---- For remotes, on the courier's thread ---- */
 

@@ -91,6 +91,17 @@ void sink_close(sink *s)
         s->ops->close(s);
 }
 
+void sink_leave(sink *s, uint64_t ms)
+{
+    if (s->ops->leave)
+        s->ops->leave(s, ms);
+}
+
+bool sink_left(sink *s)
+{
+    return !s->ops->left || s->ops->left(s);
+}
+
 sink_account sink_read_account(const sink *s)
 {
     sink_account a = {0};

@@ -84,6 +84,10 @@ typedef struct sink_ops {
     sink_result (*flush)(sink *s);
     /* Tries a last flush that does not wait, leaves the target as it was found, frees. */
     void (*close)(sink *s);
+    /* Of a sink whose close may wait for its other end: begins to close, which takes `ms` at most; ahead of it, and again
+     * with less. `left`: close would not wait any more. Both may be NULL */
+    void (*leave)(sink *s, uint64_t ms);
+    bool (*left)(sink *s);
     void (*account)(const sink *s, sink_account *out);
     int (*fd)(const sink *s);                                 /* to poll; -1: nothing to poll. May be NULL */
     bool hears;                                               /* fd is the same one all the time, and readable when flush has news */
@@ -116,6 +120,9 @@ void sink_mask(char *out, size_t size, const char *spec);
 sink_result sink_write(sink *s, record *r);
 sink_result sink_flush(sink *s);
 void sink_close(sink *s); /* NULL is fine */
+/* Nothing is written any more; what was goes out meanwhile, without waiting here, for `ms` at most. Drain and flush go on. */
+void sink_leave(sink *s, uint64_t ms);
+bool sink_left(sink *s); /* sink_close would not wait */
 sink_account sink_read_account(const sink *s);
 bool sink_account_adds_up(const sink_account *a);
 int sink_fd(const sink *s);

@@ -160,6 +160,44 @@ TEST(redis, that_falls_silent_is_left_and_tried_again)
     end(k);
 }
 
+/* A server that hangs is left without a wait here; it is given the time it was said to have. */
+TEST(redis, that_hangs_is_left_without_waiting_and_has_its_time_to_acknowledge)
+{
+    static t_got got;
+    begin();
+    start(NULL, NULL);
+    sink *k = t_open("redis://127.0.0.1:%d?silence_ms=600000", redis.port);
+    t_until(k, t_is_open);
+    CHECK(!sink_left(k)); /* nobody asked it to */
+    kill(redis.pid, SIGSTOP);
+    t_publish(1000);
+    t_turn(k);
+    sink_leave(k, 600000);
+    CHECK(!sink_left(k)); /* it came back, and nothing is acknowledged: so it did not wait */
+    CHECK_UINT(sink_read_account(k).buffered, 1000);
+    kill(redis.pid, SIGCONT);
+    while (!sink_left(k))
+        t_turn(k);
+    CHECK_UINT(sink_read_account(k).written, 1000);
+    read_all(&got, "weir");
+    t_all_there(&got);
+    end(k);
+    begin();
+    start(NULL, NULL);
+    k = t_open("redis://127.0.0.1:%d?silence_ms=600000", redis.port);
+    t_until(k, t_is_open);
+    kill(redis.pid, SIGSTOP);
+    t_publish(10);
+    t_turn(k);
+    sink_leave(k, 600000);
+    sink_leave(k, 1); /* whoever has no more time */
+    while (!sink_left(k))
+        t_turn(k);
+    CHECK_UINT(sink_read_account(k).buffered, 10);
+    end(k);
+    CHECK_HAS(t_log, "closed with 10 records that it has not acknowledged");
+}
+
 TEST(redis, wrong_password_ends_the_sink_and_is_not_shown)
 {
     begin();
