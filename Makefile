@@ -8,7 +8,8 @@
 #   make check      the ordinary tests only; T=NAME for those whose name contains NAME
 #   make asan       the ordinary tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make fuzz F=ws  a fuzzer, until Ctrl-C
-#   make soak       the long versions: 200 kills of a daemon at chance moments, 29 of each server that sinks write to
+#   make soak       the long versions (half an hour): a daemon killed 200 times, each server of a sink 29 times, a cluster's
+#                   stories three times, more of the API's fuzzing, the unit under a real systemd (S=STEP for one of them)
 #   make autobahn   all 517 WebSocket cases, as client and as server
 #   make bench      figures, as ratios, and JSON
 #   make layers     which folder includes which; fails on an arrow that points up
@@ -45,8 +46,8 @@ demo: all
 	@$(BUILD)/weir serve --demo $(ARGS)
 
 soak: all
-	@WEIR_SOAK=200 tests/serve/killed $(BUILD)
-	@for t in redis nats kafka; do WEIR_KILLS=29 $(BUILD)/src/sink/sink_sink_$${t}_test $$t. || exit 1; done
+	@scripts/install-deps soak
+	@BUILD=$(BUILD) scripts/soak $(S)
 
 check: all
 	@ctest --test-dir $(BUILD) --output-on-failure -j2 $(if $(T),-R '$(T)')
