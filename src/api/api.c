@@ -329,9 +329,9 @@ static weir_code begin_serving(api *a, weir_error *err)
         .head_ms = o->idle_ms < 10000 ? o->idle_ms : 10000,
         .body_ms = o->idle_ms < 30000 ? o->idle_ms : 30000,
         .socket_idle_ms = o->idle_ms,
-        .max_message = 256 * 1024,
-        .unsent_octets = 256 * 1024, /* what a slow reader gets is no older than need be */
-        .no_deflate = true,          /* a record is encoded once, not once for each reader */
+        .max_message = 4 * 1024 * 1024, /* a subscription may say the last number of each topic: of 60,000 */
+        .unsent_octets = 256 * 1024,    /* what a slow reader gets is no older than need be */
+        .no_deflate = true,             /* a record is encoded once, not once for each reader */
         .on_head = on_head,
         .on_refuse = answer_refused,
         .on_request = on_request,

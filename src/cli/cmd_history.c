@@ -175,17 +175,5 @@ static const verb verbs[] = {
 /* The verb "records" needs not be said: what is no verb is a pattern. */
 int cmd_history(int argc, char **argv)
 {
-    char **all = calloc((size_t)argc + 2, sizeof *all);
-    static char said[] = "records";
-    int n = 0, code;
-    if (!all)
-        return cli_fail(EXIT_FAILED, "out of memory");
-    all[n++] = argv[0];
-    if (argc < 2 || (strcmp(argv[1], "topics") && strcmp(argv[1], "records")))
-        all[n++] = said;
-    for (int i = 1; i < argc; i++)
-        all[n++] = argv[i];
-    code = noun_run("history", verbs, help, n, all);
-    free(all);
-    return code;
+    return noun_run_unsaid("history", verbs, "records", help, argc, argv);
 }

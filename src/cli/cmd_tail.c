@@ -2,8 +2,13 @@
  *
  * Nothing is lost while it runs: of each stream the number of the last record is kept, and a connection that breaks, a daemon
  * that restarts, or a reader that was too slow and was cut off, goes on behind these numbers, from the daemon's history.
- * Streams are told apart by their names, TOPIC@CONNECTION, and the daemon is asked by these. */
+ * Streams are told apart by their names, TOPIC@CONNECTION, and the daemon is asked by these.
+ *
+ * Who reads our output may be slow, or stand still: then the daemon's socket is not read on either, and when the daemon loses patience, what was
+ * passed over comes from its history. Signals are heard all the while, so nothing here may wait in a write. */
+#include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,13 +28,16 @@
 #define AGAIN_MAX_NS (5 * NS_PER_S)
 #define PING_NS (15 * NS_PER_S)
 #define SILENCE_NS (45 * NS_PER_S)
+#define OUT_MAX (256u * 1024u) /* of lines that nobody takes; then the daemon is not read */
+#define OUT_PIECE 4096u        /* a pipe that takes anything takes so much */
 
 static void help(void)
 {
     fputs("usage: weir tail PATTERN [OPTIONS]\n\n"
           "Records of a running weir serve as they come: on a terminal a short line each, else, and with --json, the records as\n"
           "they were published (NDJSON, docs/records.md). A connection that breaks is made again, and goes on where it\n"
-          "was, without a loss. PATTERN selects topics: '*' is one token, '>' at its end all that follow. Ctrl-C ends it.\n\n"
+          "was, without a loss; who reads slowly, or not for a while, misses nothing either, as long as the daemon's history\n"
+          "reaches back (else that is said). PATTERN selects topics: '*' is one token, '>' at its end all that follow. Ctrl-C ends it.\n\n"
           "options\n"
           "  --from TIME            begin in the history: 2024-05-01T12:00:00Z, 10m (so long ago); then go on live\n"
           "  --connection WHICH     only of this connection, by number or name\n"
@@ -64,6 +72,10 @@ typedef struct tail {
     buf name, line;
     uint64_t connection;
     bool of_one;       /* only of `connection` */
+    buf out; /* lines that standard output has not taken */
+    size_t out_at;
+    bool blocked;      /* the daemon's socket is not read, until they have gone */
+    bool told;         /* to end, by a signal */
     uint64_t since_ns; /* what was before is not wanted */
     uint64_t left;     /* data records; 0: no limit */
     uint64_t backoff_ns;
@@ -213,7 +225,7 @@ static void print_short(tail *t, const record_line *l, bytes name, uint64_t ts)
                                                                           : "");
     text_put(out, buf_bytes(&what), t->columns);
     buf_add_text(out, t->colour && (gap || status) ? "\033[0m\n" : "\n");
-    fwrite(out->at, 1, out->len, stdout);
+    buf_add_bytes(&t->out, buf_bytes(out));
     buf_fini(&what);
 }
 
@@ -254,8 +266,8 @@ static void take_record(tail *t, bytes text)
     if (t->short_lines) {
         print_short(t, &l, buf_bytes(name), ts);
     } else {
-        fwrite(text.at, 1, text.len, stdout);
-        putchar('\n');
+        buf_add_bytes(&t->out, text);
+        buf_add_char(&t->out, '\n');
     }
     if (t->left && json_is(l.kind, "data") && !--t->left)
         end(t, EXIT_FINE);
@@ -306,6 +318,10 @@ static bool on_message(void *arg, bool binary, bytes text, uint64_t recv_ns)
     t->backoff_ns = 0;
     if (t->over)
         return true;
+    if (t->out.len - t->out_at >= OUT_MAX) {
+        t->blocked = true;
+        return false; /* comes again when there is room */
+    }
     if (bytes_starts(text, BYTES("{\"op\":")) && !json_read_fields(text, want, 1, NULL))
         on_op(t, op, text);
     else
@@ -339,6 +355,10 @@ static void on_close(void *arg, uint16_t code, const weir_error *why, uint16_t h
         end(t, cli_fail(remote_exit(judged), "%s", err.text));
         return;
     }
+    if (code == 1009) {
+        end(t, cli_fail(EXIT_FAILED, "'%s' selects so many topics that the daemon takes no list of their numbers; one of them after the other would work", t->pattern));
+        return;
+    }
     snprintf(text, sizeof text, "the connection was lost (%s)", code == 1001 ? "the daemon stops" : why && *why->text ? why->text
                                                                                                                       : "closed");
     say_lost(t, text);
@@ -358,7 +378,7 @@ static void connect_now(void *arg)
 static void on_alive(void *arg)
 {
     tail *t = arg;
-    if (clock_mono() - ws_client_last_heard(t->ws) > SILENCE_NS) {
+    if (!t->blocked && clock_mono() - ws_client_last_heard(t->ws) > SILENCE_NS) {
         ws_client_free(t->ws);
         t->ws = NULL;
         say_lost(t, "the daemon has not said anything for 45 s");
@@ -371,7 +391,60 @@ static void on_alive(void *arg)
 
 static void on_signal(void *arg)
 {
+    ((tail *)arg)->told = true;
     end(arg, EXIT_FINE);
+}
+
+/* ---- Standard output ---- */
+
+static size_t unwritten(const tail *t)
+{
+    return t->out.len - t->out_at;
+}
+
+/* Writes what is taken within `wait_ms` (-1: all of it), never waiting in the write itself. False: nobody will ever take it. */
+static bool write_out(tail *t, int wait_ms)
+{
+    struct pollfd to = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    while (unwritten(t) && poll(&to, 1, wait_ms) > 0) {
+        size_t piece = unwritten(t) < OUT_PIECE ? unwritten(t) : OUT_PIECE;
+        ssize_t n = write(STDOUT_FILENO, t->out.at + t->out_at, piece);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return false;
+        t->out_at += n > 0 ? (size_t)n : 0;
+    }
+    if (!unwritten(t)) {
+        buf_clear(&t->out);
+        t->out_at = 0;
+    } else if (t->out_at > OUT_MAX) {
+        buf_consume(&t->out, t->out_at);
+        t->out_at = 0;
+    }
+    if (t->blocked && unwritten(t) < OUT_MAX / 2) {
+        t->blocked = false;
+        if (t->ws)
+            ws_client_resume(t->ws);
+    }
+    return !t->out.failed;
+}
+
+/* For the daemon, or for room in standard output. */
+static void wait_for_either(loop *l)
+{
+    struct pollfd both[] = {{.fd = loop_fd(l), .events = POLLIN}, {.fd = STDOUT_FILENO, .events = POLLOUT}};
+    poll(both, 2, loop_timeout_ms(l));
+}
+
+static int end_out(tail *t, bool fine)
+{
+    errno = fine ? 0 : errno;
+    if (fine)
+        fine = write_out(t, t->told ? 0 : -1);
+    if (!fine)
+        return cli_fail(EXIT_FAILED, "standard output: %s", t->out.failed ? "out of memory" : strerror(errno));
+    if (unwritten(t))
+        fprintf(stderr, "weir: %zu octets of records were not written, since nobody reads them\n", unwritten(t));
+    return t->code;
 }
 
 /* ---- The command ---- */
@@ -387,16 +460,17 @@ static int run(tail *t)
     timer_init(&t->again, l, connect_now, t);
     timer_init(&t->alive, l, on_alive, t);
     connect_now(t);
-    while (!t->over) {
-        loop_step(l, -1);
-        if (fflush(stdout))
-            break; /* main says it */
+    bool fine = true;
+    for (bool more = true; fine && !t->over; fine = write_out(t, 0)) {
+        if (unwritten(t) && !more)
+            wait_for_either(l);
+        more = loop_step(l, unwritten(t) ? 0 : -1);
     }
     timer_stop(&t->again);
     timer_stop(&t->alive);
     if (t->ws)
         ws_client_free(t->ws);
-    return t->code;
+    return end_out(t, fine);
 }
 
 /* "TOPIC=N", "TOPIC@CONNECTION=N", or N where the pattern is the topic. */
@@ -489,6 +563,7 @@ static void tail_fini(tail *t)
     map_free(t->marks);
     buf_fini(&t->name);
     buf_fini(&t->line);
+    buf_fini(&t->out);
 }
 
 int cmd_tail(int argc, char **argv)
@@ -498,6 +573,7 @@ int cmd_tail(int argc, char **argv)
     int code = EXIT_FINE;
     buf_init(&t.name, 16 * TOPIC_MAX);
     buf_init(&t.line, 16u << 20);
+    buf_init(&t.out, 64u << 20);
     if (!t.marks)
         code = cli_fail(EXIT_FAILED, "out of memory");
     else if (read_options(&t, &w, argc, argv, &code) && (t.remote = remote_open(&w.where, &code)) && find_connection(&t, w.connection, &code)) {

@@ -19,9 +19,10 @@
 static void help(void)
 {
     fputs("usage: weir top [OPTIONS]\n\n"
-          "A running weir serve, live: streams with their rates, lag, gaps and restarts, plugins, sinks, readers. '?' lists the keys.\n\n"
+          "A running weir serve, live: streams with their rates, lag, gaps and restarts, plugins, sinks, readers,\n"
+          "connections, its log. '?' lists the keys.\n\n"
           "options\n"
-          "  --view VIEW            begin with streams (the default), plugins, sinks or readers\n"
+          "  --view VIEW            begin with streams (the default), plugins, sinks, readers, connections or log\n"
           "  --filter TEXT          only rows with this text\n"
           "  --sort COLUMN          by this column, such as REC/S or GAPS: the most first\n"
           "  --interval TIME        between two frames: 1s\n"
@@ -294,6 +295,27 @@ static void type(screen *s, int key)
     top_arrange(t);
 }
 
+/* ":log" and the like; what there is not is said. */
+static void type_command(screen *s, int key)
+{
+    top *t = &s->top;
+    size_t len = strlen(t->command);
+    if (key > ' ' && key < 0x7f && len + 1 < sizeof t->command)
+        t->command[len] = (char)key, t->command[len + 1] = '\0';
+    else if ((key == 0x7f || key == '\b') && len)
+        t->command[len - 1] = '\0';
+    t->commanding = key != 0x1b && key != '\r' && key != '\n' && (len || (key != 0x7f && key != '\b'));
+    if (key != '\r' && key != '\n')
+        return;
+    top_view v = top_view_find(t->command);
+    if (!strcmp(t->command, "q") || !strcmp(t->command, "quit"))
+        end(s, EXIT_FINE);
+    else if (v < TOP_VIEWS)
+        show_view(s, v);
+    else if (*t->command)
+        say(s, "no such view: streams, plugins, sinks, readers, connections, log");
+}
+
 static bool move(top *t, int key)
 {
     size_t last = t->shown_count ? t->shown_count - 1 : 0, page = 10;
@@ -332,6 +354,11 @@ static void press(screen *s, int key)
         say(s, "");
     if (t->typing) {
         type(s, key);
+    } else if (t->commanding) {
+        type_command(s, key);
+    } else if (key == ':') {
+        t->commanding = true;
+        t->command[0] = '\0';
     } else if (key == 'q') {
         end(s, EXIT_FINE);
     } else if (key == 0x1b) {
@@ -434,6 +461,21 @@ static int live(screen *s)
     return s->code;
 }
 
+static void on_rested(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void rest(screen *s)
+{
+    bool rested = false;
+    timer pause;
+    timer_init(&pause, remote_loop(s->remote), on_rested, &rested);
+    timer_after(&pause, s->interval_ns);
+    while (!rested)
+        loop_step(remote_loop(s->remote), -1);
+}
+
 /* Two answers, an interval apart: a rate is a difference. */
 static int once(screen *s)
 {
@@ -442,7 +484,7 @@ static int once(screen *s)
     for (int i = 0; i < 2 && !code; i++) {
         remote_answer node, rows;
         if (i)
-            usleep((useconds_t)(s->interval_ns / 1000));
+            rest(s);
         if (!(code = remote_ask(s->remote, &node, "GET", "/v1/node", (bytes){0}))) {
             top_take_node(&s->top, buf_bytes(&node.body), clock_mono());
             code = remote_fetch(s->remote, &rows, top_view_path(s->top.view));
@@ -469,12 +511,11 @@ typedef struct wish {
 
 static int take_view(top *t, const char *name)
 {
-    for (int v = 0; v < TOP_VIEWS; v++)
-        if (!strcmp(top_view_name((top_view)v), name)) {
-            t->view = (top_view)v;
-            return EXIT_FINE;
-        }
-    return cli_usage("top", "--view '%s': streams, plugins, sinks and readers are there", name);
+    top_view v = top_view_find(name);
+    if (v == TOP_VIEWS)
+        return cli_usage("top", "--view '%s': streams, plugins, sinks, readers, connections and log are there", name);
+    t->view = v;
+    return EXIT_FINE;
 }
 
 /* True: go on. */

@@ -98,15 +98,15 @@ static int read_options(asked *a, remote_options *where, bool *helped, int argc,
     return EXIT_FINE;
 }
 
-static int run_verb(asked *a, const remote_options *where, const verb *verbs, int argc, char **argv)
+static int run_verb(asked *a, const remote_options *where, const verb *verbs, const char *unsaid, int argc, char **argv)
 {
     int code;
-    const verb *v = optind < argc ? find_verb(verbs, argv[optind]) : NULL;
+    const verb *said = optind < argc ? find_verb(verbs, argv[optind]) : NULL, *v = said || !unsaid ? said : find_verb(verbs, unsaid);
     if (!v)
         return unknown_verb(a->noun, verbs, optind < argc ? argv[optind] : NULL);
     a->verb = v->name;
-    a->args = argv + optind + 1;
-    a->count = argc - optind - 1;
+    a->args = argv + optind + (said != NULL);
+    a->count = argc - optind - (said != NULL);
     if ((code = check(a, v)) || !(a->remote = remote_open(where, &code)))
         return code;
     code = v->run(a);
@@ -116,6 +116,11 @@ static int run_verb(asked *a, const remote_options *where, const verb *verbs, in
 
 int noun_run(const char *noun, const verb *verbs, const char *help, int argc, char **argv)
 {
+    return noun_run_unsaid(noun, verbs, NULL, help, argc, argv);
+}
+
+int noun_run_unsaid(const char *noun, const verb *verbs, const char *unsaid, const char *help, int argc, char **argv)
+{
     asked a = {.noun = noun};
     remote_options where = {0};
     bool helped = false;
@@ -123,7 +128,7 @@ int noun_run(const char *noun, const verb *verbs, const char *help, int argc, ch
     if (!code && helped)
         fputs(help, stdout);
     else if (!code)
-        code = run_verb(&a, &where, verbs, argc, argv);
+        code = run_verb(&a, &where, verbs, unsaid, argc, argv);
     for (int i = 0; i < ON_OPTIONS; i++)
         free(a.given[i].at);
     return code;

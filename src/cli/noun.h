@@ -46,6 +46,8 @@ typedef struct verb {
 } verb;
 
 int noun_run(const char *noun, const verb *verbs, const char *help, int argc, char **argv);
+/* `unsaid` is the verb of a command line that begins with none: its first word is an argument then. */
+int noun_run_unsaid(const char *noun, const verb *verbs, const char *unsaid, const char *help, int argc, char **argv);
 
 /* The last one given, or NULL. */
 const char *asked_option(const asked *a, noun_option option);

@@ -7,12 +7,14 @@
 #include "base/map.h"
 
 #define TOP_CELLS 11
-#define TOP_CELL 96
+#define TOP_CELL 160 /* a line of the log is the widest */
 
 typedef enum top_view { TOP_STREAMS,
                         TOP_PLUGINS,
                         TOP_SINKS,
                         TOP_READERS,
+                        TOP_CONNECTIONS,
+                        TOP_LOG,
                         TOP_VIEWS } top_view;
 
 typedef struct top_row {
@@ -43,7 +45,9 @@ typedef struct top {
     size_t scrolled; /* lines of the details that are above the screen */
     const char *where;
     char status[512]; /* "": how the keys go */
-    bool typing;      /* the filter */
+    bool typing;      /* the filter, */
+    bool commanding;  /* or a command: a view's name, behind ':' */
+    char command[32];
     bool colour;
 } top;
 
@@ -52,6 +56,8 @@ void top_fini(top *t);
 
 const char *top_view_name(top_view v);
 const char *top_view_path(top_view v);
+/* The view that is called so, or begins so ("conn"); TOP_VIEWS: none. */
+top_view top_view_find(const char *name);
 /* Takes an answer of top_view_path(t->view), or of /v1/node. False: it makes no sense, or memory is out. */
 bool top_take(top *t, bytes answer, uint64_t real_ns, uint64_t mono_ns);
 bool top_take_node(top *t, bytes answer, uint64_t mono_ns);

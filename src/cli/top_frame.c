@@ -12,6 +12,7 @@
 #define FLEX_WANTED 41
 #define LEAST 16 /* the same where the terminal is narrow: state and rate stay */
 #define NAME 20  /* of a member, in the details */
+#define KEY 15   /* of a key and the blanks behind it, in the help */
 
 #define RED "\x1b[31m"
 #define BOLD "\x1b[1m"
@@ -165,30 +166,45 @@ static void put_head(sheet *s, const top *t)
     buf_fini(&line);
 }
 
+/* The views, and behind them what is shown of this one. Where it is narrow the others are their numbers. */
 static void put_tabs(sheet *s, const top *t)
 {
-    buf line;
+    buf line, rest;
     buf_init(&line, 1 << 16);
-    for (int v = 0; v < TOP_VIEWS; v++)
-        buf_add_fmt(&line, (top_view)v == t->view ? "[%d %s] " : " %d %s  ", v + 1, top_views[v].name);
-    buf_add_fmt(&line, " %zu of %zu", t->shown_count, t->count);
+    buf_init(&rest, 1 << 16);
+    buf_add_fmt(&rest, " %zu of %zu", t->shown_count, t->count);
     if (*t->filter || t->typing)
-        buf_add_fmt(&line, "  /%s%s", t->filter, t->typing ? "_" : "");
+        buf_add_fmt(&rest, "  /%s%s", t->filter, t->typing ? "_" : "");
+    if (t->commanding)
+        buf_add_fmt(&rest, "  :%s_", t->command);
     if (t->sort_by >= 0)
-        buf_add_fmt(&line, "  by %s%s", top_views[t->view].columns[t->sort_by].title, t->reverse ? ", reversed" : "");
+        buf_add_fmt(&rest, "  by %s%s", top_views[t->view].columns[t->sort_by].title, t->reverse ? ", reversed" : "");
+    for (int names = 1; names >= 0; names--) {
+        buf_clear(&line);
+        for (int v = 0; v < TOP_VIEWS; v++)
+            if ((top_view)v == t->view)
+                buf_add_fmt(&line, "[%d %s] ", v + 1, top_views[v].name);
+            else
+                buf_add_fmt(&line, names ? " %d %s  " : "%d ", v + 1, top_views[v].name);
+        if (line.len + rest.len <= s->columns)
+            break;
+    }
+    buf_add_bytes(&line, buf_bytes(&rest));
     put_line(s, "", buf_bytes(&line));
     buf_fini(&line);
+    buf_fini(&rest);
 }
 
 /* ---- Columns ---- */
 
-/* Which columns there is room for, and how wide the first is. */
+/* Which columns there is room for, and how wide the one is that gets what is left. */
 static size_t choose(const top *t, size_t columns, bool shown[TOP_CELLS])
 {
     const top_column *c = top_views[t->view].columns;
+    const int flex = top_flex(t->view);
     size_t wanted = 0, room;
     for (size_t i = 0; i < t->shown_count; i++) {
-        size_t w = text_width(bytes_of(t->rows[t->shown[i]].cells[0]));
+        size_t w = text_width(bytes_of(t->rows[t->shown[i]].cells[flex]));
         wanted = w > wanted ? w : wanted;
     }
     wanted = wanted < FLEX ? FLEX : wanted > FLEX_WANTED ? FLEX_WANTED
@@ -197,9 +213,9 @@ static size_t choose(const top *t, size_t columns, bool shown[TOP_CELLS])
         shown[i] = true;
     for (int keep = 0;; keep++) {
         size_t used = 1; /* the mark */
-        for (int i = 1; c[i].title; i++) {
-            shown[i] = shown[i] && c[i].keep >= keep;
-            used += shown[i] ? c[i].width + 1u : 0;
+        for (int i = 0; c[i].title; i++) {
+            shown[i] = shown[i] && (i == flex || c[i].keep >= keep);
+            used += shown[i] && i != flex ? c[i].width + 1u : 0;
         }
         room = columns > used ? columns - used : 1;
         if (room >= wanted || (keep == 9 && room >= LEAST) || keep > 9)
@@ -223,9 +239,10 @@ static void put_cell(buf *out, const top_column *c, const char *text, size_t wid
         text_pad(out, width - w);
 }
 
-static void put_row(sheet *s, const top *t, const top_row *row, const bool shown[TOP_CELLS], size_t first)
+static void put_row(sheet *s, const top *t, const top_row *row, const bool shown[TOP_CELLS], size_t left)
 {
     const top_column *c = top_views[t->view].columns;
+    bool begun = false;
     bool selected = row && row == top_selected(t);
     buf line;
     buf_init(&line, 1 << 16);
@@ -233,9 +250,10 @@ static void put_row(sheet *s, const top *t, const top_row *row, const bool shown
     for (int i = 0; c[i].title; i++) {
         if (!shown[i])
             continue;
-        if (i)
+        if (begun)
             buf_add_char(&line, ' ');
-        put_cell(&line, &c[i], row ? row->cells[i] : c[i].title, i ? c[i].width : first);
+        begun = true;
+        put_cell(&line, &c[i], row ? row->cells[i] : c[i].title, c[i].width ? c[i].width : left);
     }
     put_line(s, !row || (selected && s->lines != SIZE_MAX) ? REVERSE : row->bad ? RED
                                                                                 : "",
@@ -250,6 +268,8 @@ static void put_rows(sheet *s, top *t, size_t end)
         "  no plugins yet: weir plugin install FILE",
         "  no sinks: weir sink add ndjson:FILE",
         "  nobody reads records now: weir tail '>'",
+        "  no connections yet: weir connection create PLUGIN",
+        "  nothing was logged yet",
     };
     bool shown[TOP_CELLS];
     size_t first = choose(t, s->columns, shown), room = end > s->used + 1 ? end - s->used - 1 : 0;
@@ -269,33 +289,70 @@ static void put_rows(sheet *s, top *t, size_t end)
 
 /* ---- Help, details ---- */
 
+/* A key and what it does, on as many lines as that needs. */
+static void put_pair(sheet *s, const char *key, const char *text)
+{
+    size_t room = s->columns > KEY + 20 ? s->columns - KEY : 20;
+    bytes rest = bytes_of(text);
+    buf line;
+    buf_init(&line, 1 << 16);
+    do {
+        size_t n = rest.len > room ? room : rest.len;
+        while (n < rest.len && n && rest.at[n] != ' ')
+            n--;
+        buf_clear(&line);
+        buf_add_fmt(&line, "  %-*s%.*s", KEY - 2, key, (int)n, rest.at);
+        put_line(s, "", buf_bytes(&line));
+        key = "";
+        n += n < rest.len; /* the blank */
+        rest = bytes_make(rest.at + n, rest.len - n);
+    } while (rest.len);
+    buf_fini(&line);
+}
+
 static void put_help(sheet *s)
 {
-    static const char *const lines[] = {
-        "",
-        "  1 2 3 4      streams, plugins, sinks, readers",
-        "  j k, arrows  down, up; g G first, last; PgDn PgUp",
-        "  /            filter by text; Enter keeps it, Esc takes it away",
-        "  s S          order by the next column; the other way round",
-        "  Enter        all of the selected one: why, figures, last trap; Esc back",
-        "  r            restart the stream, reload the plugin",
-        "  ?            this; q ends it",
-        "",
-        "  REC/S  records a second, since the frame before",
-        "  LAG    of the last message, from the venue's clock to ours",
-        "  AGE    since the last message",
-        "  GAPS   told to readers; RST restarts; P99 of a call into the plugin",
-        "",
-        "  Enter says why a state is not live, ready or open.",
-        NULL,
+    static const char *const lines[][2] = {
+        {"1 ... 6", "streams, plugins, sinks, readers, connections, log"},
+        {":", "the same by name: :conn, :log; :q ends it"},
+        {"j k, arrows", "down, up; g G first, last; PgDn PgUp"},
+        {"/", "filter by text; Enter keeps it, Esc takes it away"},
+        {"s S", "order by the next column; the other way round"},
+        {"Enter", "all of the selected one: why, figures, last trap; Esc back"},
+        {"r", "restart the stream, reload the plugin"},
+        {"?", "this; q ends it"},
+        {"", ""},
+        {"REC/S", "records a second, since the frame before"},
+        {"LAG", "of the last message: from the venue's clock (it happened) to the daemon's (it came); 0 where the venue's is ahead. Of a "
+                "sink: the age of the oldest record that waits, by the daemon's clock"},
+        {"AGE", "since the last message, CHANGED since the last change: from the daemon's clock to this machine's"},
+        {"GAPS", "told to readers; RST restarts; P99 of a call into the plugin"},
+        {"", "Enter says why a state is not live, ready or open; times are UTC"},
     };
-    for (int i = 0; lines[i]; i++)
-        put_text_line(s, "", lines[i]);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        put_pair(s, lines[i][0], lines[i][1]);
+}
+
+/* The last line: what was said, or the keys; the ones that help with all others are there where it is narrow, too. */
+static void put_foot(sheet *s, const top *t)
+{
+    if (*t->status)
+        put_text_line(s, RED, t->status);
+    else if (t->typing)
+        put_text_line(s, "", "type a text; Enter keeps the filter, Esc takes it away");
+    else if (t->commanding)
+        put_text_line(s, "", "streams, plugins, sinks, readers, connections, log or q; Enter, or Esc");
+    else if (t->details)
+        put_text_line(s, "", "j k scroll  Esc back  q quit");
+    else if (t->help)
+        put_text_line(s, "", "Esc back  q quit");
+    else
+        put_text_line(s, "", s->columns < 75 ? "? help  q quit  / filter  : view  Enter details" : "j k move  Enter details  / filter  : view  s sort  r restart  ? help  q quit");
 }
 
 static bool is_time(json key)
 {
-    static const char *const names[] = {"since", "created_at", "updated_at", "installed_at", "last_ts_event", "last_ts_recv"};
+    static const char *const names[] = {"since", "created_at", "updated_at", "installed_at", "last_ts_event", "last_ts_recv", "time"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (json_is(key, names[i]))
             return true;
@@ -400,7 +457,7 @@ static void put_details(sheet *s, const top *t, size_t end)
         put_text_line(s, "", "  it is gone");
         return;
     }
-    put_text_line(s, REVERSE, row->cells[0]);
+    put_text_line(s, REVERSE, row->cells[top_flex(t->view)]);
     details d = {s, t->scrolled, end};
     put_first_members(&d, row->doc);
     put_members(&d, row->doc, 0, false);
@@ -422,10 +479,5 @@ void top_frame(top *t, buf *out, size_t columns, size_t lines)
         return;
     while (s.used < end)
         put_text_line(&s, "", "");
-    if (*t->status)
-        put_text_line(&s, RED, t->status);
-    else
-        put_text_line(&s, "", t->typing ? "type a text; Enter keeps the filter, Esc takes it away" : t->details ? "j k scroll  Esc back  q quit"
-                                                                                                 : t->help      ? "Esc back  q quit"
-                                                                                                                : "j k move  Enter details  / filter  s sort  r restart  ? help  q quit");
+    put_foot(&s, t);
 }

@@ -10,6 +10,7 @@ typedef enum top_kind { TOP_TEXT,
                         TOP_RATE,
                         TOP_CPU,
                         TOP_AGE,
+                        TOP_TIME,
                         TOP_LAG,
                         TOP_OCTETS,
                         TOP_US,
@@ -18,7 +19,7 @@ typedef enum top_kind { TOP_TEXT,
 typedef struct top_column {
     const char *title, *path;
     top_kind kind;
-    uint8_t width; /* 0: what is left; the first one of each view */
+    uint8_t width; /* 0: what is left; one of each view */
     uint8_t keep;  /* what does not fit goes in ascending order of this */
 } top_column;
 
@@ -33,6 +34,9 @@ static inline bool top_is_text(top_kind kind)
 }
 
 extern const top_columns top_views[TOP_VIEWS];
+
+/* Which column of a view gets what is left: what a row is called by. */
+int top_flex(top_view v);
 
 /* top_frame.c: arranges the rows anew and selects the one of this id, if it is still there. */
 void top_select_again(top *t, const char *id);

@@ -28,6 +28,11 @@ const top_columns top_views[TOP_VIEWS] = {
         {"PATTERN", "pattern", TOP_TEXT, 0, 9}, {"READER", "id", TOP_TEXT, 7, 8}, {"REC/S", "delivered", TOP_RATE, 7, 9},
         {"DELIVERED", "delivered", TOP_COUNT, 9, 6}, {"QUEUED", "queued", TOP_COUNT, 6, 8}, {"DROPPED", "dropped", TOP_COUNT, 7, 8},
         {"OCTETS", "octets", TOP_OCTETS, 9, 5}, {0}}},
+    {"connections", "/v1/connections", "connections", "id", {
+        {"CONNECTION", "name", TOP_TEXT, 0, 9}, {"PLUGIN", "plugin", TOP_TEXT, 20, 6}, {"STATE", "state", TOP_TEXT, 10, 9},
+        {"STREAMS", "streams", TOP_COUNT, 7, 8}, {"CHANGED", "updated_at", TOP_AGE, 7, 5}, {"ID", "id", TOP_COUNT, 5, 7}, {0}}},
+    {"log", "/v1/logs?limit=500", "lines", "time", {
+        {"TIME", "time", TOP_TIME, 12, 8}, {"LEVEL", "level", TOP_TEXT, 5, 9}, {"PART", "part", TOP_TEXT, 10, 7}, {"TEXT", "text", TOP_TEXT, 0, 9}, {0}}},
 };
 /* clang-format on */
 
@@ -68,6 +73,23 @@ const char *top_view_path(top_view v)
     return top_views[v].path;
 }
 
+top_view top_view_find(const char *name)
+{
+    size_t len = strlen(name);
+    for (int v = 0; len && v < TOP_VIEWS; v++)
+        if (!strncmp(top_views[v].name, name, len))
+            return (top_view)v;
+    return strcmp(name, "logs") ? TOP_VIEWS : TOP_LOG;
+}
+
+int top_flex(top_view v)
+{
+    int i = 0;
+    while (top_views[v].columns[i].width)
+        i++;
+    return i;
+}
+
 /* ---- Figures ---- */
 
 static uint64_t number_at(json doc, const char *path)
@@ -105,7 +127,7 @@ static void count(top *t, top_row *row, double *rate, double *cpu)
         records = c->kind == TOP_RATE ? c->path : records;
         cpu_ms = c->kind == TOP_CPU ? c->path : cpu_ms;
     }
-    before *b = before_of(t, row->id);
+    before *b = *records || *cpu_ms ? before_of(t, row->id) : NULL;
     *rate = *cpu = 0;
     if (!b)
         return;
@@ -180,6 +202,14 @@ static void put_since(char out[TOP_CELL], uint64_t then, uint64_t now)
     out[text.len] = '\0';
 }
 
+/* "12:00:00.123", in UTC. */
+static void put_clock(char out[TOP_CELL], uint64_t ns)
+{
+    char text[CLOCK_RFC3339_SIZE];
+    clock_rfc3339(text, ns, 3);
+    snprintf(out, TOP_CELL, "%.12s", strlen(text) > 11 ? text + 11 : "");
+}
+
 static void put_octets(char out[TOP_CELL], uint64_t octets)
 {
     buf text = {.at = out, .cap = TOP_CELL - 1, .max = TOP_CELL - 1};
@@ -233,6 +263,9 @@ static void put_cell(top_row *row, int i, const top_column *c, uint64_t real_ns,
     case TOP_AGE:
         row->sort[i] = n && real_ns > n ? (double)(real_ns - n) : 0;
         put_since(cell, n, real_ns);
+        break;
+    case TOP_TIME:
+        put_clock(cell, n);
         break;
     case TOP_LAG:
         put_lag(row, i);
@@ -346,7 +379,9 @@ static void readers_as_json(bytes metrics, buf *out)
 static bool is_bad(json doc)
 {
     static const char *const good[] = {"live", "ready", "open", "off", "closed", "disabled"};
-    json state = json_member(doc, "state");
+    json state = json_member(doc, "state"), level = json_member(doc, "level");
+    if (json_is(level, "warn") || json_is(level, "error"))
+        return true;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (json_is(state, good[i]))
             return false;
@@ -364,6 +399,15 @@ static void take_row(top *t, top_row *row, json doc, uint64_t real_ns)
     count(t, row, &rate, &cpu);
     for (int i = 0; v->columns[i].title; i++)
         put_cell(row, i, &v->columns[i], real_ns, rate, cpu);
+}
+
+/* Whom to select again. The log's newest line stands first: who looks at that wants the next one, too. */
+static void note_selected(const top *t, char was[sizeof((top_row *)0)->id])
+{
+    bool follows = t->view == TOP_LOG && t->selected == 0;
+    *was = '\0';
+    if (top_selected(t) && !follows)
+        memcpy(was, top_selected(t)->id, sizeof t->rows->id);
 }
 
 bool top_take(top *t, bytes answer, uint64_t real_ns, uint64_t mono_ns)
@@ -386,9 +430,8 @@ bool top_take(top *t, bytes answer, uint64_t real_ns, uint64_t mono_ns)
         buf_fini(&fresh);
         return false;
     }
-    char was[sizeof rows->id] = "";
-    if (top_selected(t))
-        memcpy(was, top_selected(t)->id, sizeof was);
+    char was[sizeof rows->id];
+    note_selected(t, was);
     buf_fini(&t->answer);
     free(t->rows);
     free(t->shown);
@@ -399,7 +442,7 @@ bool top_take(top *t, bytes answer, uint64_t real_ns, uint64_t mono_ns)
     t->shown = shown;
     t->count = 0;
     for (json_iter it = json_each(list); json_next(&it, &key, &item); t->count++)
-        take_row(t, &rows[t->count], item, real_ns);
+        take_row(t, &rows[t->view == TOP_LOG ? n - 1 - t->count : t->count], item, real_ns);
     top_select_again(t, was);
     return true;
 }
