@@ -71,8 +71,8 @@ typedef struct tail {
     mark *first;
     buf name, line;
     uint64_t connection;
-    bool of_one;       /* only of `connection` */
-    buf out; /* lines that standard output has not taken */
+    bool of_one; /* only of `connection` */
+    buf out;     /* lines that standard output has not taken */
     size_t out_at;
     bool blocked;      /* the daemon's socket is not read, until they have gone */
     bool told;         /* to end, by a signal */
