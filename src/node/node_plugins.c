@@ -174,7 +174,7 @@ static const char *state_of(const node_plugin *p)
 
 static void put_versions(buf *out, const node_plugin *p)
 {
-    static const char *const members[] = {"sha256", "version", "size", "installed_at", "file_name"};
+    static const char *const members[] = {"sha256", "version", "size", "installed_at", "file_name", "asks"};
     json_put_key(out, "versions");
     buf_add_char(out, '[');
     for (size_t i = 0; i < p->version_count; i++) {

@@ -8,6 +8,7 @@ export const there = () => existsSync(CHROMIUM);
 export function browser() {
     return chromium.launch({
         executablePath: CHROMIUM,
-        args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--js-flags=--expose-gc', '--enable-precise-memory-info'],
+        args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--js-flags=--expose-gc', '--enable-precise-memory-info',
+            ...(process.env.PAGES ? ['--disable-features=LocalNetworkAccessChecks'] : [])], // pages that the test gives out are of no known network
     });
 }

@@ -2,19 +2,63 @@
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {join} from 'node:path';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** A busy machine is slow, no reason to fail. */
+const PATIENCE = Number(process.env.PATIENCE ?? 60000);
 
 /** A page whose console is kept; errors that the test does not expect fail it at the end. */
 export async function openIn(browser, options = {}) {
     const context = await browser.newContext({viewport: {width: 1440, height: 900}, colorScheme: 'dark', acceptDownloads: true, ...options});
+    if (process.env.PAGES) await pagesFrom(context, process.env.PAGES);
     const page = await context.newPage();
-    page.setDefaultTimeout(20000);
+    page.setDefaultTimeout(PATIENCE);
     page.errors = [];
     page.allowed = []; // expressions of errors that this journey makes on purpose
     page.on('console', m => ['error', 'warning'].includes(m.type()) && page.errors.push(m.text() + ' ' + (m.location().url ?? '')));
     page.on('pageerror', e => page.errors.push('uncaught: ' + e.message));
     return page;
+}
+
+const TYPES = {html: 'text/html; charset=utf-8', js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8', svg: 'image/svg+xml', txt: 'text/plain; charset=utf-8'};
+
+/** PAGES=FOLDER (what scripts/build-web printed): the pages from there, all else from the program, which need not be built anew. */
+async function pagesFrom(context, folder) {
+    await context.route(url => !url.pathname.startsWith('/v1/') && url.pathname !== '/metrics', async route => {
+        const {pathname} = new URL(route.request().url());
+        const file = pathname === '/' ? 'index.html' : pathname.slice(1);
+        const from = await fetch(new URL('/', route.request().url()));
+        const policy = from.headers.get('content-security-policy') ?? '';
+        await route.fulfill({body: readFileSync(join(folder, file)), headers: {'Content-Type': TYPES[file.split('.').pop()] ?? 'application/octet-stream', 'Content-Security-Policy': policy}});
+    });
+}
+
+/** Where Tab goes from the page's beginning: each stop's name, once around. Each must be in sight and show that it has the focus. */
+export async function tabStops(page, most = 200) {
+    await page.locator('.skip').focus(); // where the last focus was, Tab would go on
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Shift+Tab'); // by a key, as people come there
+    const stops = [];
+    for (let i = 0; i < most; i++) {
+        if (i) await page.keyboard.press('Tab');
+        const stop = await page.evaluate(() => {
+            const e = document.activeElement;
+            if (!e || e === document.body) return null;
+            const seen = window.tabStopsSeen ??= new WeakSet();
+            const again = seen.has(e);
+            seen.add(e);
+            const box = e.getBoundingClientRect(), style = getComputedStyle(e), after = getComputedStyle(e, '::after');
+            const label = e.labels?.[0] && e.classList.contains('hidden') ? getComputedStyle(e.labels[0]) : null;
+            const shows = [style, label].some(s => s && s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0) || (after.content !== 'none' && after.borderTopWidth !== '0px');
+            return {again, shows, seen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.right > 0 && box.top < innerHeight && box.left < innerWidth, name: `${e.tagName} ${e.getAttribute('aria-label') ?? e.textContent.trim().slice(0, 40)}`};
+        });
+        if (!stop || stop.again) break;
+        stops.push(stop);
+    }
+    await page.evaluate(() => { window.tabStopsSeen = undefined; });
+    return stops;
 }
 
 export async function done(page) {
@@ -39,6 +83,12 @@ export async function goto(page, name) {
 /** There are candles, and the legend tells the newest. */
 export const alive = page => page.waitForFunction(() => /C\s+[\d,.]+/.test(document.querySelector('.chart .legend')?.innerText ?? ''));
 
+export const watchRow = (page, symbol) => page.locator('.watch tbody tr').filter({has: page.locator('th', {hasText: symbol})});
+export const frame = (page, name) => page.locator('.frames button', {hasText: new RegExp(`^${name}$`)});
+
+/** The colour of gaps, --warn of the dark theme. */
+export const WARN = [227, 168, 59];
+
 export const legend = page => page.locator('.chart .legend').first().innerText();
 
 /** Open, high, low and close of the bar that the legend tells, as they are written. */
@@ -50,7 +100,7 @@ export async function bar(page) {
 
 /** Waits until `read` gives something else than `before`. */
 export async function changes(page, read, before, what) {
-    for (let i = 0; i < 200; i++) {
+    for (const end = Date.now() + PATIENCE; Date.now() < end;) {
         const now = await read();
         if (now !== before) return now;
         await page.waitForTimeout(100);

@@ -2,6 +2,7 @@
 import {spawn} from 'node:child_process';
 import {createWriteStream} from 'node:fs';
 import {once} from 'node:events';
+import {connect, createServer} from 'node:net';
 
 const alive = new Set();
 process.on('exit', () => { for (const p of alive) p.kill('SIGKILL'); });
@@ -52,6 +53,29 @@ export async function venue(weir, args, log, port = 0) {
     const {http, ws, port: at} = JSON.parse(p.found[1]);
     const overrides = [`https://api.woox.io=${http}`, `https://api-pub.woox.io=${http}`, `wss://wss.woox.io=${ws}`];
     return {...p, port: at, overrides: overrides.flatMap(o => ['--venues-overrides', o])};
+}
+
+/** A way to the server that can be cut and mended, while the server knows of nothing. */
+export async function wire(port) {
+    const ends = new Set();
+    let cut = false;
+    const server = createServer(near => {
+        if (cut) return void near.destroy();
+        const far = connect(port, '127.0.0.1');
+        for (const [one, other] of [[near, far], [far, near]]) {
+            ends.add(one);
+            one.on('error', () => {}).on('close', () => { ends.delete(one); other.destroy(); });
+            one.pipe(other);
+        }
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return {
+        origin: `http://127.0.0.1:${server.address().port}`,
+        cut() { cut = true; for (const e of ends) e.destroy(); },
+        mend() { cut = false; },
+        close() { for (const e of ends) e.destroy(); server.close(); },
+    };
 }
 
 /** Asks the API as a program does. */

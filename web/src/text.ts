@@ -5,7 +5,7 @@ const s = (n: number, one: string, many: string): string => `${n} ${n === 1 ? on
 export const t = {
     loading: 'Loading…', nothing: 'Nothing here.', none: '–', noMatch: 'Nothing matches the filter.', filter: 'Filter', required: 'required', choose: 'Choose…',
     yes: 'Yes', no: 'No', close: 'Close', dismiss: 'Close this message', remove: 'Remove', save: 'Save', cancel: 'Cancel', edit: 'Edit', refresh: 'Refresh',
-    name: 'Name', state: 'State', plugin: 'Plugin', connection: 'Connection', gap: 'Gap',
+    name: 'Name', state: 'State', plugin: 'Plugin', connection: 'Connection', gap: 'Gap', seq: 'seq',
     more: (n: number) => `${n} more; filter to see them.`,
     missing: (n: number) => s(n, 'record missing', 'missing'),
     causes: {
@@ -46,18 +46,20 @@ export const t = {
         list: [
             ['Ctrl K', 'commands: pages, symbols, time frames, streams'], ['?', 'this list'], ['/', 'the filter of the page'], ['g m', 'Market'], ['g p', 'Plugins'], ['g c', 'Connections'], ['g s', 'Streams'], ['g h', 'History'],
             ['g k', 'Sinks'], ['g a', 'Audit'], ['g l', 'Log'], ['g ,', 'Settings'], ['a', 'add a symbol (Market)'], ['[ ]', 'the symbol before, behind (Market)'], ['1 … 9', 'the time frame at this place (Market)'],
-            ['↑ ↓ or k j', 'up and down in a table'], ['Enter', 'open the row'], ['Delete', 'take the symbol off the watchlist'], ['← →', 'bar by bar in a chart'], ['+ −', 'wider and narrower bars in a chart'], ['Home End', 'the oldest and the newest bar'], ['Esc', 'close'],
+            ['↑ ↓ or k j', 'up and down in a table'], ['Enter', 'open the row'], ['Delete', 'take the symbol off the watchlist'], ['Alt ↑ ↓', 'move the symbol in the watchlist'], ['← →', 'bar by bar in a chart'], ['+ −', 'wider and narrower bars in a chart'], ['Home End', 'the oldest and the newest bar'], ['Esc', 'close'],
         ] as [string, string][],
     },
     market: {
         watchlist: 'Watchlist', filterSymbols: 'Filter symbols', sort: 'Order', sortOwn: 'As added', sortName: 'By name', sortChange: 'By change', sortVolume: 'By volume', add: 'Add', addTitle: 'Add a symbol',
+        startIt: 'Start it', startCandles: 'Start candles', o: 'O', h: 'H', l: 'L', c: 'C', v: 'V', high: 'High', low: 'Low', bp: (n: string) => `${n} bp`, logScale: 'log', logScaleTitle: 'Logarithmic prices', toNewest: 'To the newest bar →', closesIn: (d: string) => `closes in ${d}`,
+        group: 'Step of price', groupTimes: (n: number) => `× ${n}`, least: 'min size', leastSize: 'Only trades of at least this size', noneSoLarge: 'No trade of this size.',
         symbol: 'Symbol', last: 'Last', change: '24 h', bid: 'Bid', ask: 'Ask', spread: 'Spread', spreadOf: (p: string) => `Spread ${p}`, volume: 'Vol 24 h', age: 'Age', hide: 'Hide', hideOne: (n: string) => `Hide ${n}`, showHidden: (n: number) => `Show ${n} hidden`, noSymbols: 'No symbols: add one.', noLive: 'No stream of it is live.',
         parts: 'Parts of the market page', tabList: 'Watch', tabChart: 'Chart', tabBook: 'Book', tabTape: 'Trades', tabHealth: 'Streams',
         paneCount: 'Charts side by side', panesOf: (n: number) => (n === 1 ? 'One chart' : `${n} charts`), frames: 'Time frame', chart: 'chart',
         chartOf: (sym: string, f: string) => `Chart of ${sym}, ${f}`, chartKeys: (sym: string, f: string) => `Candles of ${sym}, ${f}. Arrow keys go bar by bar.`,
         loadingCandles: 'Loading candles…', candlesFailed: 'No history', gaps: (n: number) => s(n, 'gap', 'gaps'), fill: 'Fill from the venue', fillTitle: 'Asks the plugin for the candles that are missing', gapAt: (c: string, a: string, b: string) => `No data: ${c}, ${a} – ${b}`, noTradesAt: 'No trades',
         ofFiner: (f: string) => `put together of ${f} bars`, ofTrades: 'made of trades', noStreamHere: 'no live stream for this chart',
-        book: 'Order book', levels: 'Levels', levelsOf: (n: number) => `${n} levels`, noBook: 'No order book stream for this symbol.', waitBook: 'Waits for a book…', bookDoubtful: 'Something is missing in this book: waits for a whole one.', bookPartial: 'Only changes were seen so far: this book is not whole.', bookOld: (d: string) => `Last change ${d} ago.`,
+        book: 'Order book', levels: 'Levels', noBook: 'No order book stream for this symbol.', waitBook: 'Waits for a book…', bookDoubtful: 'Something is missing in this book: waits for a whole one.', bookPartial: 'Only changes were seen so far: this book is not whole.', bookOld: (d: string) => `Last change ${d} ago.`,
         price: 'Price', size: 'Size', total: 'Total', bids: 'Bids', asks: 'Asks', imbalance: 'Imbalance of the book', imbalanceOf: (n: number) => `Imbalance, ${n} levels`,
         tape: 'Time and sales', time: 'Time', noTrades: 'No trades stream for this symbol.', waitTrades: 'Waits for a trade…',
         health: 'Stream health', noStreams: 'No streams.',
@@ -66,7 +68,7 @@ export const t = {
     plugins: {
         none: 'No plugins. Drop a .wasm file here.', gone: (id: string) => `There is no plugin "${id}".`, choose: 'Install a plugin', uploading: 'Uploading…', orDrop: 'or drop a .wasm file here', tooLarge: (n: string) => `${n} is larger than 64 MiB.`, notWasm: (n: string) => `${n} is no WebAssembly module: its first four octets are not \\0asm.`,
         uploaded: (n: string, waits: boolean) => (waits ? `${n} is here and waits for your approval.` : `${n} is installed.`), pendingTag: 'asks for approval',
-        streams: 'Streams', messages: 'Messages', records: 'Records', calls: 'Calls', p50: 'Call p50', p99: 'Call p99', cpu: 'CPU', memory: 'Memory', ofLimit: (l: string) => `of ${l}`, gaps: 'Gaps', traps: 'Traps', restarts: 'Restarts',
+        streams: 'Streams', messages: 'Messages', records: 'Records', calls: 'Calls', p50: 'Call p50', p99: 'Call p99', cpu: 'CPU', memory: 'Memory', ofLimit: (l: string) => `of ${l}`, gaps: 'Gaps', traps: 'Traps', restarts: 'Restarts', took: 'Took', hash: 'SHA-256',
         enable: 'Enable', disable: 'Disable', reload: 'Reload', reloaded: 'Reloaded.', removeAsk: (n: number) => (n ? `Remove it and its ${s(n, 'connection', 'connections')}?` : 'Remove it?'),
         permissions: 'Permissions', noGrants: 'None granted: it may reach no address.', connect: 'New connection', noConnections: 'No connection uses it.',
         versions: 'Versions', version: 'Version', active: 'active', waits: 'waits for approval', file: 'File', size: 'Size', installed: 'Installed', rollback: 'Go back to this', rolledBack: (v: string) => `Now runs ${v}.`,
@@ -83,17 +85,23 @@ export const t = {
         commands: 'Commands', command: 'Command', parameters: 'Parameters (JSON)', fresh: 'Not from the cache', run: 'Run', took: (a: string, b: string) => `Took ${a} ms, waited ${b} ms for the rate limit.`, rows: (n: number) => s(n, 'row', 'rows') + '.',
     },
     streams: {
-        add: 'New stream', none: 'No streams.', gone: (id: string) => `There is no stream ${id}.`, stream: 'Stream', type: 'Type', identifier: 'Symbol', identifierNote: 'As the venue writes it, e.g. SPOT_BTC_USDT.', create: 'Start', made: 'Stream made.',
+        add: 'New stream', none: 'No streams.', gone: (id: string) => `There is no stream ${id}.`, stream: 'Stream', type: 'Type', identifier: 'Symbol', identifierNote: 'As the venue writes it, e.g. SPOT_BTC_USDT.', more: 'Parameters', moreNote: 'As JSON, if the plugin knows some, e.g. {"depth": 50}.', badJson: 'Parameters: no JSON object.', otherType: 'Another type…', typeName: 'Name of the type', create: 'Start', made: 'Stream made.',
         start: 'Start', stop: 'Stop', restart: 'Restart', restarted: 'Restarting.', removeAsk: 'Remove this stream?', noConnection: 'There is no connection yet.',
-        since: 'Since', wanted: 'Wanted', lastRecv: 'Last message', lastEvent: 'Last venue time', received: 'Received', records: 'Records', waiting: 'Waiting', gaps: 'Gaps', restarts: 'Restarts', doubles: 'Doubles', repeated: 'Repeated', seeHistory: 'its records',
+        since: 'Since', wanted: 'Wanted', lastRecv: 'Last message', lastEvent: 'Last venue time', received: 'Received', records: 'Records', waiting: 'Waiting', gaps: 'Gaps', restarts: 'Restarts', doubles: 'Doubles', repeated: 'Repeated', seeHistory: 'its records', newest: 'Newest records', noNewest: 'None in the last minute.',
     },
     history: {
         kept: (a: string, b: string, c: string) => `${a} topics, ${b} records, ${c}`, query: 'Query', topics: 'What is kept', topic: 'Topic', none: 'Nothing is kept yet.', size: 'Size', first: 'First', last: 'Last',
-        pattern: 'Pattern', patternNote: 'A topic is type.plugin.symbol and its parameters; * stands for one part, > for all that follow.', from: 'From', to: 'To', order: 'Order', newest: 'Newest first', oldest: 'Oldest first', data: 'Data', run: 'Query', export: 'Export', format: 'Format',
+        pattern: 'Pattern', patternNote: 'A topic is type.plugin.symbol and its parameters; * stands for one part, > for all that follow.', from: 'From', to: 'To', anyConnection: 'Any', order: 'Order', newest: 'Newest first', oldest: 'Oldest first', data: 'Data', run: 'Query', export: 'Export', format: 'Format',
         nothing: 'No records in this time.', received: 'Received', what: 'Stream', content: 'Record', more: 'More',
     },
     sinks: {
-        what: 'Where records go beside the readers here: files, Redis, NATS, Kafka, sockets.', add: 'New sink', none: 'No sinks.', spec: 'Where to', specNote: 'e.g. ndjson:FILE, redis://HOST, nats://HOST, kafka://HOST/TOPIC, udp://HOST:PORT', pattern: 'Pattern', policy: 'When its queue is full', policyNote: 'drop_oldest and newest_per_key lose records and count them; block makes the venue wait.',
+        what: 'Where records go beside the readers here: files, Redis, NATS, Kafka, sockets.', add: 'New sink', none: 'No sinks.', noneHow: 'A new one takes what a pattern says to one of these:', noneWho: 'A token with the scope admin makes one, to one of these:',
+        examples: [
+            ['ndjson:/var/lib/weir/tape.ndjson', 'a file of JSON lines'], ['csv:/var/lib/weir/trades.csv', 'a file of comma-separated values'], ['redis://127.0.0.1:6379', 'Redis Streams'], ['nats://127.0.0.1:4222', 'NATS JetStream'],
+            ['kafka://127.0.0.1:9092/weir', 'a topic of Kafka'], ['udp://127.0.0.1:9999', 'datagrams'], ['unix:/run/reader.sock', 'a Unix socket'],
+        ] as [string, string][],
+        spec: 'Where to', specNote: 'e.g. ndjson:FILE, redis://HOST, nats://HOST, kafka://HOST/TOPIC, udp://HOST:PORT', pattern: 'Pattern', policy: 'When its queue is full', policyNote: 'drop_oldest and newest_per_key lose records and count them; block makes the venue wait.',
+        account: {offered: 'Offered', delivered: 'Handed over', dropped: 'Dropped', queued: 'Queued', accepted: 'Accepted', written: 'Written', buffered: 'Buffered', lost: 'Lost', octets: 'Size', again: 'Sent again', doubles: 'Doubles', connects: 'Connections made', lag_ms: 'Lag'} as Record<string, string>,
         written: 'Written', queued: 'Queued', dropped: 'Dropped', saved: 'Saved.', removeAsk: 'Remove this sink?',
     },
     audit: {what: 'Every request that changed something or was refused.', admin: 'A token with the scope admin sees the audit.', time: 'Time', who: 'Who', scope: 'Scope', peer: 'From', action: 'Action', target: 'On', status: 'Status'},

@@ -45,6 +45,17 @@ test('a change is in percent with its sign', () => {
     assert.equal(decimal.change('0', '5'), null);
 });
 
+test('multiples of a step, of twelve decimals and below zero, too', () => {
+    assert.equal(decimal.multiple('95817.13', '0.05'), '95817.10');
+    assert.equal(decimal.multiple('95817.13', '0.05', true), '95817.15');
+    assert.equal(decimal.multiple('95817.15', '0.05', true), '95817.15');
+    assert.equal(decimal.multiple('0.000018401237', '0.00000000001'), '0.00001840123');
+    assert.equal(decimal.multiple('-7', '5'), '-10');
+    assert.equal(decimal.multiple('-7', '5', true), '-5');
+    assert.equal(decimal.multiple('123.4', '10', true), '130');
+    assert.equal(decimal.multiple('1', '0'), '1');
+});
+
 test('volumes are brief', () => {
     assert.equal(decimal.brief('114384.16135683'), '114.4K');
     assert.equal(decimal.brief('11025684653.86'), '11.03B');

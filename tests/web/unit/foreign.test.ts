@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {Book, depth, spread} from '../../../web/src/lib/book';
+import {Book, depth, grouped, spread} from '../../../web/src/lib/book';
 import {show, showLines} from '../../../web/src/lib/show';
 import {duration, ms, octets} from '../../../web/src/lib/time';
 import {token, topicOf} from '../../../web/src/lib/topic';
@@ -36,6 +36,17 @@ test('a book takes snapshots and changes, in the venue\'s texts', () => {
     assert.equal(b.doubtful, true);
     b.apply({flags: ['snapshot', 'last'], bids: [['1', '1']], asks: []});
     assert.deepEqual([b.doubtful, b.bids.length, b.asks.length, spread(b)], [false, 1, 0, null]);
+});
+
+test('levels are put together in steps: bids downwards, asks upwards, sizes exactly', () => {
+    const b = new Book();
+    b.apply({bids: [['100.07', '0.1'], ['100.05', '0.2'], ['100.04', '1'], ['99.99', '5']], asks: [['100.08', '0.1'], ['100.10', '0.2'], ['100.11', '7']]});
+    const shown = (side: {price: string; size: string}[]) => side.map(l => [l.price, l.size]);
+    assert.deepEqual(shown(grouped(b.bids, '0.05', false, 9)), [['100.05', '0.3'], ['100.00', '1'], ['99.95', '5']]);
+    assert.deepEqual(shown(grouped(b.asks, '0.05', true, 9)), [['100.10', '0.3'], ['100.15', '7']]);
+    assert.deepEqual(shown(grouped(b.bids, '10', false, 1)), [['100', '1.3']]);
+    assert.deepEqual(shown(grouped(b.bids, '0.05', false, 2)).length, 2);
+    assert.equal(b.bids[0]!.size, '0.1', 'the book itself is as it was');
 });
 
 test('prices that are one float apart are two levels', () => {

@@ -8,6 +8,7 @@ export interface Level {
     size: string;
     key: string; // one spelling of the price
     at: number;  // the price as a float, for the search only
+    bucket?: [step: string, price: string]; // where grouping put it last
 }
 
 interface BookData {
@@ -91,6 +92,19 @@ function put(side: Level[], levels: unknown, sign: number): void {
     }
 }
 
+/** The best `n` levels of a side, put together in steps of price: bids downwards, asks upwards, sizes added exactly. */
+export function grouped(side: readonly Level[], step: string, up: boolean, n: number): Level[] {
+    const out: Level[] = [];
+    for (const l of side) {
+        if (l.bucket?.[0] !== step) l.bucket = [step, decimal.multiple(l.price, step, up)];
+        const price = l.bucket[1], last = out[out.length - 1];
+        if (last && last.price === price) last.size = decimal.add(last.size, l.size) ?? last.size;
+        else if (out.length === n) break;
+        else out.push({price, size: l.size, key: price, at: decimal.toNumber(price)});
+    }
+    return out;
+}
+
 export interface Depth {
     bids: string; // sizes added up
     asks: string;
@@ -98,8 +112,8 @@ export interface Depth {
 }
 
 /** Of the best `n` levels of each side. */
-export function depth(book: Book, n: number): Depth {
-    const sum = (side: Level[]): string => side.slice(0, n).reduce((total, l) => decimal.add(total, l.size) ?? total, '0');
+export function depth(book: {bids: readonly Level[]; asks: readonly Level[]}, n: number): Depth {
+    const sum = (side: readonly Level[]): string => side.slice(0, n).reduce((total, l) => decimal.add(total, l.size) ?? total, '0');
     const bids = sum(book.bids), asks = sum(book.asks);
     const b = decimal.toNumber(bids), a = decimal.toNumber(asks);
     return {bids, asks, imbalance: a + b > 0 ? (b - a) / (a + b) : 0};

@@ -100,6 +100,17 @@ export function ratio(a: string, b: string, n: number): string | null {
     return text({units: divide(unitsAt(x, scale) * 10n ** BigInt(n), unitsAt(y, scale)), scale: n});
 }
 
+/** The multiple of `step` at or below the value, or at or above it (`up`), with the places of the step. */
+export function multiple(value: string, step: string, up = false): string {
+    const x = parse(value), s = parse(step);
+    if (!x || !s || s.units <= 0n) return value;
+    const scale = Math.max(x.scale, s.scale), v = unitsAt(x, scale), by = unitsAt(s, scale);
+    let n = v / by;
+    if (n * by > v) n--;
+    if (up && n * by < v) n++;
+    return text({units: n * s.units, scale: s.scale});
+}
+
 /** How much `to` is above `from`, in percent with a sign: "+1.25". */
 export function change(from: string, to: string, n = 2): string | null {
     const difference = subtract(to, from);

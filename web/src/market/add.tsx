@@ -50,12 +50,12 @@ export function AddSymbol() {
         const frames = plugin?.timeframes ?? [];
         for (const type of offered.filter(x => !off.includes(x))) {
             const parameters = type === 'ohlcv' ? {timeframe: frames.includes('1m') ? '1m' : frames[0] ?? '1m'} : {};
-            if ((streams.value ?? []).some(s => s.plugin === plugin?.id && s.type === type && s.identifier === symbol && JSON.stringify(s.parameters) === JSON.stringify(parameters))) continue;
+            if ((streams.value ?? []).some(s => s.connection === Number(id) && s.type === type && s.identifier === symbol && JSON.stringify(s.parameters) === JSON.stringify(parameters))) continue;
             await api.post('/v1/streams', {connection: Number(id), type, identifier: symbol, parameters});
         }
         await refresh('streams');
-        const pick = {plugin: plugin!.id, identifier: symbol};
-        change({hidden: layout.value.hidden.filter(k => k !== keyOf(pick))});
+        const pick = {plugin: plugin!.id, identifier: symbol, connection: Number(id)};
+        change({hidden: layout.value.hidden.filter(k => k !== keyOf(pick) && k !== keyOf({...pick, connection: undefined}))});
         choose(pick);
         toast(t.market.added(symbol));
         close();

@@ -9,7 +9,7 @@ import {ms, msOf} from '../lib/time';
 import {candleOf, candlesOf} from '../lib/venue';
 import * as api from '../state/api';
 import {streamOf} from '../state/feeds';
-import type {Pane} from '../state/layout';
+import {isOf, type Pane, type Pick} from '../state/layout';
 import {history} from '../state/history';
 import * as live from '../state/live';
 import {mayOperate} from '../state/session';
@@ -27,6 +27,7 @@ export class ChartData {
     readonly loading = signal(false);
     readonly trouble = signal('');
     readonly bandCount = signal(0);
+    readonly behind = signal(false); // the newest bar is out of sight
     dirty = true;
     private readonly pane: Pane;
     private readonly connection: number | null;
@@ -42,7 +43,7 @@ export class ChartData {
         this.way = way;
         this.source = source;
         this.series = new CandleSeries(this.frame, base);
-        this.connection = source?.connection ?? connections.peek()?.find(c => c.plugin === pane.plugin)?.id ?? null;
+        this.connection = source?.connection ?? pane.connection ?? connections.peek()?.find(c => c.plugin === pane.plugin)?.id ?? null;
     }
 
     private get asks(): boolean {
@@ -182,7 +183,7 @@ function choose(pane: Pane, frame: Frame): {way: Way; source: Stream | null; bas
     if (own) return {way: 'stream', source: own, base: null};
     let best: {stream: Stream; base: Frame} | null = null;
     for (const s of streams.peek() ?? []) {
-        if (s.plugin !== pane.plugin || s.identifier !== pane.identifier || s.type !== 'ohlcv') continue;
+        if (!isOf(s, pane) || s.type !== 'ohlcv') continue;
         const base = frameOf(String(s.parameters.timeframe ?? ''));
         if (base && base.seconds < frame.seconds && divides(base, frame) && (!best || base.seconds > best.base.seconds)) best = {stream: s, base};
     }
@@ -192,7 +193,7 @@ function choose(pane: Pane, frame: Frame): {way: Way; source: Stream | null; bas
 }
 
 /** The time frames that a pane offers: by trades the finest, then the plugin's own. */
-export function framesOf(pane: {plugin: string; identifier: string}): string[] {
+export function framesOf(pane: Pick): string[] {
     const own = plugins.value?.find(p => p.id === pane.plugin)?.timeframes ?? [];
     const fine = streamOf(pane, 'trades') ? ['1s', '5s', '15s'] : [];
     const out = [...fine, ...own.filter(f => frameOf(f))];

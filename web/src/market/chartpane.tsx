@@ -3,27 +3,30 @@
 import {signal} from '@preact/signals';
 import {useEffect, useMemo, useRef} from 'preact/hooks';
 import type {Candle} from '../lib/candles';
+import {barAfter} from '../lib/frames';
 import * as decimal from '../lib/decimal';
 import {show} from '../lib/show';
 import {clock, day, duration} from '../lib/time';
-import {fast, feed} from '../state/feeds';
-import {change, layout, panes, setPane, watched, keyOf, pickOf, type Pane} from '../state/layout';
+import {fast, feed, second, slow} from '../state/feeds';
+import {change, isOf, layout, nameOf, panes, setPane, watched, keyOf, pickOf, type Pane} from '../state/layout';
 import {light} from '../state/prefs';
-import {streams} from '../state/things';
-import {Button} from '../ui/parts';
+import {plugins, streams} from '../state/things';
+import {Button, State} from '../ui/parts';
 import {ChartData, framesOf} from './chartdata';
 import {ChartView} from './chartview';
+import {StartStream} from './start';
 import {price} from './watchlist';
 import {t} from '../text';
 
 export function ChartPane({pane, index}: {pane: Pane; index: number}) {
     const focused = layout.value.active === index && panes.value.length > 1;
     // A stream that comes or goes may be a better source for this chart.
-    const sources = (streams.value ?? []).filter(s => s.plugin === pane.plugin && s.identifier === pane.identifier && (s.type === 'ohlcv' || s.type === 'trades')).map(s => s.topic).sort().join(' ');
+    const sources = (streams.value ?? []).filter(s => isOf(s, pane) && (s.type === 'ohlcv' || s.type === 'trades')).map(s => s.topic + '@' + s.connection).sort().join(' ');
     return (
-        <section class={'panel chart' + (focused ? ' focused' : '')} aria-label={t.market.chartOf(pane.identifier, pane.frame)}
+        <section class={'panel chart' + (focused ? ' focused' : '')} aria-label={t.market.chartOf(nameOf(pane), pane.frame)}
             onPointerDown={() => layout.value.active !== index && change({active: index})}>
             <PaneHead pane={pane} index={index} />
+            <Day pane={pane} />
             <Chart key={keyOf(pane) + pane.frame + sources} pane={pane} />
         </section>
     );
@@ -34,15 +37,33 @@ function PaneHead({pane, index}: {pane: Pane; index: number}) {
     return (
         <header class="panel-head chart-head">
             <select class="symbol" aria-label={t.market.symbol} value={keyOf(pane)} onChange={e => setPane(index, pickOf(e.currentTarget.value))}>
-                {!known && <option value={keyOf(pane)}>{show(pane.identifier)}</option>}
-                {watched.value.map(p => <option value={keyOf(p)}>{show(p.identifier)}</option>)}
+                {!known && <option value={keyOf(pane)}>{show(nameOf(pane))}</option>}
+                {watched.value.map(p => <option value={keyOf(p)}>{show(nameOf(p))}</option>)}
             </select>
             <div class="frames" role="group" aria-label={t.market.frames}>
                 {framesOf(pane).map(f => (
                     <button type="button" key={f} aria-pressed={f === pane.frame} onClick={() => setPane(index, {frame: f})}>{f}</button>
                 ))}
             </div>
+            <select class="small frame-choice" aria-label={t.market.frames} value={pane.frame} onChange={e => setPane(index, {frame: e.currentTarget.value})}>
+                {framesOf(pane).map(f => <option value={f}>{f}</option>)}
+            </select>
+            <button type="button" class="scale" aria-pressed={!!pane.log} title={t.market.logScaleTitle} onClick={() => setPane(index, {log: !pane.log})}>{t.market.logScale}</button>
         </header>
+    );
+}
+
+/** The day in figures, where there is room. */
+function Day({pane}: {pane: Pane}) {
+    void slow.value;
+    const f = feed(pane), tone = f.change?.startsWith('+') ? 'up' : f.change?.startsWith('-') ? 'down' : '';
+    if (!f.last) return null;
+    const one = (name: string, value: string, cls = '') => value && <div><dt>{name}</dt><dd class={cls}>{value}</dd></div>;
+    return (
+        <dl class="day">
+            <div class="now"><dt class="hidden">{t.market.last}</dt><dd class={f.lastSide > 0 ? 'up' : f.lastSide < 0 ? 'down' : ''}>{price(f.last, f.places)}</dd></div>
+            {one(t.market.change, f.change === null ? '' : f.change + '%', tone)}{one(t.market.high, price(f.high, f.places))}{one(t.market.low, price(f.low, f.places))}{one(t.market.volume, f.volume && decimal.brief(f.volume))}
+        </dl>
     );
 }
 
@@ -65,13 +86,14 @@ function Chart({pane}: {pane: Pane}) {
             view.current = null;
         };
     }, []);
+    useEffect(() => view.current?.logarithmic(!!pane.log), [pane.log]);
     useEffect(() => light.subscribe(() => requestAnimationFrame(() => view.current?.theme())), []);
     return (
         <div class="chart-body">
             <Legend pane={pane} data={data} bar={bar.value} />
-            <div class="chart-canvas" ref={element} tabIndex={0} role="application" aria-roledescription={t.market.chart} aria-label={t.market.chartKeys(pane.identifier, pane.frame)}
+            <div class="chart-canvas" ref={element} tabIndex={0} role="application" aria-roledescription={t.market.chart} aria-label={t.market.chartKeys(nameOf(pane), pane.frame)}
                 onKeyDown={e => view.current?.key(e.key) && (e.preventDefault(), e.stopPropagation())} onBlur={() => view.current?.leave()} />
-            <Notes data={data} />
+            <Notes pane={pane} data={data} newest={() => view.current?.newest()} />
         </div>
     );
 }
@@ -93,10 +115,10 @@ function Legend({pane, data, bar}: {pane: Pane; data: ChartData; bar: number | n
     return (
         <div class="legend" aria-live={bar === null ? 'off' : 'polite'}>
             {bar !== null && <span class="dim">{moment(c, data)}</span>}
-            <Value name="O" value={price(c.open, places)} tone={tone} /><Value name="H" value={price(c.high, places)} tone={tone} />
-            <Value name="L" value={price(c.low, places)} tone={tone} /><Value name="C" value={price(c.close, places)} tone={tone} />
+            <Value name={t.market.o} value={price(c.open, places)} tone={tone} /><Value name={t.market.h} value={price(c.high, places)} tone={tone} />
+            <Value name={t.market.l} value={price(c.low, places)} tone={tone} /><Value name={t.market.c} value={price(c.close, places)} tone={tone} />
             <span class={tone}>{moved === null ? '' : moved + '%'}</span>
-            <Value name="V" value={decimal.brief(c.volume)} tone="" />
+            <Value name={t.market.v} value={decimal.brief(c.volume)} tone="" />
         </div>
     );
 }
@@ -108,9 +130,18 @@ function Value({name, value, tone}: {name: string; value: string; tone: string})
 const moment = (c: Candle, data: ChartData): string =>
     data.frame.seconds >= 86400 ? new Date(c.start * 1000).toISOString().slice(0, 10) : `${day(c.start * 1000)} ${clock(c.start * 1000)}`;
 
-function Notes({data}: {data: ChartData}) {
+/** How long the bar under way still goes. */
+function Closes({data}: {data: ChartData}) {
+    void second.value;
+    const last = data.series.last, end = last && barAfter(data.frame, last.start) * 1000;
+    if (!end || end < Date.now() || data.frame.seconds < 15) return null;
+    return <span class="dim">{t.market.closesIn(duration(Math.ceil((end - Date.now()) / 1000) * 1000))}</span>;
+}
+
+function Notes({pane, data, newest}: {pane: Pane; data: ChartData; newest: () => void}) {
     const bands = data.bandCount.value ? data.series.bands() : [];
     const last = bands[bands.length - 1];
+    const source = streams.value?.find(s => s.id === data.source?.id);
     return (
         <div class="chart-notes">
             {data.loading.value && <span class="dim" role="status">{t.market.loadingCandles}</span>}
@@ -121,9 +152,12 @@ function Notes({data}: {data: ChartData}) {
                     {data.canFill && <Button kind="quiet" onClick={() => data.fill()} title={t.market.fillTitle}>{t.market.fill}</Button>}
                 </span>
             )}
+            {source && source.state !== 'live' && <span title={show(source.why)}><State of={source.state} /></span>}
+            {data.behind.value && <span class="to-newest"><Button kind="quiet" onClick={newest}>{t.market.toNewest}</Button></span>}
+            <Closes data={data} />
             {data.way === 'finer' && <span class="dim">{t.market.ofFiner(data.series.base?.name ?? '')}</span>}
-            {data.way === 'trades' && <span class="dim">{t.market.ofTrades}</span>}
-            {data.way === 'history' && <span class="dim">{t.market.noStreamHere}</span>}
+            {data.way === 'trades' && <span class="to-newest">{t.market.ofTrades} {plugins.value?.find(p => p.id === pane.plugin)?.timeframes.includes(pane.frame) && <StartStream pick={pane} type="ohlcv" frame={pane.frame} label={t.market.startCandles} />}</span>}
+            {data.way === 'history' && <span class="to-newest">{t.market.noStreamHere} <StartStream pick={pane} type="ohlcv" /></span>}
         </div>
     );
 }

@@ -2,7 +2,7 @@
 // written comes from the venue's text: the legend from the bar, the label of the last price from a table, the axis
 // with as many places as the venue uses.
 
-import {CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries, type IChartApi, type ISeriesApi, type Time, type UTCTimestamp} from 'lightweight-charts';
+import {CandlestickSeries, ColorType, createChart, CrosshairMode, HistogramSeries, PriceScaleMode, type IChartApi, type ISeriesApi, type Time, type UTCTimestamp} from 'lightweight-charts';
 import type {Candle, Slot} from '../lib/candles';
 import * as decimal from '../lib/decimal';
 import {barAfter} from '../lib/frames';
@@ -35,6 +35,7 @@ export class ChartView {
     private places = -1;
     private lastText: [number, string] = [NaN, ''];
     private asking = false;
+    private count = 0; // slots that are drawn
     private at: number | null = null; // the bar that the keyboard is on
     private byKey = false;
 
@@ -61,7 +62,17 @@ export class ChartView {
         });
         this.chart.timeScale().subscribeVisibleLogicalRangeChange(range => {
             if (range && range.from < 30) void this.older();
+            if (range) this.data.behind.value = this.count > 0 && range.to < this.count - 2;
         });
+    }
+
+    logarithmic(on: boolean): void {
+        this.candles.priceScale().applyOptions({mode: on ? PriceScaleMode.Logarithmic : PriceScaleMode.Normal});
+    }
+
+    newest(): void {
+        const scale = this.chart.timeScale();
+        scale.scrollToPosition(scale.options().rightOffset, false); // at once: older bars that come meanwhile would lead an animation astray
     }
 
     remove(): void {
@@ -97,7 +108,7 @@ export class ChartView {
         if (n === this.places) return;
         this.places = n;
         this.candles.applyOptions({
-            priceFormat: {type: 'custom', minMove: Number('1e-' + Math.min(n, 15)), formatter: (v: number) => (v === this.lastText[0] ? this.lastText[1] : decimal.axisText(v, n))},
+            priceFormat: {type: 'custom', minMove: Number('1e-' + Math.min(n, 15)), formatter: (v: number) => decimal.grouped(v === this.lastText[0] ? this.lastText[1] : decimal.axisText(v, n))},
         });
     }
 
@@ -125,8 +136,10 @@ export class ChartView {
             this.candles.setData(all.map(s => this.point(s)) as never);
             this.volume.setData(all.map(s => this.bar(s)) as never);
             this.drawnChanges = series.changes;
+            this.count = all.length;
         } else {
             const slot = {start: last.start, candle: last};
+            if (last.start !== this.drawnLast) this.count++;
             this.candles.update(this.point(slot) as never);
             this.volume.update(this.bar(slot) as never);
         }
@@ -154,7 +167,7 @@ export class ChartView {
             return true;
         }
         if (name === 'Home' || name === 'End') {
-            if (name === 'End') scale.scrollToRealTime();
+            if (name === 'End') this.newest();
             else scale.scrollToPosition(-this.data.series.size + 20, false);
             return true;
         }

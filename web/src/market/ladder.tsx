@@ -1,21 +1,22 @@
 // The book as a ladder: asks above, bids below, sizes as bars, and how the depth leans.
 
 import {useEffect, useRef, useState} from 'preact/hooks';
-import {depth, spread, type Level} from '../lib/book';
+import {depth, grouped, spread, type Level} from '../lib/book';
 import * as decimal from '../lib/decimal';
 import {duration} from '../lib/time';
-import {fast, feed, streamOf} from '../state/feeds';
-import {active, type Pick} from '../state/layout';
+import {fast, feed, second, streamOf, type Feed} from '../state/feeds';
+import {active, change, layout, type Pick} from '../state/layout';
 import {narrow} from '../state/prefs';
 import {Empty, State} from '../ui/parts';
+import {StartStream} from './start';
 import {price, Size} from './watchlist';
 import {t} from '../text';
 
 const SIZES = [10, 15, 20, 40];
+const GROUPS = [1, 2, 5, 10, 50, 100, 500, 1000];
 
 export function Ladder() {
-    const [levels, setLevels] = useState(15);
-    const pick = active.value;
+    const pick = active.value, levels = layout.value.levels;
     if (!pick) return null;
     const stream = streamOf(pick, 'orderbook');
     return (
@@ -23,13 +24,36 @@ export function Ladder() {
             <header class="panel-head">
                 <h2>{t.market.book}</h2>
                 {stream && stream.state !== 'live' && <State of={stream.state} />}
-                <select class="small" aria-label={t.market.levels} value={String(levels)} onChange={e => setLevels(Number(e.currentTarget.value))}>
-                    {SIZES.map(n => <option value={String(n)}>{t.market.levelsOf(n)}</option>)}
+                {stream && <Steps pick={pick} />}
+                <select class="small" aria-label={t.market.levels} title={t.market.levels} value={String(levels)} onChange={e => change({levels: Number(e.currentTarget.value)})}>
+                    {SIZES.map(n => <option value={String(n)}>{n}</option>)}
                 </select>
             </header>
-            {stream ? <Sides pick={pick} levels={levels} /> : <Empty>{t.market.noBook}</Empty>}
+            {stream ? <Sides pick={pick} levels={levels} /> : <Empty><p>{t.market.noBook}</p><StartStream pick={pick} type="orderbook" /></Empty>}
         </section>
     );
+}
+
+/** The step of price that is one level, in the price's own digits where they are few. */
+const stepOf = (places: number, n: number): string => decimal.text({units: BigInt(n), scale: places});
+const stepName = (step: string, n: number): string => (step.length > 8 ? t.market.groupTimes(n) : decimal.canonical(step));
+
+function Steps({pick}: {pick: Pick}) {
+    void second.value; // the smallest step is learnt from the prices that come
+    const places = feed(pick).places;
+    return (
+        <select class="small" aria-label={t.market.group} title={t.market.group} value={String(layout.value.group)} onChange={e => change({group: Number(e.currentTarget.value)})}>
+            {GROUPS.map(n => <option value={String(n)}>{stepName(stepOf(places, n), n)}</option>)}
+        </select>
+    );
+}
+
+/** Both sides as the ladder shows them. */
+function sides(f: Feed, n: number): {bids: Level[]; asks: Level[]} {
+    const {bids, asks} = f.book, by = layout.value.group;
+    if (by <= 1) return {bids: bids.slice(0, n), asks: asks.slice(0, n)};
+    const step = stepOf(f.places, by);
+    return {bids: grouped(bids, step, false, n), asks: grouped(asks, step, true, n)};
 }
 
 function running(side: Level[]): string[] {
@@ -65,7 +89,7 @@ function Rows({pick, levels}: {pick: Pick; levels: number}) {
     void fast.value;
     const f = feed(pick), book = f.book;
     if (!f.bookShown || (!book.bids.length && !book.asks.length)) return <Empty>{t.market.waitBook}</Empty>;
-    const asks = book.asks.slice(0, levels), bids = book.bids.slice(0, levels);
+    const {asks, bids} = sides(f, levels);
     const askTotals = running(asks), bidTotals = running(bids);
     const widest = Math.max(1e-300, +(askTotals[askTotals.length - 1] ?? 0), +(bidTotals[bidTotals.length - 1] ?? 0));
     const sizePlaces = Math.min(8, Math.max(0, ...[...asks, ...bids].map(l => decimal.places(l.size))));
@@ -88,7 +112,7 @@ function Rows({pick, levels}: {pick: Pick; levels: number}) {
                         <tr class="middle" key="middle">
                             <td class="num" colSpan={3}>
                                 <span>{t.market.spread} {gap === null ? t.none : price(gap, f.places)}</span>
-                                {percent !== null && <span class="dim">{decimal.text({units: decimal.parse(percent)!.units, scale: 2})} bp</span>}
+                                {percent !== null && <span class="dim">{t.market.bp(decimal.text({units: decimal.parse(percent)!.units, scale: 2}))}</span>}
                             </td>
                         </tr>
                         {bids.map((l, i) => row(l, bidTotals[i]!, 'bid'))}
@@ -100,8 +124,9 @@ function Rows({pick, levels}: {pick: Pick; levels: number}) {
 
 function Lean({pick, levels}: {pick: Pick; levels: number}) {
     void fast.value;
-    const f = feed(pick), d = depth(f.book, levels);
+    const f = feed(pick);
     if (!f.bookShown) return null;
+    const d = depth(sides(f, levels), levels);
     return <Imbalance bids={d.bids} asks={d.asks} lean={d.imbalance} levels={levels} age={f.bookSeen ? Date.now() - f.bookSeen : null} />;
 }
 

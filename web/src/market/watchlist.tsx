@@ -5,7 +5,7 @@ import * as decimal from '../lib/decimal';
 import {show} from '../lib/show';
 import {duration} from '../lib/time';
 import {feed, second, slow, streamOf, type Feed} from '../state/feeds';
-import {active, change, choose, keyOf, layout, watched, type Pick} from '../state/layout';
+import {active, change, choose, connectionName, keyOf, layout, move, nameOf, watched, type Pick} from '../state/layout';
 import {mayOperate} from '../state/session';
 import {Button, Empty, Filter, matches, rowKeys} from '../ui/parts';
 import {adding} from './add';
@@ -34,7 +34,7 @@ function sorted(list: Pick[], by: string): Pick[] {
 export function Watchlist({onChosen}: {onChosen?: () => void}) {
     const [filter, setFilter] = useState('');
     void slow.value;
-    const list = sorted(watched.value.filter(p => matches(filter, p.identifier, p.plugin)), layout.value.sort);
+    const list = sorted(watched.value.filter(p => matches(filter, nameOf(p), p.plugin)), layout.value.sort);
     return (
         <section class="panel watchlist" aria-label={t.market.watchlist}>
             <header class="panel-head">
@@ -70,7 +70,7 @@ export function Watchlist({onChosen}: {onChosen?: () => void}) {
 /** The spread in basis points of the bid: short where prices have twelve decimals. */
 function basis(f: Feed): string {
     const part = f.spread === null ? null : decimal.ratio(f.spread, f.bestBid, 6);
-    return part === null ? t.none : decimal.fixed(decimal.text({units: decimal.parse(part)!.units, scale: 2}), 2) + ' bp';
+    return part === null ? t.none : t.market.bp(decimal.fixed(decimal.text({units: decimal.parse(part)!.units, scale: 2}), 2));
 }
 
 function Row({pick, onChosen}: {pick: Pick; onChosen: (() => void) | undefined}) {
@@ -86,14 +86,21 @@ function Row({pick, onChosen}: {pick: Pick; onChosen: (() => void) | undefined})
         <tr tabIndex={0} class={here ? 'selected' : ''} aria-current={here ? 'true' : undefined} onClick={e => !(e.target as Element).closest('button') && open()}
             onKeyDown={e => {
                 if (e.target !== e.currentTarget) return;
+                if (e.altKey && (e.key === 'ArrowUp' || e.key === 'ArrowDown')) {
+                    const row = e.currentTarget;
+                    if (!layout.value.sort) move(pick, e.key === 'ArrowUp' ? -1 : 1);
+                    requestAnimationFrame(() => row.focus()); // moved in the page, it lost the focus
+                    e.preventDefault();
+                    e.stopPropagation();
+                }
                 if (e.key === 'Enter') open();
                 if (e.key === 'Delete') change({hidden: [...layout.value.hidden, key]});
             }}>
-            <th scope="row" title={show(pick.plugin)}>{show(pick.identifier)}<Age pick={pick} /></th>
+            <th scope="row" title={show(pick.plugin)}>{show(pick.identifier)}{pick.connection !== undefined && <span class="tag">{show(connectionName(pick.connection))}</span>}<Age pick={pick} /></th>
             <td class={'num price ' + tone(f.lastSide)}>{price(f.last, f.places)}<small class={tone(up)}>{f.change === null ? t.none : f.change + '%'}</small></td>
-            <td class="num"><span>{price(f.bestBid, f.places)}</span><small class="plain">{price(f.bestAsk, f.places)}</small></td>
+            <td class="num"><span>{price(f.bestBid, f.places) || t.none}</span><small class="plain">{price(f.bestAsk, f.places) || t.none}</small></td>
             <td class="num" title={f.spread === null ? '' : t.market.spreadOf(price(f.spread, f.places))}><span>{basis(f)}</span><small>{f.volume ? decimal.brief(f.volume) : t.none}</small></td>
-            <td class="act"><button type="button" class="button quiet tiny" tabIndex={-1} aria-label={t.market.hideOne(pick.identifier)} title={t.market.hide} onClick={() => change({hidden: [...layout.value.hidden, key]})}>×</button></td>
+            <td class="act"><button type="button" class="button quiet tiny" tabIndex={-1} aria-label={t.market.hideOne(nameOf(pick))} title={t.market.hide} onClick={() => change({hidden: [...layout.value.hidden, key]})}>×</button></td>
         </tr>
     );
 }

@@ -2,11 +2,10 @@
 
 import {useEffect, useState} from 'preact/hooks';
 import {show} from '../lib/show';
-import {stamp} from '../lib/time';
 import * as api from '../state/api';
 import {mayAdmin} from '../state/session';
 import type {AuditEntry} from '../state/types';
-import {Button, Empty, Filter, Head, matches, Table, Trouble, Wait} from '../ui/parts';
+import {Button, Empty, Filter, Head, matches, Stamp, Table, Trouble, Wait} from '../ui/parts';
 import {t} from '../text';
 
 export function AuditPage() {
@@ -33,7 +32,7 @@ export function AuditPage() {
                 <Wait what={entries} trouble={bad}>
                     <Trouble text={bad} />
                     <Table label={t.pages.audit} rows={list} keyOf={e => e.id} empty={filter ? t.noMatch : t.nothing} columns={[
-                        {head: t.audit.time, cell: e => stamp(e.time)},
+                        {head: t.audit.time, cell: e => <Stamp of={e.time} />},
                         {head: t.audit.who, cell: e => show(e.who)},
                         {head: t.audit.scope, narrow: false, cell: e => show(e.scope)},
                         {head: t.audit.peer, narrow: false, cell: e => show(e.peer)},

@@ -171,7 +171,7 @@ function ConnectionPage({connection: c}: {connection: Connection}) {
     return (
         <div class="page">
             <p class="crumbs"><a href={href('connections')}>{t.pages.connections}</a></p>
-            <Head title={show(c.name || `${c.plugin} #${c.id}`)} note={<a href={href('plugins', c.plugin)}>{show(plugin?.name ?? c.plugin)}</a>}>
+            <Head title={show(c.name || `${c.plugin} #${c.id}`)} note={<>{t.plugin}: <a href={href('plugins', c.plugin)}>{show(plugin?.name ?? c.plugin)}</a></>}>
                 <State of={c.state} />
                 {mayOperate.value && <>
                     <Button onClick={() => api.post<{ok: boolean; why: string; took_ms: number}>(path + '/test').then(setTest)}>{t.connections.test}</Button>

@@ -5,10 +5,12 @@ import {show} from '../lib/show';
 import {count, msOf, octets, stamp} from '../lib/time';
 import * as api from '../state/api';
 import {history} from '../state/history';
+import {connectionName} from '../state/layout';
 import {go, href, route} from '../state/route';
+import {connections} from '../state/things';
 import type {Rec, Topic} from '../state/types';
 import {gapText} from '../market/tape';
-import {Button, Check, Field, Filter, Head, matches, Section, Table, Trouble, Wait} from '../ui/parts';
+import {Button, Check, Field, Filter, Head, matches, Section, Stamp, Table, Trouble, Wait} from '../ui/parts';
 import {t} from '../text';
 
 const local = (at: number): string => {
@@ -26,24 +28,27 @@ export function HistoryPage() {
     const [filter, setFilter] = useState('');
     const load = (): Promise<void> => api.get<{topics: Topic[]}>('/v1/history/topics').then(a => setTopics(a.topics ?? []), e => setBad(api.why(e)));
     useEffect(() => { void load(); }, []);
-    const pattern = route.value.more.get('pattern') ?? '';
-    const list = (topics ?? []).filter(x => matches(filter, x.topic));
+    const pattern = route.value.more.get('pattern') ?? '', connection = route.value.more.get('connection') ?? 'any';
+    const named = (x: Topic): string => (x.connection === null ? '' : connectionName(x.connection));
+    const list = (topics ?? []).filter(x => matches(filter, x.topic, named(x)));
+    const to = (x: Topic): Record<string, string> => ({pattern: x.topic, ...(x.connection === null ? {} : {connection: String(x.connection)})});
     return (
         <div class="page">
             <Head title={t.pages.history} note={topics && t.history.kept(count(topics.length), count(topics.reduce((n, x) => n + x.records, 0)), octets(topics.reduce((n, x) => n + x.octets, 0)))}>
                 <Filter value={filter} onValue={setFilter} label={t.filter} />
                 <Button onClick={load}>{t.refresh}</Button>
             </Head>
-            <Query key={pattern} pattern={pattern || '>'} />
+            <Query key={pattern + connection} pattern={pattern || '>'} connection={connection} />
             <Section title={t.history.topics}>
                 <Wait what={topics} trouble={bad}>
-                    <Table label={t.history.topics} rows={list.slice(0, 500)} keyOf={x => x.topic} onOpen={x => go('history', '', {pattern: x.topic})} selected={pattern} empty={filter ? t.noMatch : t.history.none} columns={[
-                        {head: t.history.topic, wide: true, cell: x => <a href={href('history', '', {pattern: x.topic})}>{show(x.topic)}</a>},
+                    <Table label={t.history.topics} rows={list.slice(0, 500)} keyOf={x => x.topic + '@' + x.connection} onOpen={x => go('history', '', to(x))} selected={pattern + '@' + (connection === 'any' ? null : connection)} empty={filter ? t.noMatch : t.history.none} columns={[
+                        {head: t.history.topic, wide: true, cell: x => <a href={href('history', '', to(x))}>{show(x.topic)}</a>},
+                        {head: t.connection, narrow: false, cell: x => <span class="dim">{show(named(x))}</span>},
                         {head: t.streams.records, num: true, cell: x => count(x.records)},
                         {head: t.history.size, num: true, narrow: false, cell: x => octets(x.octets)},
                         {head: t.history.first, narrow: false, cell: x => stamp(x.first)},
                         {head: t.history.last, narrow: false, cell: x => stamp(x.last)},
-                        {head: 'seq', num: true, narrow: false, cell: x => show(x.last_seq)},
+                        {head: t.seq, num: true, narrow: false, cell: x => show(x.last_seq)},
                     ]} />
                 </Wait>
             </Section>
@@ -51,7 +56,8 @@ export function HistoryPage() {
     );
 }
 
-function Query({pattern: first}: {pattern: string}) {
+function Query({pattern: first, connection: whose}: {pattern: string; connection: string}) {
+    const [connection, setConnection] = useState(whose);
     const [pattern, setPattern] = useState(first);
     const [from, setFrom] = useState(local(Date.now() - 3600000));
     const [to, setTo] = useState('');
@@ -63,7 +69,7 @@ function Query({pattern: first}: {pattern: string}) {
     const [next, setNext] = useState<string | null>(null);
     const [bad, setBad] = useState('');
     const kinds = [data && 'data', gaps && 'gap'].filter(Boolean).join(',');
-    const asked = {pattern, from: nsOf(from), to: nsOf(to), order, kinds};
+    const asked = {pattern, connection, from: nsOf(from), to: nsOf(to), order, kinds};
     const run = async (cursor: string | null): Promise<void> => {
         setBad('');
         try {
@@ -81,6 +87,7 @@ function Query({pattern: first}: {pattern: string}) {
                 <Field label={t.history.pattern} value={pattern} onValue={setPattern} />
                 <Field label={t.history.from} type="datetime-local" value={from} onValue={setFrom} />
                 <Field label={t.history.to} type="datetime-local" value={to} onValue={setTo} />
+                <Field label={t.connection} value={connection} onValue={setConnection} options={[['any', t.history.anyConnection], ...(connections.value ?? []).map(c => [String(c.id), c.name || '#' + c.id] as [string, string])]} />
                 <Field label={t.history.order} value={order} onValue={setOrder} options={[['desc', t.history.newest], ['asc', t.history.oldest]]} />
                 <Check label={t.history.data} value={data} onValue={setData} />
                 <Check label={t.streams.gaps} value={gaps} onValue={setGaps} />
@@ -93,8 +100,8 @@ function Query({pattern: first}: {pattern: string}) {
             <p class="note">{t.history.patternNote}</p>
             <Trouble text={bad} />
             {records && <Table label={t.history.query} rows={records.map((r, i) => ({r, i}))} keyOf={x => x.i} empty={t.history.nothing} columns={[
-                {head: t.history.received, cell: ({r}) => stamp(r.ts_recv ?? r.ts_out, true)},
-                {head: 'seq', num: true, cell: ({r}) => show(r.seq), narrow: false},
+                {head: t.history.received, cell: ({r}) => <Stamp of={r.ts_recv ?? r.ts_out} withMs />},
+                {head: t.seq, num: true, cell: ({r}) => show(r.seq), narrow: false},
                 {head: t.history.what, cell: ({r}) => show([r.type, r.identifier, ...Object.values(r.parameters ?? {})].join(' '))},
                 {head: t.history.content, wide: true, cell: ({r}) => (r.kind === 'gap' ? <span class="warn">{t.gap}: {gapText(r)}</span> : <code class="cut">{content(r)}</code>)},
             ]} />}
@@ -103,7 +110,7 @@ function Query({pattern: first}: {pattern: string}) {
     );
 }
 
-function content(r: Rec): string {
+export function content(r: Rec): string {
     const d = r.data ?? {};
     if (r.type === 'trades') return show(`${d.side} ${d.size} @ ${d.price}`);
     if (r.type === 'bbo') return show(`${d.bid_size} × ${d.bid} / ${d.ask} × ${d.ask_size}`);

@@ -1,7 +1,7 @@
 // The log as it is written: the last lines, then live.
 
 import {signal} from '@preact/signals';
-import {useEffect, useMemo, useState} from 'preact/hooks';
+import {useEffect, useMemo, useRef, useState} from 'preact/hooks';
 import {show, showLines} from '../lib/show';
 import {clock, day, ms} from '../lib/time';
 import * as api from '../state/api';
@@ -18,17 +18,31 @@ const rank = (level: string): number => {
     return i < 0 ? 2 : i;
 };
 
+const later = (a: LogLine, b: LogLine): boolean => (ms(a.time) ?? 0) > (ms(b.time) ?? 0);
+
 export function LogLines({part, aliases, filter = '', level = 'info', paused = false}: {part?: string; aliases?: string[]; filter?: string; level?: string; paused?: boolean}) {
     const lines = useMemo(() => signal<LogLine[]>([]), []);
     const [bad, setBad] = useState('');
+    const held = useRef(paused);
+    held.current = paused;
     useEffect(() => {
-        api.get<{lines: LogLine[]}>('/v1/logs' + api.query({limit: 300, level})).then(a => { lines.value = [...(a.lines ?? []), ...lines.value].slice(-KEPT); }, e => setBad(api.why(e)));
-        live.wantLogs(level);
-        let waiting: LogLine[] = [];
-        const take = (l: LogLine): void => { waiting.push(l); };
+        let waiting: LogLine[] | null = null; // null: what was before is not here yet
+        let early: LogLine[] = [];
+        const take = (l: LogLine): void => { (waiting ?? early).push(l); };
         live.onLog.add(take);
+        live.wantLogs(level);
+        api.get<{lines: LogLine[]}>('/v1/logs' + api.query({limit: 300, level})).then(a => {
+            const before = a.lines ?? [], newest = before[before.length - 1];
+            lines.value = before;
+            waiting = early.filter(l => !newest || later(l, newest)); // what is in the answer came by the socket, too
+            early = [];
+        }, e => {
+            waiting = [];
+            setBad(api.why(e));
+        });
         const timer = window.setInterval(() => {
-            if (!waiting.length || paused) return;
+            if (!waiting?.length) return;
+            if (held.current) return void (waiting = waiting.slice(-KEPT));
             lines.value = [...lines.value, ...waiting].slice(-KEPT);
             waiting = [];
         }, 250);
@@ -36,7 +50,7 @@ export function LogLines({part, aliases, filter = '', level = 'info', paused = f
             live.onLog.delete(take);
             clearInterval(timer);
         };
-    }, [level, paused]);
+    }, [level]);
     const mine = (l: LogLine): boolean => part === undefined || l.part === part || l.text.includes(part) || (aliases ?? []).some(a => l.text.includes(a));
     const list = lines.value.filter(l => mine(l) && rank(l.level) >= rank(level) && matches(filter, l.part, l.text)).slice(-400).reverse();
     if (bad) return <p class="trouble">{show(bad)}</p>;

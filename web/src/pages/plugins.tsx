@@ -2,12 +2,12 @@
 
 import {useEffect, useState} from 'preact/hooks';
 import {show, showLines} from '../lib/show';
-import {count, duration, octets, stamp} from '../lib/time';
+import {count, duration, msOf, octets, stamp} from '../lib/time';
 import * as api from '../state/api';
 import {go, href, route} from '../state/route';
 import {mayAdmin, mayOperate} from '../state/session';
 import {connections, plugins, refresh, streams, trouble} from '../state/things';
-import type {Plugin, Trap} from '../state/types';
+import type {Plugin, Trap, Version} from '../state/types';
 import {Button, Danger, Empty, Facts, Figures, Filter, Head, matches, Section, State, Table, Wait} from '../ui/parts';
 import {toast} from '../ui/toast';
 import {LogLines} from './log';
@@ -37,8 +37,8 @@ function Catalogue() {
                     {head: t.state, cell: p => <State of={p.state} />},
                     {head: t.plugins.streams, num: true, cell: p => count(p.figures.streams)},
                     {head: t.plugins.messages, num: true, narrow: false, cell: p => count(p.figures.messages)},
-                    {head: 'p50', num: true, narrow: false, cell: p => us(p.figures.call_p50_us)},
-                    {head: 'p99', num: true, cell: p => us(p.figures.call_p99_us)},
+                    {head: t.plugins.p50, num: true, narrow: false, cell: p => us(p.figures.call_p50_us)},
+                    {head: t.plugins.p99, num: true, cell: p => us(p.figures.call_p99_us)},
                     {head: t.plugins.cpu, num: true, narrow: false, cell: p => (p.figures.cpu_ms === null ? t.none : duration(p.figures.cpu_ms))},
                     {head: t.plugins.memory, num: true, narrow: false, cell: p => (p.figures.memory_octets === null ? t.none : octets(p.figures.memory_octets))},
                     {head: t.plugins.traps, num: true, cell: p => <span class={p.figures.traps ? 'warn' : ''}>{count(p.figures.traps)}</span>},
@@ -75,6 +75,7 @@ function PluginPage({plugin: p}: {plugin: Plugin}) {
         return () => clearInterval(timer);
     }, []);
     const mine = (connections.value ?? []).filter(c => c.plugin === p.id);
+    const [back, setBack] = useState<Version | null>(null);
     const rate = (n: number | null): string => (n === null ? '' : n.toFixed(n < 10 ? 1 : 0) + '/s');
     return (
         <div class="page">
@@ -88,7 +89,8 @@ function PluginPage({plugin: p}: {plugin: Plugin}) {
                 {mayAdmin.value && <Danger question={t.plugins.removeAsk(mine.length)} onYes={() => api.del(`/v1/plugins/${api.enc(p.id)}${mine.length ? '?force=1' : ''}`).then(() => { go('plugins'); return refresh('plugins', 'connections', 'streams'); })}>{t.remove}</Danger>}
             </Head>
             {p.why && <p class={p.state === 'failed' ? 'trouble' : 'note why'}>{show(p.why)}</p>}
-            {p.pending && <Pending plugin={p} />}
+            {p.pending && <Pending key={p.pending.sha256} plugin={p} what={p.pending} onNo={() => act(p, 'reject').then(() => toast(t.plugins.rejected))} no={t.plugins.reject} />}
+            {back && <Pending key={back.sha256} plugin={p} what={differs(p, back)} onDone={() => setBack(null)} onNo={() => setBack(null)} no={t.cancel} />}
             <Figures items={[
                 [t.plugins.streams, count(f.streams)], [t.plugins.messages, <>{count(f.messages)} <small>{rate(messages)}</small></>], [t.plugins.records, count(f.records)],
                 [t.plugins.calls, <>{count(f.calls)} <small>{rate(calls)}</small></>], [t.plugins.p50, us(f.calls ? f.call_p50_us : null)], [t.plugins.p99, us(f.calls ? f.call_p99_us : null)],
@@ -112,10 +114,10 @@ function PluginPage({plugin: p}: {plugin: Plugin}) {
                 <Table label={t.plugins.versions} rows={p.versions} keyOf={v => v.sha256} columns={[
                     {head: t.plugins.version, cell: v => <>{show(v.version)} {v.active && <span class="tag good">{t.plugins.active}</span>}{v.sha256 === p.pending?.sha256 && <span class="tag warn">{t.plugins.waits}</span>}</>},
                     {head: t.plugins.file, cell: v => show(v.file_name), narrow: false},
-                    {head: 'SHA-256', cell: v => <code title={v.sha256}>{v.sha256.slice(0, 12)}</code>},
+                    {head: t.plugins.hash, cell: v => <code title={v.sha256}>{v.sha256.slice(0, 12)}</code>},
                     {head: t.plugins.size, num: true, cell: v => octets(v.size)},
                     {head: t.plugins.installed, cell: v => stamp(v.installed_at), narrow: false},
-                    {head: '', cell: v => mayAdmin.value && !v.active && v.sha256 !== p.pending?.sha256 && <Button onClick={() => act(p, 'rollback', {sha256: v.sha256}).then(() => toast(t.plugins.rolledBack(v.version)))}>{t.plugins.rollback}</Button>},
+                    {head: '', cell: v => mayAdmin.value && !v.active && v.sha256 !== p.pending?.sha256 && <Button onClick={() => (differs(p, v).adds.length ? setBack(v) : act(p, 'rollback', {sha256: v.sha256}).then(() => toast(t.plugins.rolledBack(v.version))))}>{t.plugins.rollback}</Button>},
                 ]} />
             </Section>
             <Traps plugin={p} />
@@ -136,9 +138,16 @@ function List({items, empty, mark}: {items: string[]; empty: string; mark: strin
     return <ul class={'urls ' + mark}>{items.map(x => <li><code>{show(x)}</code></li>)}</ul>;
 }
 
-/** What a new version asks for beside what was granted: to approve, to take in part, to turn down. */
-function Pending({plugin: p}: {plugin: Plugin}) {
-    const pending = p.pending!;
+type Wanting = NonNullable<Plugin['pending']>;
+
+/** An earlier version may ask for what was granted once and is no longer: then going back is a question, too. */
+function differs(p: Plugin, v: Version): Wanting {
+    const asks = v.asks ?? [];
+    return {sha256: v.sha256, version: v.version, asks, adds: asks.filter(x => !p.grants.includes(x)), removes: p.grants.filter(x => !asks.includes(x))};
+}
+
+/** What another version asks for beside what was granted: to approve, to take in part, to turn down. */
+function Pending({plugin: p, what: pending, onDone, onNo, no}: {plugin: Plugin; what: Wanting; onDone?: () => void; onNo: () => unknown; no: string}) {
     const [refused, setRefused] = useState<string[]>([]);
     const kept = pending.asks.filter(x => !pending.adds.includes(x));
     const allow = pending.asks.filter(x => !refused.includes(x));
@@ -159,8 +168,8 @@ function Pending({plugin: p}: {plugin: Plugin}) {
             {!pending.asks.length && <p>{t.plugins.asksNothing}</p>}
             {mayAdmin.value ? (
                 <div class="row">
-                    <Button kind="main" onClick={() => act(p, 'approve', {sha256: pending.sha256, allow: refused.length ? allow : null}).then(() => toast(t.plugins.approved))}>{refused.length ? t.plugins.approveSome(allow.length, pending.asks.length) : t.plugins.approve}</Button>
-                    <Button kind="danger" onClick={() => act(p, 'reject').then(() => toast(t.plugins.rejected))}>{t.plugins.reject}</Button>
+                    <Button kind="main" onClick={() => act(p, 'approve', {sha256: pending.sha256, allow: refused.length ? allow : null}).then(() => { toast(t.plugins.approved); onDone?.(); })}>{refused.length ? t.plugins.approveSome(allow.length, pending.asks.length) : t.plugins.approve}</Button>
+                    <Button kind="danger" onClick={onNo}>{no}</Button>
                 </div>
             ) : <p class="note">{t.plugins.adminApproves}</p>}
         </section>
@@ -184,19 +193,20 @@ function Traps({plugin: p}: {plugin: Plugin}) {
 
 function TrapView({trap: x, open}: {trap: Trap; open: boolean}) {
     const trace = Array.isArray(x.backtrace) ? x.backtrace.join('\n') : x.backtrace ?? '';
-    const time = typeof x.time === 'string' && /^\d+$/.test(x.time) ? stamp(x.time, true) : String(x.time ?? '');
+    const at = msOf(x.time);
+    const time = at === null ? String(x.time ?? '') : stamp(at, true);
     return (
         <details class="trap" open={open}>
             <summary><span class="dim">{show(time)}</span> <b>{show(x.trap)}</b> <span class="dim">{show([x.export, x.then].filter(Boolean).join(' · '))}</span></summary>
             <Facts rows={[
-                [t.plugins.trapStream, show(x.stream ?? x.topic)], [t.plugins.trapExport, show(x.export)], [t.plugins.trapThen, show(x.then)], [t.plugins.version, show(x.version)],
+                [t.plugins.trapStream, show(x.topic || x.stream)], [t.plugins.trapExport, show(x.export)], [t.plugins.trapThen, show(x.then)], [t.plugins.version, show(x.version)],
             ]} />
             {trace && <><h3>{t.plugins.backtrace}</h3><pre tabIndex={0}>{showLines(trace)}</pre></>}
             {x.message && <><h3>{t.plugins.trapMessage}</h3><pre tabIndex={0}>{showLines(x.message)}</pre></>}
             {x.input && <><h3>{t.plugins.trapInput}</h3><pre tabIndex={0}>{showLines(x.input)}</pre></>}
             {x.calls && x.calls.length > 0 && <><h3>{t.plugins.trapCalls}</h3>
                 <Table label={t.plugins.trapCalls} rows={x.calls.map((c, i) => ({...c, i}))} keyOf={c => c.i} columns={[
-                    {head: t.name, cell: c => <code>{show(c.name)}</code>}, {head: 'ms', num: true, cell: c => show(c.ms)}, {head: t.plugins.outcome, wide: true, cell: c => show(c.outcome)},
+                    {head: t.name, cell: c => <code>{show(c.name)}</code>}, {head: t.plugins.took, num: true, cell: c => (c.ms === undefined ? '' : us(c.ms * 1000))}, {head: t.plugins.outcome, wide: true, cell: c => show(c.outcome)},
                 ]} /></>}
         </details>
     );

@@ -45,7 +45,7 @@ export function SettingsPage() {
                 <Wait what={list} trouble={bad}>
                     <Table label={t.settings.all} rows={(list ?? []).filter(s => matches(filter, s.name, s.value, s.help))} keyOf={s => s.name} empty={filter ? t.noMatch : t.nothing} columns={[
                         {head: t.name, cell: s => <code>{show(s.name)}</code>},
-                        {head: t.settings.value, cell: s => <code>{show(s.value)}</code>},
+                        {head: t.settings.value, wrap: true, cell: s => <code>{show(s.value)}</code>},
                         {head: t.settings.source, cell: s => <span class={s.source === 'default' ? 'dim' : ''}>{show(s.source)}</span>},
                         {head: t.settings.help, wide: true, narrow: false, cell: s => <span class="dim">{show(s.help)}</span>},
                     ]} />

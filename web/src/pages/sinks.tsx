@@ -2,7 +2,7 @@
 
 import {useState} from 'preact/hooks';
 import {show} from '../lib/show';
-import {count} from '../lib/time';
+import {count, duration, octets} from '../lib/time';
 import * as api from '../state/api';
 import {href, route} from '../state/route';
 import {mayAdmin} from '../state/session';
@@ -27,7 +27,7 @@ export function SinksPage() {
                 {mayAdmin.value && <Button kind="main" onClick={() => setEditing('new')}>{t.sinks.add}</Button>}
             </Head>
             <Wait what={sinks.value} trouble={trouble.value}>
-                <Table label={t.pages.sinks} rows={list} keyOf={s => s.id} onOpen={s => { location.hash = href('sinks', s.id); }} selected={open?.id ?? null} empty={filter ? t.noMatch : t.sinks.none} columns={[
+                <Table label={t.pages.sinks} rows={list} keyOf={s => s.id} onOpen={s => { location.hash = href('sinks', s.id); }} selected={open?.id ?? null} empty={filter ? t.noMatch : <Examples />} columns={[
                     {head: t.name, cell: s => <a href={href('sinks', s.id)}>{show(s.name || '#' + s.id)}</a>},
                     {head: t.sinks.spec, wide: true, cell: s => <code>{show(s.spec)}</code>},
                     {head: t.sinks.pattern, narrow: false, cell: s => <code>{show(s.pattern)}</code>},
@@ -44,11 +44,21 @@ export function SinksPage() {
                     <Danger question={t.sinks.removeAsk} onYes={() => api.del('/v1/sinks/' + open.id).then(() => refresh('sinks'))}>{t.remove}</Danger>
                 </>}>
                     {open.why && <p class={open.state === 'failed' ? 'trouble' : 'note why'}>{show(open.why)}</p>}
-                    <Figures items={Object.entries(open.account ?? {}).map(([k, v]) => [show(k), count(v), (k === 'lost' || k === 'dropped') && v ? 'warn' : ''])} />
+                    <Figures items={Object.entries(open.account ?? {}).map(([k, v]) => [t.sinks.account[k] ?? show(k), k === 'octets' ? octets(v) : k === 'lag_ms' ? duration(v) : count(v), (k === 'lost' || k === 'dropped') && v ? 'warn' : ''])} />
                 </Section>
             )}
             {editing && <Edit sink={editing === 'new' ? null : editing} onClose={() => setEditing(null)} />}
         </div>
+    );
+}
+
+/** Nothing yet: what would go in. */
+function Examples() {
+    return (
+        <>
+            <p>{t.sinks.none} {mayAdmin.value ? t.sinks.noneHow : t.sinks.noneWho}</p>
+            <dl class="examples">{t.sinks.examples.map(([spec, what]) => <div><dt><code>{spec}</code></dt><dd>{what}</dd></div>)}</dl>
+        </>
     );
 }
 
@@ -60,8 +70,11 @@ function Edit({sink, onClose}: {sink: Sink | null; onClose: () => void}) {
     const [bad, setBad] = useState('');
     const send = async (): Promise<void> => {
         try {
-            if (sink) await api.patch('/v1/sinks/' + sink.id, {name, spec, pattern, policy});
-            else await api.post('/v1/sinks', {name, spec, pattern, policy});
+            const typed: Record<string, string> = {name, spec, pattern, policy};
+            // An address is answered without its password: what nobody touched is not sent back.
+            const changed = Object.fromEntries(Object.entries(typed).filter(([k, v]) => !sink || v !== String(sink[k as keyof Sink] ?? '')));
+            if (sink) await api.patch('/v1/sinks/' + sink.id, changed);
+            else await api.post('/v1/sinks', typed);
             await refresh('sinks');
             toast(t.sinks.saved);
             onClose();

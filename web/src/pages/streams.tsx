@@ -1,17 +1,23 @@
 // Streams: what is wanted, what is, and why; start, stop, restart.
 
-import {useState} from 'preact/hooks';
+import {useEffect, useState} from 'preact/hooks';
 import {show} from '../lib/show';
 import {count, duration, ms, stamp} from '../lib/time';
+import {gapText} from '../market/tape';
 import * as api from '../state/api';
 import {second} from '../state/feeds';
+import * as live from '../state/live';
 import {go, href, route} from '../state/route';
+import {connectionName} from '../state/layout';
 import {mayOperate} from '../state/session';
 import {connections, plugins, refresh, streams, trouble} from '../state/things';
-import type {Stream} from '../state/types';
-import {Button, Danger, Empty, Facts, Field, Figures, Filter, Head, matches, State, Table, Trouble, Wait} from '../ui/parts';
+import type {Rec, Stream} from '../state/types';
+import {content} from './history';
+import {Button, Danger, Empty, Facts, Field, Figures, Filter, Head, matches, Section, Stamp, State, Table, Trouble, Wait} from '../ui/parts';
 import {toast} from '../ui/toast';
 import {t} from '../text';
+
+const NEWEST = 40;
 
 export function StreamsPage() {
     const id = route.value.id;
@@ -34,7 +40,7 @@ function Switch({stream: s}: {stream: Stream}) {
 function List() {
     const [filter, setFilter] = useState('');
     void second.value;
-    const list = (streams.value ?? []).filter(s => matches(filter, s.type, s.identifier, s.plugin, s.parameters, s.state));
+    const list = (streams.value ?? []).filter(s => matches(filter, s.type, s.identifier, s.plugin, s.parameters, s.state, connectionName(s.connection)));
     const now = Date.now();
     const by: Record<string, number> = {};
     for (const s of streams.value ?? []) by[s.state] = (by[s.state] ?? 0) + 1;
@@ -48,7 +54,7 @@ function List() {
                 <Table label={t.pages.streams} rows={list.slice(0, 1000)} keyOf={s => s.id} onOpen={s => go('streams', s.id)} empty={filter ? t.noMatch : t.streams.none} columns={[
                     {head: t.streams.type, cell: s => show([s.type, ...Object.values(s.parameters ?? {})].join(' '))},
                     {head: t.streams.identifier, wide: true, cell: s => <a href={href('streams', s.id)}>{show(s.identifier)}</a>},
-                    {head: t.plugin, narrow: false, cell: s => <span class="dim">{show(s.plugin)}</span>},
+                    {head: t.connection, narrow: false, cell: s => <span class="dim" title={show(s.plugin)}>{show(connectionName(s.connection))}</span>},
                     {head: t.state, cell: s => <span title={show(s.why)}><State of={s.state} /></span>},
                     {head: t.streams.lastRecv, num: true, narrow: false, cell: s => (ms(s.figures.last_ts_recv) === null ? t.none : duration(now - ms(s.figures.last_ts_recv)!))},
                     {head: t.streams.records, num: true, narrow: false, cell: s => count(s.figures.records)},
@@ -85,10 +91,55 @@ function StreamPage({stream: s}: {stream: Stream}) {
                 [t.streams.wanted, show(s.wanted)], [t.streams.since, s.since ? `${stamp(s.since)} (${duration(Date.now() - (ms(s.since) ?? Date.now()))})` : ''],
                 [t.connection, c ? <a href={href('connections', c.id)}>{show(c.name || '#' + c.id)}</a> : '#' + s.connection], [t.plugin, <a href={href('plugins', s.plugin)}>{show(s.plugin)}</a>],
                 [t.streams.lastEvent, stamp(f.last_ts_event, true)], [t.streams.lastRecv, stamp(f.last_ts_recv, true)],
-                [t.pages.history, <a href={href('history', '', {pattern: s.topic})}>{t.streams.seeHistory}</a>],
+                [t.pages.history, <a href={href('history', '', {pattern: s.topic, connection: String(s.connection)})}>{t.streams.seeHistory}</a>],
             ]} />
+            <Newest key={s.topic} stream={s} />
         </div>
     );
+}
+
+/** The last records as they come: one sees at once what a stream is. */
+function Newest({stream: s}: {stream: Stream}) {
+    const [list, setList] = useState<[number, Rec][]>([]);
+    useEffect(() => {
+        let fresh: [number, Rec][] = [], n = 0;
+        const since = String(BigInt(Date.now() - 60000) * 1000000n);
+        const release = live.want(s.topic, r => {
+            fresh.push([++n, r]);
+            if (fresh.length > NEWEST) fresh.shift();
+        }, {since, connection: s.connection});
+        const timer = window.setInterval(() => {
+            if (!fresh.length) return;
+            const add = fresh.reverse();
+            fresh = [];
+            setList(old => [...add, ...old].slice(0, NEWEST));
+        }, 250);
+        return () => {
+            release();
+            clearInterval(timer);
+        };
+    }, []);
+    return (
+        <Section title={t.streams.newest}>
+            <Table label={t.streams.newest} rows={list} keyOf={([n]) => n} empty={t.streams.noNewest} columns={[
+                {head: t.history.received, cell: ([, r]) => <Stamp of={r.ts_recv ?? r.ts_out} withMs />},
+                {head: t.seq, num: true, narrow: false, cell: ([, r]) => show(r.seq)},
+                {head: t.history.content, wide: true, cell: ([, r]) => (r.kind === 'gap' ? <span class="warn">{t.gap}: {gapText(r)}</span> : r.kind === 'status' ? <span class="dim">{show([r.state, r.why].filter(Boolean).join(': '))}</span> : <code class="cut">{content(r)}</code>)},
+            ]} />
+        </Section>
+    );
+}
+
+const OTHER = '*'; // no type is called so
+
+function objectOf(text: string): Record<string, unknown> {
+    if (!text.trim()) return {};
+    let value: unknown = null;
+    try {
+        value = JSON.parse(text);
+    } catch { /* said below */ }
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error(t.streams.badJson);
+    return value as Record<string, unknown>;
 }
 
 function NewStream() {
@@ -101,12 +152,16 @@ function NewStream() {
     const [identifier, setIdentifier] = useState('');
     const [frame, setFrame] = useState('');
     const [bad, setBad] = useState('');
-    const chosen = type || types[0] || '';
+    const [other, setOther] = useState('');
+    const [more, setMore] = useState('');
+    const offered: [string, string][] = [...(types.length ? types : ['trades', 'ohlcv', 'bbo', 'orderbook', 'ticker']).map((x): [string, string] => [x, x]), [OTHER, t.streams.otherType]];
+    const kind = type || offered[0]![0], chosen = kind === OTHER ? other.trim() : kind;
     const frames = chosen === 'ohlcv' ? plugin?.timeframes ?? [] : [];
     const send = async (): Promise<void> => {
         setBad('');
         try {
-            const made = await api.post<Stream>('/v1/streams', {connection: Number(id), type: chosen, identifier: identifier.trim(), parameters: frames.length ? {timeframe: frame || frames[0]} : {}});
+            const parameters = {...objectOf(more), ...(frames.length ? {timeframe: frame || frames[0]} : {})};
+            const made = await api.post<Stream>('/v1/streams', {connection: Number(id), type: chosen, identifier: identifier.trim(), parameters});
             await refresh('streams');
             toast(t.streams.made);
             go('streams', made.id);
@@ -122,9 +177,11 @@ function NewStream() {
                 {!usable.length ? <Empty>{t.streams.noConnection} <a href={href('connections', 'new')}>{t.connections.add}</a></Empty> : (
                     <form class="form" onSubmit={e => { e.preventDefault(); void send(); }}>
                         <Field label={t.connection} value={id} onValue={setId} options={usable.map(c => [String(c.id), `${c.name || '#' + c.id} (${c.plugin})`] as [string, string])} />
-                        <Field label={t.streams.type} value={chosen} onValue={setType} options={types.length ? types : ['trades', 'ohlcv', 'bbo', 'orderbook', 'ticker']} />
+                        <Field label={t.streams.type} value={kind} onValue={setType} options={offered} />
+                        {kind === OTHER && <Field label={t.streams.typeName} value={other} onValue={setOther} required />}
                         <Field label={t.streams.identifier} value={identifier} onValue={setIdentifier} required note={t.streams.identifierNote} />
                         {frames.length > 0 && <Field label={t.market.frames} value={frame || frames[0]!} onValue={setFrame} options={frames} />}
+                        <Field label={t.streams.more} value={more} onValue={setMore} note={t.streams.moreNote} />
                         <Trouble text={bad} />
                         <div class="row"><button type="submit" class="button main" disabled={!mayOperate.value}>{t.streams.create}</button><a class="button" href={href('streams')}>{t.cancel}</a></div>
                     </form>

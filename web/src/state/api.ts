@@ -35,6 +35,7 @@ export async function request(method: string, path: string, body?: BodyInit | nu
         method,
         credentials: 'same-origin',
         cache: 'no-store',
+        keepalive: method === 'PUT', // small, and also while the page closes
         headers: method === 'GET' ? headers : {'X-Weir': '1', ...headers},
         body: body ?? null,
     });

@@ -8,7 +8,7 @@ import * as decimal from '../lib/decimal';
 import {Ring} from '../lib/ring';
 import {msOf} from '../lib/time';
 import {history} from './history';
-import {active, keyOf, panes, watched, type Pick} from './layout';
+import {active, isOf, keyOf, panes, watched, type Pick} from './layout';
 import * as live from './live';
 import {route} from './route';
 import {streams} from './things';
@@ -150,10 +150,10 @@ const takers: Record<string, (f: Feed, d: Record<string, unknown>, r: Rec) => vo
 
 // ---- What is wanted ----
 
-const held = new Map<string, () => void>();
+const held = new Map<string, {feed: Feed; release: () => void}>();
 
 export function streamOf(p: Pick, type: string, frame?: string): Stream | null {
-    return (streams.value ?? []).find(s => s.plugin === p.plugin && s.identifier === p.identifier && s.type === type &&
+    return (streams.value ?? []).find(s => isOf(s, p) && s.type === type &&
         (frame === undefined || s.parameters.timeframe === frame)) ?? null;
 }
 
@@ -161,7 +161,7 @@ function wantedTopics(): Map<string, {pick: Pick; stream: Stream}> {
     const out = new Map<string, {pick: Pick; stream: Stream}>();
     const add = (pick: Pick, type: string): boolean => {
         const stream = streamOf(pick, type);
-        if (stream) out.set(stream.topic, {pick, stream});
+        if (stream) out.set(live.keyOf(stream.topic, stream.connection), {pick, stream});
         return !!stream;
     };
     for (const pick of watched.value) {
@@ -178,35 +178,37 @@ function wantedTopics(): Map<string, {pick: Pick; stream: Stream}> {
 
 effect(() => {
     const topics = route.value.page === 'market' ? wantedTopics() : new Map<string, {pick: Pick; stream: Stream}>();
-    for (const [topic, release] of held)
-        if (!topics.has(topic)) {
+    for (const [key, {release}] of held)
+        if (!topics.has(key)) {
             release();
-            held.delete(topic);
+            held.delete(key);
         }
-    for (const [topic, {pick, stream}] of topics) {
-        if (held.has(topic)) continue;
+    for (const [key, {pick, stream}] of topics) {
         const f = feed(pick);
+        if (held.get(key)?.feed === f) continue;
+        held.get(key)?.release(); // the symbol goes by another name now: a second connection came
         if (stream.type === 'orderbook') {
             f.book.clear();
             f.bookWantedAt = Date.now();
-            for (const ms of [400, 1500, 4000, 10000]) window.setTimeout(() => void findBook(topic, stream.connection, f), ms);
+            for (const ms of [400, 1500, 4000, 10000]) window.setTimeout(() => void findBook(stream, f), ms);
         }
         if (stream.type === 'trades') f.trades.clear();
         const newest = stream.type === 'ticker' || stream.type === 'bbo';
         const back = {trades: 120, ticker: 30, bbo: 30}[stream.type]; // seconds: there is something to see at once
         const since = back ? String(BigInt(Date.now() - back * 1000) * 1000000n) : null;
-        held.set(topic, live.want(topic, r => take(f, r), {policy: newest ? 'newest_per_key' : 'drop_oldest', since, connection: stream.connection}));
+        held.set(key, {feed: f, release: live.want(stream.topic, r => take(f, r), {policy: newest ? 'newest_per_key' : 'drop_oldest', since, connection: stream.connection})});
     }
 });
 
 /** Some venues send a whole book once and then changes only: whoever comes later begins at the last whole one in the history. */
-async function findBook(topic: string, connection: number, f: Feed): Promise<void> {
-    if (f.book.whole || !held.has(topic)) return;
+async function findBook({topic, connection}: Stream, f: Feed): Promise<void> {
+    const key = live.keyOf(topic, connection);
+    if (f.book.whole || held.get(key)?.feed !== f) return;
     try {
         const {records} = await history({pattern: topic, connection, order: 'desc', kinds: 'data'}, 2000);
         const whole = records.find(r => r.data && (Array.isArray(r.data.flags) ? r.data.flags.includes('snapshot') : r.data.type !== 'delta'));
-        if (!whole?.seq || f.book.whole || !held.has(topic)) return;
+        if (!whole?.seq || f.book.whole || held.get(key)?.feed !== f) return;
         f.book.clear();
-        live.resume(topic, String(BigInt(whole.seq) - 1n));
+        live.resume(key, String(BigInt(whole.seq) - 1n));
     } catch { /* the ladder says that it waits for a whole book */ }
 }

@@ -45,7 +45,10 @@ interface Wanted {
     live: boolean;     // what comes is new, no history any more
 }
 
-const wanted = new Map<string, Wanted>();
+/** What a stream goes by: a topic may be two, one of each connection. */
+export const keyOf = (topic: string, connection: number | string | null): string => (connection === null ? topic : `${topic}@${connection}`);
+
+const wanted = new Map<string, Wanted>(); // by keyOf
 const byId = new Map<string, Wanted>();
 let socket: WebSocket | null = null;
 let counter = 0, tries = 0, timer = 0;
@@ -58,30 +61,32 @@ const LINES_MAX = 20000;
 export const onChanged = new Set<(what: string, id: string) => void>();
 export const onLog = new Set<(line: LogLine) => void>();
 export const onOpen = new Set<() => void>();
+export const onLost = new Set<() => void>(); // it went, or did not come back
 let logLevel: string | null = null;
 
 /** Hands out the records of one topic. `since`: history from there first, then live (ns as text). */
 export function want(topic: string, fn: OnRecord, options: {policy?: string; since?: string | null; connection?: number} = {}): () => void {
-    let w = wanted.get(topic);
+    const key = keyOf(topic, options.connection ?? null);
+    let w = wanted.get(key);
     if (!w) {
         w = {id: 'w' + ++counter, topic, connection: options.connection ?? null, policy: options.policy ?? 'drop_oldest', since: options.since ?? null, seq: null, fns: new Set(), sent: false, live: false};
-        wanted.set(topic, w);
+        wanted.set(key, w);
         byId.set(w.id, w);
         if (state.value === 'open') subscribe(w);
     }
     w.fns.add(fn);
     return () => {
         w.fns.delete(fn);
-        if (w.fns.size || wanted.get(topic) !== w) return;
-        wanted.delete(topic);
+        if (w.fns.size || wanted.get(key) !== w) return;
+        wanted.delete(key);
         byId.delete(w.id);
         if (w.sent) send({op: 'unsubscribe', id: w.id});
     };
 }
 
-/** Gives this topic anew, behind `seq`: for a reader that has found its beginning in the history. */
-export function resume(topic: string, seq: string): void {
-    const w = wanted.get(topic);
+/** Gives this stream anew, behind `seq`: for a reader that has found its beginning in the history. */
+export function resume(key: string, seq: string): void {
+    const w = wanted.get(key);
     if (!w || state.value !== 'open') return;
     send({op: 'unsubscribe', id: w.id});
     byId.delete(w.id);
@@ -105,7 +110,7 @@ function subscribe(w: Wanted): void {
     w.live = !w.seq && !w.since;
     const message: Record<string, unknown> = {op: 'subscribe', id: w.id, pattern: w.topic, policy: w.policy, max_records: 4096};
     if (w.connection !== null) message.connection = w.connection;
-    if (w.seq) Object.assign(message, {from: 'seq', seqs: {[w.topic]: w.seq}});
+    if (w.seq) Object.assign(message, {from: 'seq', seqs: {[keyOf(w.topic, w.connection)]: w.seq}});
     else if (w.since) Object.assign(message, {from: 'time', since: w.since});
     else message.from = 'now';
     send(message);
@@ -157,6 +162,7 @@ function open(): void {
         for (const w of wanted.values()) w.sent = false;
         if (state.value === 'open') downAt = Date.now();
         retry();
+        for (const fn of onLost) fn();
     };
 }
 
@@ -200,9 +206,9 @@ function hand(): void {
 
 function one(r: Rec): void {
     const topic = topicOf(r);
-    const w = wanted.get(topic);
+    const w = wanted.get(keyOf(topic, r.connection)) ?? wanted.get(topic);
     total++;
-    if (!w || (w.connection !== null && r.connection !== null && String(r.connection) !== String(w.connection))) return;
+    if (!w) return;
     if (w.live) {
         inSecond++;
         if (r.ts_out) lastLag = Math.max(0, Date.now() - Number(r.ts_out.slice(0, -6)));

@@ -31,6 +31,11 @@ export async function logout(): Promise<void> {
     session.value = null;
 }
 
+/** A socket does not tell why it is refused. A token that was revoked is no reason to try for ever: the session is asked for. */
+live.onLost.add(() => {
+    if (session.value) void api.get('/v1/session').catch(() => {});
+});
+
 /** A token in the address is exchanged and taken out of it at once, before anything else is asked. */
 export async function begin(): Promise<string | null> {
     api.whenUnauthorized(() => {

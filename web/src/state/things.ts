@@ -4,6 +4,7 @@
 import {signal, type Signal} from '@preact/signals';
 import * as api from './api';
 import * as live from './live';
+import {route} from './route';
 import type {Connection, Node, Plugin, Sink, Stream} from './types';
 
 export const plugins = signal<Plugin[] | null>(null);
@@ -84,7 +85,9 @@ live.onChanged.add(what => {
 });
 live.onOpen.add(() => void refreshAll());
 
-/** While somebody looks: figures go on without a change of state. */
+/** While somebody looks: figures go on without a change of state, those of the page that is open, too. */
+const FIGURED: Record<string, What> = {plugins: 'plugins', connections: 'connections', sinks: 'sinks'};
 setInterval(() => {
-    if (live.state.value === 'open' && !document.hidden) void refresh('node', 'streams');
-}, 5000);
+    const more = FIGURED[route.value.page];
+    if (live.state.value === 'open' && !document.hidden) void refresh('node', 'streams', ...(more ? [more] : []));
+}, 4000);

@@ -36,6 +36,7 @@ export interface Version {
     installed_at: string | null;
     active: boolean;
     file_name?: string;
+    asks?: string[]; // where it may want to connect
 }
 
 export interface Plugin {

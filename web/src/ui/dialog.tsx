@@ -7,10 +7,13 @@ import {t} from '../text';
 export function Dialog({title, onClose, children, wide}: {title: string; onClose: () => void; children: ComponentChildren; wide?: boolean}) {
     const ref = useRef<HTMLDialogElement>(null);
     useLayoutEffect(() => {
-        const before = document.activeElement as HTMLElement | null;
-        ref.current?.showModal();
-        ref.current?.querySelector<HTMLElement>('input,select,textarea,[autofocus]')?.focus();
-        return () => before?.focus?.();
+        const dialog = ref.current!, before = document.activeElement as HTMLElement | null;
+        dialog.showModal();
+        dialog.querySelector<HTMLElement>('input,select,textarea,[autofocus]')?.focus();
+        return () => {
+            dialog.close(); // while it is modal nothing beside it takes the focus
+            before?.focus?.();
+        };
     }, []);
     return (
         <dialog ref={ref} class={'dialog' + (wide ? ' wide' : '')} aria-label={title}

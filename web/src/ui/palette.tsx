@@ -7,7 +7,7 @@ import {framesOf} from '../market/chartdata';
 import {adding} from '../market/add';
 import {turn} from '../pages/streams';
 import * as api from '../state/api';
-import {active, choose, layout, panes, setPane, setPaneCount, watched} from '../state/layout';
+import {active, choose, layout, nameOf, panes, setPane, setPaneCount, watched} from '../state/layout';
 import {light, setTheme} from '../state/prefs';
 import {go} from '../state/route';
 import {logout, mayAdmin, mayOperate} from '../state/session';
@@ -30,8 +30,8 @@ export const PAGES = ['market', 'plugins', 'connections', 'streams', 'history', 
 
 function commands(): Command[] {
     const out: Command[] = [];
-    for (const p of watched.value) out.push({kind: t.palette.symbol, name: p.identifier, note: p.plugin, run: () => { choose(p); go('market'); }});
-    if (active.value) for (const f of framesOf(active.value)) out.push({kind: t.palette.frame, name: f, note: active.value.identifier, run: () => { setPane(Math.min(layout.value.active, panes.value.length - 1), {frame: f}); go('market'); }});
+    for (const p of watched.value) out.push({kind: t.palette.symbol, name: nameOf(p), note: p.plugin, run: () => { choose(p); go('market'); }});
+    if (active.value) for (const f of framesOf(active.value)) out.push({kind: t.palette.frame, name: f, note: nameOf(active.value), run: () => { setPane(Math.min(layout.value.active, panes.value.length - 1), {frame: f}); go('market'); }});
     for (const p of PAGES) out.push({kind: t.palette.page, name: t.pages[p]!, run: () => go(p)});
     out.push({kind: t.palette.action, name: t.palette.theme, run: () => setTheme(light.value ? 'dark' : 'light')});
     for (const n of [1, 2, 4]) out.push({kind: t.palette.action, name: t.palette.panes(n), run: () => { setPaneCount(n); go('market'); }});
@@ -56,9 +56,12 @@ export function Palette() {
     const [at, setAt] = useState(0);
     const close = (): void => { paletteOpen.value = false; };
     useLayoutEffect(() => { // at once: what is typed next is for it
-        const before = document.activeElement as HTMLElement | null;
-        ref.current?.showModal();
-        return () => before?.focus?.();
+        const dialog = ref.current!, before = document.activeElement as HTMLElement | null;
+        dialog.showModal();
+        return () => {
+            dialog.close();
+            before?.focus?.();
+        };
     }, []);
     const found = commands().filter(c => matches(text, c.kind, c.name, c.note)).slice(0, 60);
     const index = Math.min(at, found.length - 1);

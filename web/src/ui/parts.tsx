@@ -3,6 +3,7 @@
 import type {ComponentChildren} from 'preact';
 import {useEffect, useRef, useState} from 'preact/hooks';
 import {show} from '../lib/show';
+import {clock, day, ms} from '../lib/time';
 import * as api from '../state/api';
 import {t} from '../text';
 import {toast} from './toast';
@@ -50,6 +51,12 @@ export function Button({children, onClick, kind = 'plain', disabled, title, labe
     );
 }
 
+/** A moment; on a phone the day is left out, a touch tells it. */
+export function Stamp({of, withMs = false}: {of: string | null | undefined; withMs?: boolean}) {
+    const at = ms(of);
+    return at === null ? null : <span title={day(at)}><span class="not-narrow">{day(at)} </span>{clock(at, withMs)}</span>;
+}
+
 export function Head({title, children, note}: {title: string; children?: ComponentChildren; note?: ComponentChildren}) {
     return (
         <header class="head">
@@ -88,6 +95,7 @@ export interface Column<T> {
     cell: (row: T) => ComponentChildren;
     num?: boolean;
     wide?: boolean;
+    wrap?: boolean;   // long values break
     narrow?: boolean; // also on a phone
 }
 
@@ -124,7 +132,7 @@ export function Table<T>({label, rows, columns, keyOf, onOpen, selected, empty}:
     );
 }
 
-const cls = (c: {num?: boolean; wide?: boolean; narrow?: boolean}): string => [c.num && 'num', c.wide && 'wide', c.narrow === false && 'not-narrow'].filter(Boolean).join(' ');
+const cls = (c: {num?: boolean; wide?: boolean; wrap?: boolean; narrow?: boolean}): string => [c.num && 'num', c.wide && 'wide', c.wrap && 'wrap', c.narrow === false && 'not-narrow'].filter(Boolean).join(' ');
 
 export function rowKeys(e: KeyboardEvent): void {
     const down = e.key === 'ArrowDown' || e.key === 'j', up = e.key === 'ArrowUp' || e.key === 'k';
