@@ -5,7 +5,7 @@ const s = (n: number, one: string, many: string): string => `${n} ${n === 1 ? on
 export const t = {
     loading: 'Loading…', nothing: 'Nothing here.', none: '–', noMatch: 'Nothing matches the filter.', filter: 'Filter', required: 'required', choose: 'Choose…',
     yes: 'Yes', no: 'No', close: 'Close', dismiss: 'Close this message', remove: 'Remove', save: 'Save', cancel: 'Cancel', edit: 'Edit', refresh: 'Refresh',
-    name: 'Name', state: 'State', plugin: 'Plugin', connection: 'Connection', gap: 'Gap', seq: 'seq',
+    name: 'Name', state: 'State', plugin: 'Plugin', connection: 'Connection', actions: 'What can be done', gap: 'Gap', seq: 'seq',
     more: (n: number) => `${n} more; filter to see them.`,
     missing: (n: number) => s(n, 'record missing', 'missing'),
     causes: {

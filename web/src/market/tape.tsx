@@ -44,7 +44,7 @@ function Rows() {
     if (!rows.length) return <Empty>{f.trades.length ? t.market.noneSoLarge : t.market.waitTrades}</Empty>;
     const largest = Math.max(1e-300, ...rows.map(r => ('hole' in r ? 0 : +r.size)));
     return (
-        <div class="scroll" tabIndex={0} role="region" aria-label={t.market.tape}>
+        <div class="scroll" tabIndex={0} role="group" aria-label={t.market.tape}>
             <table class="table trades">
                 <thead><tr><th scope="col">{t.market.time}</th><th scope="col" class="num">{t.market.price}</th><th scope="col" class="num">{t.market.size}</th></tr></thead>
                 <tbody>{rows.map(r => ('hole' in r ? <GapRow key={r.id} of={r} /> : <TradeRow key={r.id} of={r} places={f.places} sizePlaces={f.sizePlaces} share={+r.size / largest} />))}</tbody>

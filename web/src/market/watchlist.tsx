@@ -51,7 +51,7 @@ export function Watchlist({onChosen}: {onChosen?: () => void}) {
                             <tr>
                                 <th scope="col">{t.market.symbol}<small>{t.market.age}</small></th><th scope="col" class="num">{t.market.last}<small>{t.market.change}</small></th>
                                 <th scope="col" class="num">{t.market.bid}<small>{t.market.ask}</small></th><th scope="col" class="num">{t.market.spread}<small>{t.market.volume}</small></th>
-                                <th scope="col"><span class="hidden">{t.market.hide}</span></th>
+                                <th scope="col" class="act"><span class="hidden">{t.market.hide}</span></th>
                             </tr>
                         </thead>
                         <tbody onKeyDown={rowKeys}>

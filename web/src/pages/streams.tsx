@@ -120,7 +120,7 @@ function Newest({stream: s}: {stream: Stream}) {
         };
     }, []);
     return (
-        <Section title={t.streams.newest}>
+        <Section title={t.streams.newest} id="newest">
             <Table label={t.streams.newest} rows={list} keyOf={([n]) => n} empty={t.streams.noNewest} columns={[
                 {head: t.history.received, cell: ([, r]) => <Stamp of={r.ts_recv ?? r.ts_out} withMs />},
                 {head: t.seq, num: true, narrow: false, cell: ([, r]) => show(r.seq)},

@@ -113,10 +113,10 @@ interface TableProps<T> {
 export function Table<T>({label, rows, columns, keyOf, onOpen, selected, empty}: TableProps<T>) {
     if (!rows.length) return <Empty>{empty ?? t.nothing}</Empty>;
     return (
-        <div class="scroll" tabIndex={onOpen ? undefined : 0} role="region" aria-label={label}>
+        <div class="scroll" tabIndex={onOpen ? undefined : 0} role="group" aria-label={label}>
             <table class={'table' + (onOpen ? ' open' : '')}>
                 <thead>
-                    <tr>{columns.map(c => <th scope="col" class={cls(c)}>{c.head}</th>)}</tr>
+                    <tr>{columns.map(c => <th scope="col" class={cls(c)}>{c.head || <span class="hidden">{t.actions}</span>}</th>)}</tr>
                 </thead>
                 <tbody onKeyDown={onOpen ? rowKeys : undefined}>
                     {rows.map(row => (
