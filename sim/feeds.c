@@ -21,26 +21,33 @@ static bytes feed_key(buf *o, const feed_spec *is, bytes topic)
 
 static active *active_get(sim *s, market *m)
 {
-    for (list_node *n = s->actives.head.next; n != &s->actives.head; n = n->next)
-        if (LIST_OWNER(n, active, node)->market == m)
-            return LIST_OWNER(n, active, node);
+    if (m->listened)
+        return m->listened;
     active *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
     a->market = m;
+    a->order = s->actives_made++;
     list_init(&a->feeds);
     list_init(&a->bars);
     market_seek(m, s->now_ms);
+    if (!due_add(s, a)) {
+        free(a);
+        return NULL;
+    }
+    m->listened = a;
     a->minute_told = s->now_ms / MINUTE_MS;
     list_push(&s->actives, &a->node);
     return a;
 }
 
-static void active_put(active *a)
+static void active_put(sim *s, active *a)
 {
     if (a->users)
         return;
     list_remove(&a->node);
+    due_remove(s, a);
+    a->market->listened = NULL;
     free(a);
 }
 
@@ -90,7 +97,7 @@ static void feed_free(sim *s, feed *f)
     bar_put(f->bar);
     if (f->active) {
         f->active->users--;
-        active_put(f->active);
+        active_put(s, f->active);
     }
     free(f->last);
     free(f);
@@ -340,27 +347,35 @@ uint64_t feeds_next_ms(const sim *s)
     if (s->sub_count == 0 || s->finished)
         return UINT64_MAX;
     uint64_t next = next_multiple(s->now_ms, s->book_feeds ? VENUE_SLOT_MS : 1000);
-    for (list_node *n = s->actives.head.next; n != &s->actives.head; n = n->next) {
-        const active *a = LIST_OWNER(n, active, node);
-        if (a->market->next.ms < next)
-            next = a->market->next.ms;
+    const active *first = due_first(s);
+    return first && first->market->next.ms < next ? first->market->next.ms : next;
+}
+
+static void trade_up_to(sim *s, active *a, uint64_t now)
+{
+    while (a->market->next.ms <= now && !s->finished) {
+        trade t = market_take(a->market);
+        push_trade(s, a, &t);
     }
-    return next;
+    due_moved(s, a);
 }
 
 /* Everything that belongs to the moment s->now_ms. */
 static void moment(sim *s)
 {
     uint64_t now = s->now_ms;
+    bool books = s->book_feeds && now % VENUE_SLOT_MS == 0;
+    if (now % 1000 != 0 && !books) { /* trades alone, of a few markets */
+        for (active *a; !s->finished && (a = due_first(s)) && a->market->next.ms <= now;)
+            trade_up_to(s, a, now);
+        return;
+    }
     for (list_node *n = s->actives.head.next; n != &s->actives.head && !s->finished; n = n->next) {
         active *a = LIST_OWNER(n, active, node);
         if (now % MINUTE_MS == 0)
             end_bars(s, a);
-        while (a->market->next.ms <= now && !s->finished) {
-            trade t = market_take(a->market);
-            push_trade(s, a, &t);
-        }
-        if (s->book_feeds && now % VENUE_SLOT_MS == 0)
+        trade_up_to(s, a, now);
+        if (books)
             push_books(s, a);
         if (now % 1000 == 0)
             push_figures(s, &a->feeds);

@@ -152,6 +152,8 @@ typedef struct active { /* a market that somebody listens to */
     list bars;
     unsigned users;
     uint64_t minute_told; /* the last minute written as truth */
+    uint64_t order;       /* in which they became active */
+    size_t due;           /* its place in the heap, from 1 */
 } active;
 
 typedef struct feed {
@@ -193,13 +195,16 @@ struct sim {
     list clients;
     size_t client_count;
     list actives;
+    uint64_t actives_made;
+    active **due; /* due.c: a heap of them */
+    size_t due_count, due_cap;
     list wide;  /* feeds of all markets at once */
     map *feeds; /* by dialect and topic */
     size_t sub_count, book_feeds, minute_feeds;
     sim_stats stats;
 
     map *sessions; /* strict.c: topic or account -> session */
-    map *limits; /* address and endpoint -> limit_window */
+    map *limits;   /* address and endpoint -> limit_window */
     fault_rule rules[SIM_RULES_MAX];
     size_t rule_count;
     bool frame_faults; /* any rule that looks at frames */
@@ -220,12 +225,18 @@ uint64_t sim_wall_ms(const sim *s);                                /* heartbeats
 uint64_t sim_stamp(const sim *s);                                  /* what the venue believes the time is */
 client *sim_client_new(sim *s, server_request *r, dialect speaks); /* upgrades; NULL if refused */
 void sim_touch(sim *s);
-void sim_pump_later(sim *s);                             /* something changed: look at the clock again */
-void client_send(client *c, const feed *f, bytes frame); /* a pushed frame, through the faults */
+void sim_pump_later(sim *s);                                /* something changed: look at the clock again */
+void client_send(client *c, const feed *f, bytes frame);    /* a pushed frame, through the faults */
 void sim_tell(const client *c, bytes frame, sim_fate fate); /* options.on_frame */
-void sim_not_full(client *c);                            /* the clock need not wait for it */
-void sim_check_queue(client *c);                         /* is it too slow? */
-void client_say(client *c, bytes text);                  /* an answer: untouched by frame faults */
+void sim_not_full(client *c);                               /* the clock need not wait for it */
+void sim_check_queue(client *c);                            /* is it too slow? */
+void client_say(client *c, bytes text);                     /* an answer: untouched by frame faults */
+
+/* due.c: the active markets by their next trade */
+bool due_add(sim *s, active *a); /* false: out of memory */
+void due_remove(sim *s, active *a);
+void due_moved(sim *s, active *a); /* its next trade is another one */
+active *due_first(const sim *s);   /* NULL: none */
 
 /* strict.c */
 bool strict_enter(client *c, bytes topic); /* false: refused, and it is hung up on */

@@ -401,6 +401,7 @@ void sim_free(sim *s)
     timer_stop(&s->tick);
     timer_stop(&s->house);
     defer_cancel(&s->pump);
+    free(s->due);
     map_free(s->feeds);
     limits_free(s);
     strict_free(s);

@@ -76,6 +76,7 @@ typedef struct market {
     uint64_t anchor, anchor_next; /* the path at the ends of that minute */
     uint32_t density;
     struct candle partial; /* the minute under way, trades taken so far */
+    void *listened;        /* the sim's own: somebody listens to it */
 } market;
 
 typedef struct venue {

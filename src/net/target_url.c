@@ -8,6 +8,7 @@
 
 #include <curl/curl.h>
 #include <locale.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -132,6 +133,13 @@ static weir_code put_path(buf *out, bytes path, weir_error *err)
     return out->failed ? error_set(err, WEIR_NOMEM, "URL: out of memory") : WEIR_OK;
 }
 
+static locale_t utf8; /* made once: to load it costs more than all the rest; never freed */
+
+static void load_utf8(void)
+{
+    utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
 /* libcurl's reading of `text`: host (in punycode) and port. libidn2 reads names in the locale's
  * character set, so this thread's is UTF-8 meanwhile. */
 static weir_code curl_reads(url *u, const char *text, weir_error *err)
@@ -139,7 +147,9 @@ static weir_code curl_reads(url *u, const char *text, weir_error *err)
     CURLU *parser = curl_url();
     char *host = NULL, *port = NULL, *zone = NULL;
     weir_code code = parser ? WEIR_OK : error_set(err, WEIR_NOMEM, "URL: out of memory");
-    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before = utf8 ? uselocale(utf8) : (locale_t)0;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, load_utf8);
+    locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
     CURLUcode status = parser ? curl_url_set(parser, CURLUPART_URL, text, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER) : CURLUE_OUT_OF_MEMORY;
     if (!status)
         status = curl_url_get(parser, CURLUPART_HOST, &host, CURLU_PUNYCODE);
@@ -147,10 +157,8 @@ static weir_code curl_reads(url *u, const char *text, weir_error *err)
         status = curl_url_get(parser, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
     if (!status && curl_url_get(parser, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK)
         status = CURLUE_BAD_IPV6;
-    if (utf8) {
+    if (utf8)
         uselocale(before);
-        freelocale(utf8);
-    }
     if (!code && status)
         code = error_set(err, status == CURLUE_OUT_OF_MEMORY ? WEIR_NOMEM : WEIR_INVALID, "%s", curl_url_strerror(status));
     size_t n = host ? strlen(host) : 0;

@@ -21,7 +21,7 @@ static weir_code check_id(const char *id, weir_error *err)
     return WEIR_OK;
 }
 
-/* "ohlcv_stream" among its features means streams of the type "ohlcv"; plugin_info may list the types themselves. */
+/* As its features say; plugin_info may list the types themselves. */
 static void put_stream_types(buf *out, weir_plugin *p, const meta *m)
 {
     const weir_result *r;
@@ -36,11 +36,11 @@ static void put_stream_types(buf *out, weir_plugin *p, const meta *m)
     }
     buf_add_char(out, '[');
     for (size_t i = 0; i < m->feature_count; i++) {
-        const char *end = strstr(m->features[i], "_stream");
-        if (!end || end[7] || !weir_plugin_streams(p))
+        bytes type = meta_stream_type(m->features[i]);
+        if (!type.len || !weir_plugin_streams(p))
             continue;
         buf_add_text(out, first ? "" : ",");
-        json_put_string(out, bytes_make(m->features[i], (size_t)(end - m->features[i])));
+        json_put_string(out, type);
         first = false;
     }
     buf_add_char(out, ']');

@@ -124,3 +124,15 @@ void meta_free(meta *m)
     free(m->category);
     free(m);
 }
+
+bytes meta_stream_type(const char *feature)
+{
+    static const char *const ends[] = {"_stream", "Stream"};
+    size_t len = strlen(feature);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        size_t end = strlen(ends[i]);
+        if (len > end && !strcmp(feature + len - end, ends[i]))
+            return bytes_make(feature, len - end);
+    }
+    return bytes_make(feature, 0);
+}

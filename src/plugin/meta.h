@@ -26,5 +26,8 @@ typedef struct meta {
  * version is missing, or a member has the wrong type; the text says which. */
 weir_code meta_read(meta **out, bytes text, weir_error *err);
 void meta_free(meta *m);
+/* The type of stream that a feature stands for: "ohlcv" of "ohlcv_stream" (generations 1 and 2) and of the command "ohlcvStream" (3);
+ * empty: it is none. A piece of `feature`. */
+bytes meta_stream_type(const char *feature);
 
 #endif

@@ -76,3 +76,10 @@ TEST(meta, without_lists_is_fine)
     CHECK_UINT(m->target_count, 0);
     meta_free(m);
 }
+
+TEST(meta, a_feature_may_stand_for_a_type_of_stream)
+{
+    static const char *const cases[][2] = {{"ohlcv_stream", "ohlcv"}, {"tradesStream", "trades"}, {"open_interest_stream", "open_interest"}, {"historic_ohlcv", ""}, {"getOHLCV", ""}, {"_stream", ""}, {"Stream", ""}, {"streams", ""}, {"", ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        CHECK_BYTES(meta_stream_type(cases[i][0]), bytes_of(cases[i][1]));
+}

@@ -22,11 +22,22 @@ bool page_add(page *p, bytes line, uint64_t n)
 
 /* ---- Which streams, which numbers ---- */
 
+static void select_trail(question *q, trail *t)
+{
+    t->selected = q->number;
+    if (!t->records || !t->first_n)
+        return; /* what is lost of it still counts, below */
+    q->ids[q->count] = t->id;
+    q->firsts[q->count] = t->first_n;
+    q->lasts[q->count++] = t->last_n;
+}
+
 static bool select_trails(store *s, question *q, const store_history_query *asked)
 {
     history *h = &s->history;
     bytes pattern = bytes_of(asked->pattern), topic = bytes_of(asked->topic);
-    size_t room = h->trails_count ? h->trails_count : 1;
+    bool one = asked->topic && asked->connection;
+    size_t room = h->trails_count && !one ? h->trails_count : 1;
 
     q->ids = malloc(3 * room * sizeof *q->ids);
     if (!q->ids)
@@ -34,18 +45,18 @@ static bool select_trails(store *s, question *q, const store_history_query *aske
     q->firsts = q->ids + room;
     q->lasts = q->firsts + room;
     q->number = ++h->questions;
+    if (one) { /* ten thousand streams that begin ask one by one */
+        trail *t = trail_find(s, topic, *asked->connection);
+        if (t)
+            select_trail(q, t);
+        return true;
+    }
     for (size_t i = 0; i < h->trails_count; i++) {
         trail *t = h->trails[i];
         if (asked->connection && (!t->has_connection || t->connection != *asked->connection))
             continue;
-        if (asked->topic ? !bytes_equal(t->topic, topic) : !topic_match(pattern, t->topic))
-            continue;
-        t->selected = q->number;
-        if (!t->records || !t->first_n)
-            continue; /* what is lost of it still counts, below */
-        q->ids[q->count] = t->id;
-        q->firsts[q->count] = t->first_n;
-        q->lasts[q->count++] = t->last_n;
+        if (asked->topic ? bytes_equal(t->topic, topic) : topic_match(pattern, t->topic))
+            select_trail(q, t);
     }
     return true;
 }

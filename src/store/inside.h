@@ -237,6 +237,7 @@ void history_give(store *s, bool force);
 void history_written(store *s, request *r);
 bool history_idle(const store *s); /* nothing is left to write */
 trail *trail_of(store *s, record_stream *stream);
+trail *trail_find(const store *s, bytes topic, uint64_t connection); /* NULL: none */
 trail *trail_add(store *s, bytes topic, bytes envelope, const uint64_t *connection);
 void trails_forget(store *s); /* before any record came */
 void trails_free(store *s);

@@ -55,6 +55,12 @@ trail *trail_add(store *s, bytes topic, bytes envelope, const uint64_t *connecti
     return t;
 }
 
+trail *trail_find(const store *s, bytes topic, uint64_t connection)
+{
+    char name[NAME_MAX_LEN];
+    return topic.len <= TOPIC_MAX ? map_get(s->history.by_name, name_of(name, topic, true, connection)) : NULL;
+}
+
 static trail *begin_trail(store *s, record_stream *stream)
 {
     uint64_t connection;
