@@ -18,6 +18,8 @@ typedef struct mark {
     uint64_t first_ns; /* the oldest that the history has of it */
     bool named;        /* the reader said its number */
     bool begun;        /* something of it was sent */
+    bool numbered;     /* a number of it was sent */
+    bool reached;      /* the history has something older than the first that was sent: nothing between is gone from it */
     bool has_connection;
     uint64_t connection;
     bytes name; /* record_stream_name */
@@ -283,6 +285,17 @@ static void read_page(feed *f)
     store_history_read(node_store(f->api->node), &q, on_page, f);
 }
 
+/* Is something gone from the history between what the reader has and this line? Numbers alone do not say: behind a crash they go on with
+ * room between (store.h, resume_seq), and a gap record of cause restart tells what is missing there. */
+static void look_for_hole(feed *f, mark *m, const feed_line *l)
+{
+    if (!m->begun)
+        m->reached = m->first_ns && m->first_ns < l->ts_out;
+    if (l->seq && !m->numbered && !m->reached && (m->named ? l->seq != m->seq + 1 : f->from == FEED_TIME && l->seq != 1 && m->first_ns > f->since_ns))
+        f->complete = false;
+    m->numbered |= l->seq != 0;
+}
+
 /* Sends a line of the history, unless the reader has it. */
 static void take_line(feed *f, bytes line)
 {
@@ -301,8 +314,7 @@ static void take_line(feed *f, bytes line)
     if (f->skipping) {
         f->skipping = !(l.seq == f->event_seq && m == f->at);
     } else if (f->phase == BEFORE || (l.seq ? l.seq > m->seq : l.ts_out > m->ts)) {
-        if (l.seq && !m->begun && (m->named ? l.seq != m->seq + 1 : f->from == FEED_TIME && l.seq != 1 && m->first_ns > f->since_ns))
-            f->complete = false;
+        look_for_hole(f, m, &l);
         m->begun = true;
         f->sent++;
         f->events.line(f->arg, line, m->name, l.seq);

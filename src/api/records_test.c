@@ -463,6 +463,53 @@ TEST(records, come_as_events_with_an_id_to_go_on_behind)
     world_close();
 }
 
+/* Behind a crash numbers go on 2^20 further: who goes on behind the last one is told the restart's gap, and no other. */
+TEST(records, go_on_over_numbers_that_a_crash_left_out)
+{
+    const uint64_t jump = UINT64_C(1) << 20;
+    world_open(NULL, NULL);
+    record_stream *a = stream_of("trades", "A", 1);
+    record_gap gap = {.cause = RECORD_GAP_RESTART, .from_ns = 5, .to_ns = 6};
+    publish(a, 20);
+    turns(5);
+    record_stream_resume(a, 20 + jump);
+    hub_publish_status(node_hub(w.f.n), a, RECORD_CONNECTING, "so");
+    hub_publish_gap(node_hub(w.f.n), a, &gap);
+    publish(a, 3);
+    turns(20);
+    static const unsigned seen[] = {20, 12, 27}; /* all of it; not all; more than the history has: those that the crash took */
+    for (int i = 0; i < 3; i++) {
+        char text[300];
+        unsigned missed = seen[i] < 20 ? 20 - seen[i] : 0;
+        peer p = peer_open();
+        snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"id\":\"a\",\"pattern\":\"trades.>\",\"from\":\"seq\",\"seqs\":{\"trades.test.A@1\":\"%u\"}}", seen[i]);
+        ws_say(p.fd, text);
+        CHECK_HAS(next_of(&p), "subscribed");
+        for (unsigned n = 1; n <= missed; n++)
+            CHECK_UINT(seq_of(next_of(&p)), seen[i] + n);
+        if (seen[i] <= 20)
+            CHECK_HAS(next_of(&p), "\"kind\":\"status\"");
+        char *m = next_of(&p);
+        CHECK_UINT(seq_of(m), 20 + jump + 1);
+        CHECK_HAS(m, "\"cause\":\"restart\"");
+        for (unsigned n = 2; n <= 4; n++) {
+            m = next_of(&p);
+            CHECK_UINT(seq_of(m), 20 + jump + n);
+            CHECK_HAS(m, "\"kind\":\"data\"");
+        }
+        CHECK_HAS(next_of(&p), "\"complete\":true}");
+        peer_close(&p);
+    }
+    /* What the history has lost itself is still said. */
+    peer p = peer_open();
+    ws_say(p.fd, "{\"op\":\"subscribe\",\"id\":\"a\",\"pattern\":\"trades.>\",\"from\":\"seq\",\"seqs\":{\"trades.test.B@1\":\"4\"}}");
+    CHECK_HAS(next_of(&p), "subscribed");
+    CHECK_HAS(next_of(&p), "\"complete\":false}");
+    peer_close(&p);
+    record_stream_unref(a);
+    world_close();
+}
+
 /* ---- One topic of two connections ---- */
 
 /* Of the next `count` records all are of this connection, or of any (0), and each stream's numbers go on behind `from`. */

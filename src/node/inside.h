@@ -227,7 +227,7 @@ struct node {
 
 void changed(node *n, const char *what, const char *id);
 
-/* ---- node_plugins.c ---- */
+/* ---- node_plugins.c, plugin_show.c, plugin_upgrade.c ---- */
 weir_code plugins_load(node *n, weir_error *err);
 node_plugin *plugin_find(const node *n, const char *id);
 void plugin_free(node_plugin *p);
@@ -242,7 +242,7 @@ typedef struct plugin_sums {
 } plugin_sums;
 plugin_sums plugin_sum_up(const node_plugin *p);
 
-/* ---- node_connections.c ---- */
+/* ---- node_connections.c, connection_values.c ---- */
 weir_code connections_load(node *n, weir_error *err);
 node_connection *connection_find(const node *n, const char *id);
 node_connection *connection_of_plugin(const node *n, const node_plugin *p); /* the first; NULL */
@@ -257,7 +257,7 @@ size_t connection_streams(const node_connection *c);
 weir_code connection_remove(node_connection *c, weir_error *err);
 const char *connection_state_name(connection_state s);
 
-/* ---- node_streams.c ---- */
+/* ---- node_streams.c, stream_life.c ---- */
 weir_code streams_load(node *n, weir_error *err);
 void stream_go(node_stream *s);                    /* opens it when all is there that it needs; else says what it waits for */
 void stream_halt(node_stream *s, const char *why); /* lets go of the live one, at once; it misses records from now on */

@@ -1,16 +1,14 @@
-/* Connections: a plugin with a user's values, loaded and alive.
+/* Connections: a plugin with a user's values (connection_values.c), loaded and alive.
  *
- * A value that the plugin's form masks or encrypts, or whose name says that it is secret, is kept sealed by the
- * store and never shown again; the others are what anybody may read. To load is a job. What is wrong with the
+ * To load is a job. What is wrong with the
  * values, or with the plugin, is the connection's state and why; its streams wait for it.
  * Everything that makes or frees a weir_plugin is a job, so none of it happens under another's hands. */
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/values.h"
 #include "node/versions.h"
-#include "plugin/mask.h"
 
-#define CONFIG_MAX (1u << 20)
 #define NAME_MAX_OCTETS 200
 
 const char *connection_state_name(connection_state s)
@@ -86,92 +84,6 @@ static void enter(node_connection *c, connection_state state, const char *why)
     c->state = state;
     text_replace(&c->why, why);
     changed(c->n, "connections", c->id_text);
-}
-
-/* ---- Its values ---- */
-
-/* Adds a member, in the place of one of that name. */
-static void put_value(buf *out, json key, json value)
-{
-    if (out->len > 1)
-        buf_add_char(out, ',');
-    buf_add_bytes(out, key.raw);
-    buf_add_char(out, ':');
-    buf_add_bytes(out, value.raw);
-}
-
-static bool field_is_secret(json fields, json key)
-{
-    json at, field;
-    char *name = json_string_dup(key);
-    bool secret = name && mask_is_secret(bytes_of(name));
-    if (fields.type == JSON_ARRAY)
-        for (json_iter it = json_each(fields); name && json_next(&it, &at, &field);)
-            if (json_is(json_member(field, "name"), name))
-                secret |= json_member(field, "mask").type == JSON_TRUE || json_member(field, "encrypt").type == JSON_TRUE;
-    free(name);
-    return secret;
-}
-
-static json fields_of(const node_plugin *p)
-{
-    const node_version *v = plugin_version(p, p->active);
-    if (!v && p->version_count)
-        v = &p->versions[p->version_count - 1];
-    return version_member(v, "fields");
-}
-
-/* "***" is what a masked value is shown as: the one that is there stays. */
-static bool is_mask(json value)
-{
-    return json_is(value, MASKED);
-}
-
-/* The members of `old` that `by` does not name. */
-static void keep_old(buf *out, const char *old, json by)
-{
-    json doc, key, value;
-    if (!*old || json_read(&doc, bytes_of(old), NULL))
-        return;
-    for (json_iter it = json_each(doc); json_next(&it, &key, &value);) {
-        char *name = json_string_dup(key);
-        json next = json_member(by, name ? name : "");
-        if (next.type == JSON_NONE || is_mask(next))
-            put_value(out, key, value);
-        free(name);
-    }
-}
-
-/* Config and secrets with the members of `given` in them; a null takes one away. */
-static weir_code merge(const node_connection *c, json given, buf *config, buf *secrets, weir_error *err)
-{
-    json fields = fields_of(c->plugin), key, value;
-    buf_add_char(config, '{');
-    buf_add_char(secrets, '{');
-    keep_old(config, c->config, given);
-    keep_old(secrets, c->secrets, given);
-    for (json_iter it = json_each(given); json_next(&it, &key, &value);) {
-        if (value.type == JSON_OBJECT || value.type == JSON_ARRAY)
-            return error_set(err, WEIR_INVALID, "config: " BYTES_FMT " is an object or a list; a text, a number, true or false would do", BYTES_ARG(key.raw));
-        if (value.type != JSON_NULL && !is_mask(value))
-            put_value(field_is_secret(fields, key) ? secrets : config, key, value);
-    }
-    buf_add_char(config, '}');
-    buf_add_char(secrets, '}');
-    return config->failed || secrets->failed ? error_set(err, WEIR_LIMIT, "config: it is larger than 1 MiB, or memory is out") : WEIR_OK;
-}
-
-weir_code connection_config(buf *out, const node_connection *c)
-{
-    buf_add_text(out, c->config);
-    if (*c->secrets && strcmp(c->secrets, "{}") != 0) {
-        out->len--; /* its bracket */
-        if (out->len > 1)
-            buf_add_char(out, ',');
-        buf_add_text(out, c->secrets + 1);
-    }
-    buf_add_char(out, '\0');
-    return out->failed ? WEIR_NOMEM : WEIR_OK;
 }
 
 /* ---- In the store ---- */
@@ -451,7 +363,7 @@ static weir_code store_merged(node_connection *c, json given, weir_error *err)
     buf config, secrets;
     buf_init(&config, CONFIG_MAX);
     buf_init(&secrets, CONFIG_MAX);
-    weir_code code = merge(c, given, &config, &secrets, err);
+    weir_code code = values_merge(c, given, &config, &secrets, err);
     buf_add_char(&config, '\0');
     buf_add_char(&secrets, '\0');
     char *new_config = code ? NULL : strdup(config.at), *new_secrets = code ? NULL : strdup(secrets.at);
@@ -539,7 +451,7 @@ static void create(ask *a)
 
 weir_code connection_first(node_connection **out, node *n, node_plugin *p, weir_error *err)
 {
-    json key, field, fields = fields_of(p), nothing = {JSON_OBJECT, BYTES("{}")};
+    json key, field, fields = values_fields(p), nothing = {JSON_OBJECT, BYTES("{}")};
     if ((*out = connection_of_plugin(n, p)))
         return WEIR_OK;
     if (fields.type == JSON_ARRAY)
