@@ -8,7 +8,7 @@
 #   make check      the ordinary tests only; T=NAME for those whose name contains NAME
 #   make asan       the ordinary tests under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make fuzz F=ws  a fuzzer, until Ctrl-C
-#   make soak       the long versions (half an hour): a daemon killed 200 times, each server of a sink 29 times, a cluster's
+#   make soak       the long versions (an hour): a daemon killed 200 times, each server of a sink 29 times, a cluster's
 #                   stories three times, more of the API's fuzzing, the unit under a real systemd (S=STEP for one of them)
 #   make autobahn   all 517 WebSocket cases, as client and as server
 #   make bench      figures, as ratios, and JSON
