@@ -38,7 +38,7 @@ function Catalogue() {
                     {head: t.plugins.streams, num: true, cell: p => count(p.figures.streams)},
                     {head: t.plugins.messages, num: true, narrow: false, cell: p => count(p.figures.messages)},
                     {head: t.plugins.p50, num: true, narrow: false, cell: p => us(p.figures.call_p50_us)},
-                    {head: t.plugins.p99, num: true, cell: p => us(p.figures.call_p99_us)},
+                    {head: t.plugins.p99, num: true, narrow: false, cell: p => us(p.figures.call_p99_us)},
                     {head: t.plugins.cpu, num: true, narrow: false, cell: p => (p.figures.cpu_ms === null ? t.none : duration(p.figures.cpu_ms))},
                     {head: t.plugins.memory, num: true, narrow: false, cell: p => (p.figures.memory_octets === null ? t.none : octets(p.figures.memory_octets))},
                     {head: t.plugins.traps, num: true, cell: p => <span class={p.figures.traps ? 'warn' : ''}>{count(p.figures.traps)}</span>},
