@@ -131,6 +131,22 @@ bool log_level_parse(const char *name, log_level *out)
     return false;
 }
 
+/* Marks that turn the text around, hide or break lines: what is read is not
+ * what is there. U+061C, U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F,
+ * U+FEFF. */
+static bool misleads(const unsigned char *c, size_t len)
+{
+    if (len == 2)
+        return c[0] == 0xd8 && c[1] == 0x9c;
+    if (len != 3)
+        return false;
+    if (c[0] == 0xe2 && c[1] == 0x80)
+        return (c[2] >= 0x8b && c[2] <= 0x8f) || (c[2] >= 0xa8 && c[2] <= 0xae);
+    if (c[0] == 0xe2 && c[1] == 0x81)
+        return c[2] >= 0xa0 && c[2] <= 0xaf;
+    return c[0] == 0xef && c[1] == 0xbb && c[2] == 0xbf;
+}
+
 /* The length of the character at the front that may go out as it is; 0 if it
  * must be escaped. */
 static size_t printable(bytes text)
@@ -141,7 +157,7 @@ static size_t printable(bytes text)
         return c >= 0x20 && c != 0x7f;
     if (len == 2 && c == 0xc2 && (unsigned char)text.at[1] < 0xa0)
         return 0; /* U+0080 to U+009F: terminals take them for commands */
-    return len;
+    return misleads((const unsigned char *)text.at, len) ? 0 : len;
 }
 
 void log_escape(buf *out, bytes text)

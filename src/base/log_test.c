@@ -45,6 +45,10 @@ TEST(log, escapes_what_a_terminal_would_obey)
     listen(LOG_TRACE);
     log_info("plugin", "%s", "a\x1b[2J\n\t\x7f\xff\xc2\x9b\xc3\xa9\xe2\x82");
     CHECK_TEXT(last, "a\\x1B[2J\\n\\t\\x7F\\xFF\\xC2\\x9B\xc3\xa9\\xE2\\x82");
+    log_info("plugin", "%s", "gnp\xe2\x80\xae"
+                             "exe\xe2\x81\xa6\xef\xbb\xbf\xd8\x9c\xe2\x82\xac\xe2\x80\xa6\xd8\xa7"); /* turned, hidden; a euro, an ellipsis, an alef */
+    CHECK_TEXT(last, "gnp\\xE2\\x80\\xAE"
+                     "exe\\xE2\\x81\\xA6\\xEF\\xBB\\xBF\\xD8\\x9C\xe2\x82\xac\xe2\x80\xa6\xd8\xa7");
 }
 
 TEST(log, carries_long_lines_whole)

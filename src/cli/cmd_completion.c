@@ -46,7 +46,7 @@ static const struct {
 } values[] = {
     {"--sink", "table ndjson: csv: unix: udp:// redis:// nats:// kafka://"},
     {"--slow-reader", "block drop_oldest newest_per_key disconnect"},
-    {"--policy", "block drop_oldest newest_per_key disconnect"},
+    {"--policy", "drop_oldest newest_per_key disconnect"},
     {"--on-trap", "restart fail quarantine"},
     {"--stream-route", "auto loop callback"},
     {"--view", "streams plugins sinks readers connections log"},

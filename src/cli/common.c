@@ -7,15 +7,32 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "cli/config.h"
 
+/* What is said may name anything: of a plugin, of a daemon, of whoever typed it or had it pasted. Line ends within a message are its own. */
 static void say(const char *format, va_list args)
 {
     bool colour = isatty(STDERR_FILENO) && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+    char *text = NULL;
+    buf safe;
+    buf_init(&safe, 1 << 22);
+    int len = vasprintf(&text, format, args);
+    bytes rest = len < 0 ? BYTES("out of memory") : bytes_make(text, (size_t)len);
+    while (rest.len) {
+        const char *end = memchr(rest.at, '\n', rest.len);
+        size_t n = end ? (size_t)(end - rest.at) : rest.len;
+        log_escape(&safe, bytes_make(rest.at, n));
+        n += end != NULL;
+        if (end)
+            buf_add_char(&safe, '\n');
+        rest = bytes_make(rest.at + n, rest.len - n);
+    }
     fflush(stdout);
-    fputs(colour ? "\033[31mweir:\033[0m " : "weir: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    fprintf(stderr, "%s%.*s\n", colour ? "\033[31mweir:\033[0m " : "weir: ", (int)safe.len, safe.at ? safe.at : "");
+    buf_fini(&safe);
+    if (len >= 0)
+        free(text);
 }
 
 int cli_fail(int code, const char *format, ...)

@@ -1,6 +1,7 @@
 /* The figures of a node in Prometheus' text form, version 0.0.4. Counters end in _total; times are seconds. */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "node/inside.h"
 
 static void head(buf *out, const char *name, const char *type, const char *help)
@@ -8,19 +9,21 @@ static void head(buf *out, const char *name, const char *type, const char *help)
     buf_add_fmt(out, "# HELP weir_%s %s\n# TYPE weir_%s %s\n", name, help, name, type);
 }
 
-/* A label's value: backslash, quote and line end escaped. */
+/* Names are foreign: what would end the label or the line, or steer a terminal, is escaped. */
 static void label(buf *out, const char *name, const char *value)
 {
+    buf safe;
+    buf_init(&safe, 1 << 20);
+    log_escape(&safe, bytes_of(value));
     buf_add_fmt(out, "%s=\"", name);
-    for (; *value; value++) {
-        if (*value == '\\' || *value == '"')
+    for (size_t i = 0; i < safe.len; i++) {
+        if (safe.at[i] == '"' || safe.at[i] == '\\')
             buf_add_char(out, '\\');
-        if (*value == '\n')
-            buf_add_text(out, "\\n");
-        else
-            buf_add_char(out, *value);
+        buf_add_char(out, safe.at[i]);
     }
     buf_add_char(out, '"');
+    out->failed |= safe.failed;
+    buf_fini(&safe);
 }
 
 static void one(buf *out, const char *name, const char *type, const char *help, uint64_t value)

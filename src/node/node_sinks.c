@@ -376,7 +376,9 @@ static void create(ask *a)
         return;
     }
     /* What cannot even be opened now is refused; what fails later is tried again. */
-    if ((k->enabled && open_it(k, &err)) || store_sink(k, &err)) {
+    if (k->enabled && open_it(k, &err) == WEIR_SYSTEM)
+        err.code = WEIR_INVALID; /* such as a folder in the place of a file: another spec would do */
+    if (err.code || store_sink(k, &err)) {
         sink_drop(k);
         ask_fail_with(a, &err);
         return;
