@@ -4,6 +4,8 @@
 #include "api/inside.h"
 #include "net/cert.h"
 
+#include <time.h>
+
 TEST(api, says_that_it_lives_and_is_ready_to_anybody)
 {
     world_open(NULL, NULL);
@@ -71,6 +73,51 @@ TEST(api, a_token_ends_when_it_expires_or_is_taken_back)
     hear(fd, "its token was taken back"); /* what was open by it is closed */
     close(fd);
     world_close();
+}
+
+static int64_t step_ns; /* by which the machine's clock was set */
+
+static uint64_t stepped_real(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)((int64_t)((uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec) + step_ns);
+}
+
+/* Who may is told by the clock as it is now; what counts how long (rates, sockets, answers) does not look at it. */
+TEST(api, goes_on_when_the_machines_clock_is_set)
+{
+    static const int64_t hours[] = {0, -24, -2400, 0, 2, 24, -1, 24000, 0};
+    char body[128], path[32], token[128] = "", *at;
+    clock_replace(stepped_real, NULL);
+    world_open(&(api_options){.rate = 1000}, NULL);
+    snprintf(body, sizeof body, "{\"name\":\"hour\",\"scope\":\"read\",\"expires_at\":\"%llu\"}", (unsigned long long)(clock_real() + 3600 * NS_PER_S));
+    CHECK_INT(request("POST", "/v1/tokens", w.admin, body), 201);
+    CHECK((at = strstr(body_heard, "\"token\":\"")) && sscanf(at, "\"token\":\"%100[^\"]", token) == 1);
+    int fd = ws_dial(w.read);
+    for (size_t i = 0; i < sizeof hours / sizeof *hours; i++) {
+        step_ns = hours[i] * 3600 * (int64_t)NS_PER_S;
+        CHECK_INT(request("GET", "/v1/node", token, NULL), hours[i] > 0 ? 401 : 200);
+        CHECK_INT(request("GET", "/v1/node", w.read, NULL), 200);
+        snprintf(path, sizeof path, "/v1/ui/%zu", i);
+        CHECK_INT(request("PUT", path, w.read, "{}"), 201);
+        CHECK_INT(request("GET", "/v1/history?limit=1", w.read, NULL), 200);
+        fresh();
+        ws_say(fd, "{\"op\":\"ping\"}");
+        hear(fd, "pong");
+    }
+    int seen = 0;
+    for (int i = 0; i < 5000 && !seen; i++) { /* the audit is written behind the answers; its newest entry is the last that came, whatever the clock said */
+        turns(1);
+        CHECK_INT(request("GET", "/v1/audit?limit=3", w.admin, NULL), 200);
+        at = strstr(body_heard, "ui.write");
+        seen = at && !strncmp(body_heard, "{\"entries\":[{", 13) && strstr(body_heard, "\"status\":201");
+    }
+    CHECK(seen);
+    close(fd);
+    world_close();
+    step_ns = 0;
+    clock_replace(NULL, NULL);
 }
 
 TEST(api, a_session_stands_for_its_token_and_is_safe_from_other_pages)
