@@ -129,7 +129,8 @@ int main(int argc, char **argv)
     size_t both = joined(&mine, &truth);
     both = both ? both : joined(&truth, &mine);
     if (!both || mine.holes || mine.gaps || a.lost || a.dropped)
-        give_up("the records differ, or %llu were lost and %llu gaps told", (unsigned long long)a.lost, (unsigned long long)a.gaps);
+        give_up("%zu of %zu and %zu records are the same; %llu messages lost, %llu records dropped by a reader's queue, %llu numbers left out, %llu gaps told", both, mine.count, truth.count,
+                (unsigned long long)a.lost, (unsigned long long)a.dropped, (unsigned long long)mine.holes, (unsigned long long)mine.gaps);
     if (as_json)
         printf("{\"swaps\": %d, \"compared\": %zu, \"per_s\": %.0f, \"lost\": 0, \"doubled\": 0, \"pause_ms\": %.2f, \"pause_mean_ms\": %.2f, \"usual_ms\": %.2f}\n", swaps, both, rate, pause * 1000, sum / swaps * 1000, usual * 1000);
     else
