@@ -51,6 +51,7 @@ static wasm_config_t *make_config(const engine *e, const engine_options *o, uint
 {
     wasm_config_t *config = wasm_config_new();
     wasmtime_config_epoch_interruption_set(config, !o->no_interrupts);
+    wasmtime_config_consume_fuel_set(config, o->fuel);
     wasmtime_config_max_wasm_stack_set(config, GUEST_STACK);
     wasmtime_config_async_stack_size_set(config, FIBER_STACK);
     wasmtime_config_memory_reservation_set(config, e->reserved);
@@ -97,7 +98,7 @@ static weir_code start_wasm(engine *e, const engine_options *o, weir_error *err)
     char why[POOL_WHY];
     machine_read(&m);
     e->reserved = pool_reservation(&m, e->max_memory);
-    snprintf(e->settings, sizeof e->settings, "%s %llu", o->no_interrupts ? "plain" : "ticks", (unsigned long long)e->reserved);
+    snprintf(e->settings, sizeof e->settings, "%s%s %llu", o->no_interrupts ? "plain" : "ticks", o->fuel ? " fuel" : "", (unsigned long long)e->reserved);
     uint32_t asked = o->max_instances;
     uint32_t size = pool_unwanted(o) ? 0 : pool_size(&m, asked, e->reserved + MEMORY_GUARD, why);
     if (!pool_unwanted(o) && (size == 0 || size < asked))
@@ -137,7 +138,7 @@ static weir_code start(engine *e, const engine_options *o, weir_error *err)
     weir_code code = start_wasm(e, o, err);
     if (!code)
         code = define_own(e, err);
-    if (!code && !o->no_interrupts) {
+    if (!code && !o->no_interrupts && !o->by_hand) {
         e->ticker = ticker_new(o->tick_ms ? o->tick_ms : DEFAULT_TICK_MS, tick, e->wasm);
         if (!e->ticker)
             code = error_set(err, WEIR_SYSTEM, "engine: no thread for its ticker; raise 'ulimit -u' or free some memory");
@@ -154,6 +155,8 @@ weir_code engine_new(engine **out, const engine_options *options, weir_error *er
     if (!e)
         return error_set(err, WEIR_NOMEM, "engine: out of memory");
     e->on_slice = o->on_slice;
+    e->interrupts = !o->no_interrupts;
+    e->fuel = o->fuel;
     e->max_memory = o->max_memory ? o->max_memory : DEFAULT_MAX_MEMORY;
     if (e->max_memory > MEMORY_WHOLE)
         e->max_memory = MEMORY_WHOLE;
@@ -181,4 +184,9 @@ void engine_free(engine *e)
 uint32_t engine_capacity(const engine *e)
 {
     return e->capacity;
+}
+
+void engine_tick(engine *e)
+{
+    wasmtime_engine_increment_epoch(e->wasm);
 }

@@ -61,6 +61,8 @@ typedef struct engine_options {
     uint32_t tick_ms;           /* length of a tick; 0: 5 */
     bool no_pool;               /* allocate on demand: for valgrind and small programs */
     bool no_interrupts;         /* no ticks at all: faster loops, no CPU limit (an AOT file of its own) */
+    bool by_hand;               /* no thread that ticks: engine_tick does */
+    bool fuel;                  /* guests use fuel up, see instance_limits (an AOT file of its own) */
     bool single_thread_compile; /* always so in a build for ThreadSanitizer */
     /* Asked at every tick while `guest` runs (not while it is parked). NULL: SLICE_YIELD always. */
     slice_verdict (*on_slice)(void *guest);
@@ -70,6 +72,7 @@ typedef struct engine_options {
 weir_code engine_new(engine **out, const engine_options *options, weir_error *err);
 void engine_free(engine *e);               /* after everything that came from it */
 uint32_t engine_capacity(const engine *e); /* live instances at most */
+void engine_tick(engine *e);               /* on_slice is asked soon by every guest that runs. Thread-safe */
 const char *engine_name(void);             /* "wasmtime 48.0.8" */
 
 /* ---- Module ---- */
@@ -131,11 +134,23 @@ typedef void (*bind_fn)(void *arg, const module_extern *import, binding *out);
 weir_code module_link(linked **out, module *m, bind_fn bind, void *arg, weir_error *err);
 void linked_free(linked *l); /* instances of it may live on */
 
+/* The same for a module that imports from others, which are parts of the same instance. A part comes behind
+ * those that it imports from; what is not imported from a part is asked of `bind`. A part with `_start` and
+ * without `_initialize` is made anew for each call of an export of its; `_initialize` of another one runs once, when
+ * the instance is made. Only functions of the module itself are found by instance_func. */
+typedef struct module_part {
+    const char *name;
+    module *module;
+} module_part;
+weir_code module_link_parts(linked **out, module *m, const module_part *parts, size_t count, bind_fn bind, void *arg, weir_error *err);
+
 /* ---- Instance ---- */
 
 typedef struct instance_limits {
     uint64_t max_memory;   /* linear memory, octets; growth beyond answers -1. 0: the engine's */
     uint32_t max_elements; /* of a table; 0: 1,000,000 */
+    bool on_caller;        /* no fiber: it runs on its caller's stack, on any thread, one at a time, and cannot park */
+    uint64_t fuel;         /* at birth, where the engine counts it */
 } instance_limits;
 
 /* Instantiates. A start section runs here, on a fiber, with *out set already (its imports may want
@@ -155,6 +170,9 @@ typedef struct func {
 } func;
 
 bool instance_func(instance *i, const char *name, func *out); /* false: no such function export */
+
+void instance_refuel(instance *i, uint64_t fuel);
+uint64_t instance_fuel(instance *i); /* what is left of it */
 
 /* Its linear memory now. The base never moves; the size grows, so ask again after guest code ran. */
 uint8_t *instance_memory(instance *i, size_t *size); /* NULL, 0 if it exports none */

@@ -4,6 +4,7 @@
  *   pool.c      how many instances the machine can hold wasm.c      what a file is, if not a module
  *   ticker.c    the thread that counts ticks            aot.c       the folder of compiled files
  *   link.c      imports bound to C functions            trap.c      why a guest stopped, in words
+ *   parts.c     several modules in one instance
  *   instance.c  the fiber and everything that runs on it */
 #ifndef ENGINE_INSIDE_H
 #define ENGINE_INSIDE_H
@@ -27,6 +28,7 @@ struct engine {
     uint32_t capacity;
     uint32_t live; /* instances; atomic */
     bool pooled;
+    bool interrupts, fuel;
     char settings[40]; /* what changes compiled code, as text; part of a cache key */
 };
 
@@ -51,8 +53,10 @@ typedef struct bound {
 /* Kept by every instance made from it, since its `bound` are called by them. */
 struct linked {
     module *module;
-    wasmtime_instance_pre_t *pre;
+    wasmtime_instance_pre_t *pre; /* NULL where it has parts */
     bound *bound;
+    struct part *parts;
+    size_t part_count;
     int refs;
 };
 
@@ -102,6 +106,25 @@ uint32_t pool_size(const machine *m, uint32_t wanted, uint64_t memory_slot, char
 weir_code module_wrap(module **out, engine *e, wasmtime_module_t *wasm, size_t size, bool has_start, weir_error *err);
 void functype_text(char out[ENGINE_TYPE_SIZE], const wasm_functype_t *type);
 
+/* ---- link.c ---- */
+
+/* Asks for every import of `m` that is from no part of `l`, whatever happens, and keeps the first failure. */
+weir_code link_bind(const linked *l, module *m, bound *bounds, bind_fn bind, void *arg, weir_error *err);
+wasmtime_error_t *link_define(const linked *l, wasmtime_linker_t *linker, module *m, bound *bounds, wasmtime_func_unchecked_callback_t enter);
+void linked_unref(linked *l);
+
+/* ---- parts.c ---- */
+
+typedef struct part {
+    char *name;
+    module *module;
+    bound *bound; /* by its imports */
+} part;
+
+bool parts_offer(const linked *l, bytes module);
+wasmtime_error_t *parts_instantiate(const linked *l, wasmtime_context_t *cx, wasmtime_instance_t *out, wasm_trap_t **trap);
+void parts_free(linked *l);
+
 /* ---- instance.c ---- */
 
 /* Both have Wasmtime's signatures and are defined in the engine's own linker. */
@@ -112,7 +135,7 @@ void fiber_park(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *args
 wasm_trap_t *host_enter(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n);
 /* The same for a module with a start section, whose imports may be called before it is all there. */
 wasm_trap_t *host_enter_early(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n);
-
-void linked_unref(linked *l);
+/* The same for an instance of several modules, each with a memory of its own. */
+wasm_trap_t *host_enter_part(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n);
 
 #endif

@@ -15,6 +15,10 @@
  * guard page, and the process would end). And while a fiber is being cancelled nothing may block, so
  * every way to suspend is closed by `cancelling`.
  *
+ * An instance on its caller's stack (instance_limits.on_caller) has no fiber: a resume runs the job and comes back
+ * when it is over. Threads of other languages, whose collectors and stack checks want to know the
+ * stack that their callbacks run on, are served by that.
+ *
  * The thread's current instance is a thread-local; a fiber stays on its thread for life. */
 #include <assert.h>
 #include <stdlib.h>
@@ -47,6 +51,7 @@ struct instance {
     bool cancelling; /* the fiber is being unwound; nothing may suspend it */
     bool quitting;   /* the idle fiber shall end */
     bool starting;   /* its start section runs, on a fiber of its own */
+    bool on_caller;  /* no fiber: a resume runs the job where it is called */
     int start_ticks;
     wasmtime_context_t *cx;
     wasmtime_call_future_t *fiber; /* NULL before the first call and after a cancel */
@@ -118,7 +123,7 @@ static trap *cancelled(void)
 
 trap *instance_park(instance *i)
 {
-    assert(i == current);
+    assert(i == current && !i->on_caller);
     if (i->cancelling)
         return cancelled();
     i->state = STATE_PARKED;
@@ -163,11 +168,12 @@ trap *instance_call_nested(instance *i, const func *f, value *v)
     return trap_take(take_raised(i), wasm, error);
 }
 
-/* A start section may call imports before there is an instance to ask for its memory. */
-static void find_memory_early(instance *i, wasmtime_caller_t *caller)
+/* The memory of the module that calls: one of several, or one whose start section calls before there is an instance. */
+static void find_memory_of(instance *i, wasmtime_caller_t *caller)
 {
     wasmtime_extern_t found;
-    if (!i->base && wasmtime_caller_export_get(caller, "memory", 6, &found) && found.kind == WASMTIME_EXTERN_MEMORY) {
+    i->base = NULL;
+    if (wasmtime_caller_export_get(caller, "memory", 6, &found) && found.kind == WASMTIME_EXTERN_MEMORY) {
         i->memory = found.of.memory;
         i->base = wasmtime_memory_data(i->cx, &i->memory);
         i->size = wasmtime_memory_data_size(i->cx, &i->memory);
@@ -194,7 +200,13 @@ wasm_trap_t *host_enter(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t
 wasm_trap_t *host_enter_early(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n)
 {
     if (current->starting)
-        find_memory_early(current, caller);
+        find_memory_of(current, caller);
+    return host_enter(env, caller, v, n);
+}
+
+wasm_trap_t *host_enter_part(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n)
+{
+    find_memory_of(current, caller);
     return host_enter(env, caller, v, n);
 }
 
@@ -213,7 +225,7 @@ static wasmtime_error_t *on_epoch(wasmtime_context_t *cx, void *data, uint64_t *
         i->raised = trap_with_kind(TRAP_INTERRUPT, "interrupted: its time is up");
         return wasmtime_error_new("interrupted");
     }
-    if (verdict == SLICE_YIELD)
+    if (verdict == SLICE_YIELD && !i->on_caller)
         *kind = WASMTIME_UPDATE_DEADLINE_YIELD;
     return NULL;
 }
@@ -242,7 +254,6 @@ static void set_cancelled(instance *i)
 static void run_job(instance *i)
 {
     wasm_trap_t *wasm = NULL;
-    next_slice(i);
     wasmtime_error_t *error = wasmtime_func_call_unchecked(i->cx, &i->target, (wasmtime_val_raw_t *)i->v, i->slots, &wasm);
     set_returned(i);
     if (__builtin_expect(error || wasm, false))
@@ -257,6 +268,7 @@ wasm_trap_t *fiber_main(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t
     for (;;) {
         do {
             i->state = STATE_RUNNING;
+            next_slice(i);
             run_job(i);
             i->state = STATE_IDLE;
         } while (i->on_returned && !i->cancelling && i->outcome.kind == OUTCOME_RETURNED && i->on_returned(i->guest));
@@ -316,9 +328,23 @@ static void fiber_ended(instance *i)
         set_failure(i, t);
 }
 
+/* A tick that came since the last call is asked about at once: who stops a guest may do so before it runs. */
+static run_state run_here(instance *i)
+{
+    entry e = enter(i);
+    i->state = STATE_RUNNING;
+    i->stack_top = __builtin_frame_address(0);
+    run_job(i);
+    i->state = STATE_IDLE;
+    leave(i, e);
+    return RUN_DONE;
+}
+
 run_state instance_resume(instance *i)
 {
     assert(i->state != STATE_IDLE && i->state != STATE_RUNNING);
+    if (i->on_caller)
+        return run_here(i);
     if (__builtin_expect(!i->fiber, false))
         i->fiber = wasmtime_func_call_async(i->cx, &i->main, NULL, 0, NULL, 0, &i->fiber_trap, &i->fiber_error);
     i->state = STATE_RUNNING;
@@ -382,15 +408,20 @@ static weir_code start_store(instance *i, const instance_limits *limits, weir_er
 
     i->store = wasmtime_store_new(e->wasm, NULL, NULL);
     i->cx = wasmtime_store_context(i->store);
-    i->ticker = e->ticker;
+    i->ticker = limits && limits->on_caller ? NULL : e->ticker;
+    i->on_caller = limits && limits->on_caller;
     i->on_slice = e->on_slice;
     wasmtime_store_limiter(i->store, (int64_t)memory, elements, -1, -1, -1);
-    if (i->ticker) {
-        if (!(i->seat = ticker_seat(i->ticker)))
-            return error_set(err, WEIR_NOMEM, "instance: out of memory");
+    if (i->ticker && !(i->seat = ticker_seat(i->ticker)))
+        return error_set(err, WEIR_NOMEM, "instance: out of memory");
+    if (e->fuel)
+        instance_refuel(i, limits ? limits->fuel : 0);
+    if (e->interrupts) {
         wasmtime_store_epoch_deadline_callback(i->store, on_epoch, i, NULL);
         wasmtime_context_set_epoch_deadline(i->cx, 1);
     }
+    if (i->on_caller)
+        return WEIR_OK;
     bool found_park = wasmtime_linker_get(e->own, i->cx, "weir", 4, "park", 4, &found);
     i->park = found.of.func;
     bool found_main = wasmtime_linker_get(e->own, i->cx, "weir", 4, "fiber", 5, &found);
@@ -444,11 +475,16 @@ static weir_code run_start(instance *i, weir_error *err)
 
 static weir_code instantiate(instance *i, weir_error *err)
 {
-    if (i->linked->module->has_start)
+    if (i->linked->module->has_start && !i->on_caller)
         return run_start(i, err);
     wasm_trap_t *wasm = NULL;
-    wasmtime_error_t *error = wasmtime_instance_pre_instantiate(i->linked->pre, i->cx, &i->handle, &wasm);
-    trap *t = trap_take(NULL, wasm, error);
+    entry e = enter(i);
+    i->starting = true;
+    wasmtime_error_t *error = i->linked->pre ? wasmtime_instance_pre_instantiate(i->linked->pre, i->cx, &i->handle, &wasm)
+                                             : parts_instantiate(i->linked, i->cx, &i->handle, &wasm);
+    i->starting = false;
+    leave(i, e);
+    trap *t = trap_take(take_raised(i), wasm, error);
     if (!t)
         return WEIR_OK;
     weir_code code = instantiation_error(err, t);
@@ -516,6 +552,24 @@ void instance_free(instance *i)
     __atomic_sub_fetch(&i->linked->module->engine->live, 1, __ATOMIC_RELAXED);
     linked_unref(i->linked);
     free(i);
+}
+
+/* ---- Fuel ---- */
+
+void instance_refuel(instance *i, uint64_t fuel)
+{
+    wasmtime_error_t *error = wasmtime_context_set_fuel(i->cx, fuel);
+    if (error)
+        wasmtime_error_delete(error);
+}
+
+uint64_t instance_fuel(instance *i)
+{
+    uint64_t left = 0;
+    wasmtime_error_t *error = wasmtime_context_get_fuel(i->cx, &left);
+    if (error)
+        wasmtime_error_delete(error);
+    return left;
 }
 
 /* ---- Looking in ---- */

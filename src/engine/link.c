@@ -24,34 +24,37 @@ static weir_code check(const module_extern *x, const binding *b, weir_error *err
     return WEIR_OK;
 }
 
-static weir_code define(wasmtime_linker_t *linker, const wasm_importtype_t *type, const module_extern *x, bound *b, bool has_start, weir_error *err)
+weir_code link_bind(const linked *l, module *m, bound *bounds, bind_fn bind, void *arg, weir_error *err)
 {
-    const wasm_functype_t *function = wasm_externtype_as_functype_const(wasm_importtype_type(type));
-    wasmtime_error_t *error = wasmtime_linker_define_func_unchecked(linker, x->module.at, x->module.len, x->name.at,
-                                                                    x->name.len, function,
-                                                                    has_start ? host_enter_early : host_enter, b, NULL);
-    return error ? error_from_wasmtime(err, WEIR_INVALID, error) : WEIR_OK;
-}
-
-/* Asks for every import, whatever happens, and keeps the first failure. */
-static weir_code bind_all(linked *l, wasmtime_linker_t *linker, bind_fn bind, void *arg, weir_error *err)
-{
-    module *m = l->module;
-    wasm_importtype_vec_t types;
     weir_code code = WEIR_OK;
-    wasmtime_module_imports(m->wasm, &types);
     for (size_t k = 0; k < m->import_count; k++) {
         const module_extern *x = &m->imports[k];
         binding b = {0};
+        if (parts_offer(l, x->module))
+            continue;
         bind(arg, x, &b);
-        l->bound[k] = (bound){b.fn, b.env};
+        bounds[k] = (bound){b.fn, b.env};
         if (!code)
             code = check(x, &b, err);
-        if (!code)
-            code = define(linker, types.data[k], x, &l->bound[k], m->has_start, err);
+    }
+    return code;
+}
+
+wasmtime_error_t *link_define(const linked *l, wasmtime_linker_t *linker, module *m, bound *bounds, wasmtime_func_unchecked_callback_t enter)
+{
+    wasm_importtype_vec_t types;
+    wasmtime_error_t *error = NULL;
+    wasmtime_module_imports(m->wasm, &types);
+    for (size_t k = 0; k < m->import_count && !error; k++) {
+        const module_extern *x = &m->imports[k];
+        if (parts_offer(l, x->module))
+            continue;
+        const wasm_functype_t *function = wasm_externtype_as_functype_const(wasm_importtype_type(types.data[k]));
+        error = wasmtime_linker_define_func_unchecked(linker, x->module.at, x->module.len, x->name.at, x->name.len, function, enter,
+                                                      &bounds[k], NULL);
     }
     wasm_importtype_vec_delete(&types);
-    return code;
+    return error;
 }
 
 weir_code module_link(linked **out, module *m, bind_fn bind, void *arg, weir_error *err)
@@ -66,9 +69,11 @@ weir_code module_link(linked **out, module *m, bind_fn bind, void *arg, weir_err
     l->refs = 1;
     wasmtime_linker_t *linker = wasmtime_linker_new(m->engine->wasm);
     wasmtime_linker_allow_shadowing(linker, true); /* a module may import the same function twice */
-    weir_code code = bind_all(l, linker, bind, arg, err);
+    weir_code code = link_bind(l, m, l->bound, bind, arg, err);
     if (!code) {
-        wasmtime_error_t *error = wasmtime_linker_instantiate_pre(linker, m->wasm, &l->pre);
+        wasmtime_error_t *error = link_define(l, linker, m, l->bound, m->has_start ? host_enter_early : host_enter);
+        if (!error)
+            error = wasmtime_linker_instantiate_pre(linker, m->wasm, &l->pre);
         if (error)
             code = error_from_wasmtime(err, WEIR_INVALID, error);
     }
@@ -87,6 +92,7 @@ void linked_unref(linked *l)
         return;
     if (l->pre)
         wasmtime_instance_pre_delete(l->pre);
+    parts_free(l);
     module_unref(l->module);
     free(l->bound);
     free(l);

@@ -53,8 +53,8 @@ weir_code guest_new(guest **out, linked *l, const guest_options *o, weir_error *
     buf_init(&c->input, SIZE_MAX);
     c->result.why = c->result.trace = "";
 
-    instance_limits limits = {0};
-    limits.max_memory = o->max_memory;
+    c->as_extism = o->as_extism;
+    instance_limits limits = {.max_memory = o->max_memory, .on_caller = o->on_caller, .fuel = o->fuel};
     if (o->manifest->max_pages < UINT32_MAX) {
         uint64_t asked = o->manifest->max_pages ? o->manifest->max_pages * 65536 : 1;
         if (!o->max_memory || asked < o->max_memory)
@@ -297,7 +297,7 @@ static void steps_plan(guest_core *c, const char *name)
 {
     func f;
     c->step_count = 0;
-    if (strcmp(name, "_start") == 0 || strcmp(name, "_initialize") == 0)
+    if (!c->as_extism && (strcmp(name, "_start") == 0 || strcmp(name, "_initialize") == 0))
         return;
     if (instance_func(c->pub.inst, "hs_init", &f)) {
         step_add(c, "_initialize", "()");
@@ -307,7 +307,7 @@ static void steps_plan(guest_core *c, const char *name)
         step_add(c, "__wasm_call_ctors", "()");
     } else if (instance_func(c->pub.inst, "_initialize", &f)) {
         step_add(c, "_initialize", "()");
-    } else {
+    } else if (!c->as_extism) {
         step_add(c, "_start", "()");
     }
 }
@@ -320,6 +320,7 @@ static bool init_take(guest_core *c, const outcome *o)
         return true;
     outcome_take(c, o);
     c->result.needs_reset = true;
+    c->pub.started = c->as_extism;
     if (c->cancel_code || o->kind == OUTCOME_CANCELLED)
         return false;
     if (c->result.code != WEIR_TIMEOUT)

@@ -59,6 +59,8 @@ typedef struct guest_ops {
     bool (*http)(guest *g, guest_http *request);
     /* One log line of the guest: Extism's log_*, its stdout and stderr. Not yet escaped. */
     void (*log)(guest *g, log_level level, const char *origin, bytes text);
+    /* What it writes to stdout or stderr, as it comes. NULL op: it goes to `log`, line by line. */
+    void (*print)(guest *g, bool to_stderr, bytes text);
     /* An export has returned, and guest_result tells of it. Asked on the guest's fiber, before guest_step comes
      * back: true, and it has made the next call by guest_call, which goes on at once. NULL op: never. */
     bool (*next)(guest *g);
@@ -90,6 +92,9 @@ typedef struct guest_options {
     uint64_t max_memory;     /* linear memory, octets; 0: what the manifest's max_pages and the engine allow */
     const char *const *env;  /* "NAME=value" for WASI, NULL at the end; may be NULL */
     const char *const *args; /* likewise; may be NULL */
+    bool on_caller;          /* no fiber: guest_step comes back when the call is over; ops->wait blocks */
+    bool as_extism;          /* `_start` is an export like any other, never run unasked; an initialiser is tried once */
+    uint64_t fuel;           /* where the engine counts it: for the instance's start */
 } guest_options;
 
 /* Makes the guest and its instance. A start section runs here, with *out set already. */

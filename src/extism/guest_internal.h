@@ -44,6 +44,7 @@ typedef struct guest_core {
     uint32_t func_next; /* overwritten when all are taken */
 
     guest_phase phase;
+    bool as_extism;
     bool entered;  /* instance_call was made and its outcome is not taken yet */
     bool stepping; /* inside instance_resume */
     guest_step_info steps[GUEST_STEPS];

@@ -148,11 +148,32 @@ READ(headers)
     return module->headers ? WEIR_OK : no_memory(err);
 }
 
+/* {"ptr", "len"}: octets of this process, which only a caller inside it may name. */
+static weir_code local_read(manifest_module *module, const char *where, json value, weir_error *err)
+{
+    uint64_t at = 0, len = 0;
+    json key, item;
+    json_iter it = json_each(value);
+    int seen = 0;
+    while (json_next(&it, &key, &item)) {
+        uint64_t *out = json_is(key, "ptr") ? &at : json_is(key, "len") ? &len
+                                                                        : NULL;
+        if (!out || !json_u64(item, out) || seen++ == 2)
+            return bad_value(where, "data", value, "base64, or {\"ptr\": address, \"len\": octets}", err);
+    }
+    if (seen != 2 || (at == 0 && len != 0))
+        return bad_value(where, "data", value, "base64, or {\"ptr\": address, \"len\": octets}", err);
+    if (len)
+        buf_add(&module->data, (const void *)(uintptr_t)at, (size_t)len);
+    return module->data.failed ? no_memory(err) : WEIR_OK;
+}
+
 READ(data)
 {
-    (void)m;
     manifest_module *module = into;
     buf text;
+    if (value.type == JSON_OBJECT && m->local)
+        return local_read(module, where, value, err);
     if (value.type != JSON_STRING)
         return bad_value(where, "data", value, "a string of base64; {\"ptr\", \"len\"} works inside one process only", err);
     buf_init(&text, MAX_FILE);
@@ -197,7 +218,7 @@ static weir_code module_add(manifest *m, manifest_module **out, weir_error *err)
 
 /* The name that the linking sees: an entry without one is "main", and so is the last when no other
  * is. A single entry is main whatever it is called. */
-static const char *module_label(const manifest *m, size_t i)
+const char *manifest_label(const manifest *m, size_t i)
 {
     const char *own = m->modules[i].name ? m->modules[i].name : "main";
     if (m->module_count == 1)
@@ -213,7 +234,7 @@ static const char *module_label(const manifest *m, size_t i)
 size_t manifest_main(const manifest *m)
 {
     size_t i = 0;
-    while (i + 1 < m->module_count && strcmp(module_label(m, i), "main") != 0)
+    while (i + 1 < m->module_count && strcmp(manifest_label(m, i), "main") != 0)
         i++;
     return i;
 }
@@ -221,10 +242,10 @@ size_t manifest_main(const manifest *m)
 static weir_code names_check(const manifest *m, weir_error *err)
 {
     for (size_t i = 0; i < m->module_count; i++) {
-        const char *name = module_label(m, i);
+        const char *name = manifest_label(m, i);
         bool twice = strcmp(name, "extism:host/env") == 0;
         for (size_t j = 0; j < i; j++)
-            twice |= strcmp(name, module_label(m, j)) == 0;
+            twice |= strcmp(name, manifest_label(m, j)) == 0;
         if (twice)
             return error_set(err, WEIR_INVALID, "Duplicate module name found in Extism manifest: %.200s", name);
     }
@@ -389,6 +410,8 @@ READ(timeout_ms)
 
 static const manifest_key manifest_keys[] = {KEY(wasm), KEY(memory), KEY(config), KEY(allowed_hosts), KEY(allowed_paths), KEY(timeout_ms)};
 
+static weir_code manifest_config_put(manifest *m, bytes key, const char *value, weir_error *err);
+
 /* ---- Telling the forms apart ---- */
 
 static bool is_wasm(bytes b)
@@ -454,21 +477,33 @@ static weir_code read_any(manifest *m, bytes contents, weir_error *err)
 }
 
 /* `bare`: it is called a module, so it is read as one, and what it is instead is said by the engine. */
-static weir_code read_contents(manifest **out, bytes contents, bool bare, weir_error *err)
+static weir_code manifest_new(manifest **out, weir_error *err)
 {
-    weir_error own = WEIR_ERROR_INIT;
-    err = err ? err : &own;
     manifest *m = calloc(1, sizeof *m);
     if (!m)
         return no_memory(err);
     m->max_pages = m->timeout_ms = MANIFEST_NO_LIMIT;
     m->max_http_response_bytes = DEFAULT_HTTP_BYTES;
     m->max_var_bytes = DEFAULT_VAR_BYTES;
-    m->config = map_new();
-    if (!m->config || (bare ? read_bare(m, contents, err) : read_any(m, contents, err))) {
-        weir_code code = m->config ? err->code : no_memory(err);
+    if (!(m->config = map_new())) {
+        free(m);
+        return no_memory(err);
+    }
+    *out = m;
+    return WEIR_OK;
+}
+
+static weir_code read_contents(manifest **out, bytes contents, bool bare, bool local, weir_error *err)
+{
+    weir_error own = WEIR_ERROR_INIT;
+    manifest *m;
+    err = err ? err : &own;
+    if (manifest_new(&m, err))
+        return err->code;
+    m->local = local;
+    if ((bare ? read_bare(m, contents, err) : read_any(m, contents, err))) {
         manifest_free(m);
-        return code;
+        return err->code;
     }
     *out = m;
     return WEIR_OK;
@@ -476,7 +511,40 @@ static weir_code read_contents(manifest **out, bytes contents, bool bare, weir_e
 
 weir_code manifest_read(manifest **out, bytes contents, weir_error *err)
 {
-    return read_contents(out, contents, false, err);
+    return read_contents(out, contents, false, false, err);
+}
+
+weir_code manifest_read_local(manifest **out, bytes contents, weir_error *err)
+{
+    return read_contents(out, contents, false, true, err);
+}
+
+weir_code manifest_copy_policy(manifest **out, const manifest *from, bool with_paths, weir_error *err)
+{
+    manifest *m;
+    weir_code code = manifest_new(&m, err);
+    if (code)
+        return code;
+    m->max_pages = from->max_pages;
+    m->max_http_response_bytes = from->max_http_response_bytes;
+    m->max_var_bytes = from->max_var_bytes;
+    m->timeout_ms = from->timeout_ms;
+    size_t at = 0;
+    bytes key;
+    void *value;
+    while (!code && map_each(from->config, &at, &key, &value))
+        code = manifest_config_put(m, key, value, err);
+    m->allowed_hosts = calloc(from->allowed_host_count + 1, sizeof *m->allowed_hosts);
+    for (size_t i = 0; !code && i < from->allowed_host_count; i++, m->allowed_host_count++)
+        if (!m->allowed_hosts || !(m->allowed_hosts[i] = strdup(from->allowed_hosts[i])))
+            code = no_memory(err);
+    for (size_t i = 0; !code && with_paths && i < from->allowed_path_count; i++)
+        code = manifest_path_add(m, from->allowed_paths[i].host, from->allowed_paths[i].guest, from->allowed_paths[i].read_only, err);
+    if (code)
+        manifest_free(m);
+    else
+        *out = m;
+    return code;
 }
 
 /* Makes the modules' relative paths relative to the manifest's folder. */
@@ -510,7 +578,7 @@ weir_code manifest_open(manifest **out, const char *path, weir_error *err)
     if (!code) {
         size_t n = strlen(path);
         bool bare = n > 5 && strcmp(path + n - 5, ".wasm") == 0 && !bytes_starts(trim(buf_bytes(&contents)), BYTES("{"));
-        code = read_contents(&m, buf_bytes(&contents), bare, err);
+        code = read_contents(&m, buf_bytes(&contents), bare, false, err);
         if (!code)
             code = paths_anchor(m, path, err);
         if (code)
@@ -578,19 +646,23 @@ weir_code manifest_load(manifest *m, size_t i, weir_error *err)
 
 /* ---- Asking it ---- */
 
-weir_code manifest_config_set(manifest *m, const char *key, const char *value, weir_error *err)
+static weir_code manifest_config_put(manifest *m, bytes key, const char *value, weir_error *err)
 {
     void *old = NULL;
-    if (!value) {
-        free(map_remove(m->config, bytes_of(key)));
-        return WEIR_OK;
-    }
     char *copy = strdup(value);
-    if (!copy || !map_set(m->config, bytes_of(key), copy, &old)) {
+    if (!copy || !map_set(m->config, key, copy, &old)) {
         free(copy);
-        return error_set(err, WEIR_NOMEM, "config '%.200s': out of memory", key);
+        return error_set(err, WEIR_NOMEM, "config '" BYTES_FMT "': out of memory", BYTES_ARG(key));
     }
     free(old);
+    return WEIR_OK;
+}
+
+weir_code manifest_config_set(manifest *m, const char *key, const char *value, weir_error *err)
+{
+    if (value)
+        return manifest_config_put(m, bytes_of(key), value, err);
+    free(map_remove(m->config, bytes_of(key)));
     return WEIR_OK;
 }
 

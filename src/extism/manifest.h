@@ -33,10 +33,17 @@ typedef struct manifest {
     uint64_t max_http_response_bytes; /* default 52428800 */
     uint64_t max_var_bytes;           /* default 1048576; 0: variables are off */
     uint64_t timeout_ms;              /* MANIFEST_NO_LIMIT: none */
+    bool local;                       /* read by manifest_read_local */
 } manifest;
 
 /* Reads what a user named: wasm, WAT, a JSON or a TOML manifest, told apart by the contents. Errors name line or octet, key and what would be right; unknown keys are errors. */
 weir_code manifest_read(manifest **out, bytes contents, weir_error *err);
+
+/* The same from a caller in this process: "data" may also be {"ptr": address, "len": octets}, which are read here. */
+weir_code manifest_read_local(manifest **out, bytes contents, weir_error *err);
+
+/* A copy of all but the modules, and of allowed_paths only if asked: for an instance with settings of its own. */
+weir_code manifest_copy_policy(manifest **out, const manifest *m, bool with_paths, weir_error *err);
 
 /* The same for a file; relative module paths in it are relative to the file's folder. */
 weir_code manifest_open(manifest **out, const char *path, weir_error *err);
@@ -45,6 +52,9 @@ void manifest_free(manifest *m);
 /* Loads the octets of module `i` into its `data` and checks the hash. A url entry is
  * WEIR_UNSUPPORTED here: whoever has a network fetches it first. */
 weir_code manifest_load(manifest *m, size_t i, weir_error *err);
+
+/* The name under which the others may import from module `i`. */
+const char *manifest_label(const manifest *m, size_t i);
 
 /* Which module's exports are called: the one named "main" or nameless, else the last. */
 size_t manifest_main(const manifest *m);

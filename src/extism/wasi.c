@@ -196,7 +196,7 @@ static void line_log(wasi *w, wasi_kind kind, wasi_lines *lines)
         memcpy(lines->text + len, more, (size_t)n); /* the buffer has room for it */
         len += (size_t)n;
     }
-    if (w->g->ops->log && level >= w->g->log_level)
+    if (w->g->ops->log && !w->g->ops->print && level >= w->g->log_level)
         w->g->ops->log(w->g, level, kind == FD_STDERR ? "stderr" : "stdout", bytes_make(lines->text, len));
     lines->len = 0;
     lines->cut = 0;
@@ -226,6 +226,8 @@ static void line_end(wasi *w, wasi_kind kind, wasi_lines *lines)
 void wasi_lines_add(wasi *w, wasi_kind kind, bytes text)
 {
     wasi_lines *lines = kind == FD_STDERR ? &w->err : &w->out;
+    if (w->g->ops->print)
+        w->g->ops->print(w->g, kind == FD_STDERR, text);
     if (!lines->text)
         lines->text = malloc(WASI_LINE + 64);
     if (!lines->text)
