@@ -12,6 +12,7 @@
 #                   stories three times, more of the API's fuzzing, the unit under a real systemd (S=STEP for one of them)
 #   make autobahn   all 517 WebSocket cases, as client and as server
 #   make bench      figures, as ratios, and JSON
+#   make bench-peers  Weir beside libextism, the Go and JavaScript SDKs, tardis-dev and ccxt; a table and a chart
 #   make layers     which folder includes which; fails on an arrow that points up
 #   make format     settled style
 #   make install    DESTDIR= PREFIX=/usr/local
@@ -27,7 +28,7 @@ F ?= json
 CMAKE = cmake -S . -G Ninja
 QUIET = > $(BUILD)/cmake.log || { cat $(BUILD)/cmake.log; exit 1; }
 
-.PHONY: all run demo soak test check asan fuzz autobahn bench layers format format-check install release clean
+.PHONY: all run demo soak test check asan fuzz autobahn bench bench-peers layers format format-check install release clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) $(if $(VERBOSE),-v) --quiet
@@ -74,6 +75,9 @@ autobahn: all
 bench: all
 	@scripts/install-deps bench
 	@bench/run $(BUILD)
+
+bench-peers: all
+	@bench/peers/run $(BUILD) $(ARGS)
 
 layers:
 	@scripts/layers
