@@ -9,6 +9,10 @@
 #include "net/server.h"
 #include "tests/lib/test.h"
 
+#ifndef TICK_MS
+#define TICK_MS 0 /* the engine's own */
+#endif
+
 static uint64_t mono = 1000 * NS_PER_S, real = 1700000000 * NS_PER_S;
 
 static uint64_t clock_real_now(void)
@@ -156,7 +160,7 @@ static inline void load(const char *what)
 static inline void begin(const char *what)
 {
     char rule[100];
-    engine_options eo = {.no_pool = true, .max_instances = 50, .on_slice = task_on_slice};
+    engine_options eo = {.no_pool = true, .max_instances = 50, .tick_ms = TICK_MS, .on_slice = task_on_slice};
     server_options so = {.on_request = on_request};
     dialer_options o = {.no_proxy = true};
     memset(&w, 0, sizeof w);
