@@ -242,7 +242,8 @@ void instance_trim_stack(void);
 trap *instance_call_nested(instance *i, const func *f, value *v);
 
 trap *trap_new(const char *format, ...) PRINTF_LIKE(1, 2);
-trap *trap_exit(int32_t code); /* proc_exit */
+trap *trap_outside(const char *format, ...) PRINTF_LIKE(1, 2); /* memory out of bounds, as if the guest's own code had done it */
+trap *trap_exit(int32_t code);                                 /* proc_exit */
 const char *trap_text(const trap *t);
 bool trap_exit_code(const trap *t, int32_t *code); /* true if it is an exit */
 void trap_free(trap *t);

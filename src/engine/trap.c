@@ -62,6 +62,16 @@ trap *trap_new(const char *format, ...)
     return trap_with_kind(TRAP_HOST, text);
 }
 
+trap *trap_outside(const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return trap_with_kind(TRAP_MEMORY, text);
+}
+
 trap *trap_exit(int32_t code)
 {
     trap *t = trap_new("exit with code %d", (int)code);

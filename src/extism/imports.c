@@ -27,7 +27,7 @@
 
 static trap *outside(const char *name, uint64_t at)
 {
-    return trap_new("%s: out of bounds memory access at %" PRIu64, name, at);
+    return trap_outside("%s: out of bounds memory access at %" PRIu64, name, at);
 }
 
 IMPORT(load_u64)

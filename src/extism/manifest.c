@@ -239,17 +239,21 @@ size_t manifest_main(const manifest *m)
     return i;
 }
 
+weir_code manifest_check_name(const manifest *m, size_t i, weir_error *err)
+{
+    const char *name = manifest_label(m, i);
+    bool twice = strcmp(name, "extism:host/env") == 0;
+    for (size_t j = 0; j < i; j++)
+        twice |= strcmp(name, manifest_label(m, j)) == 0;
+    return twice ? error_set(err, WEIR_INVALID, "Duplicate module name found in Extism manifest: %.200s", name) : WEIR_OK;
+}
+
 static weir_code names_check(const manifest *m, weir_error *err)
 {
-    for (size_t i = 0; i < m->module_count; i++) {
-        const char *name = manifest_label(m, i);
-        bool twice = strcmp(name, "extism:host/env") == 0;
-        for (size_t j = 0; j < i; j++)
-            twice |= strcmp(name, manifest_label(m, j)) == 0;
-        if (twice)
-            return error_set(err, WEIR_INVALID, "Duplicate module name found in Extism manifest: %.200s", name);
-    }
-    return WEIR_OK;
+    weir_code code = WEIR_OK;
+    for (size_t i = 0; i < m->module_count && !code && !m->local; i++)
+        code = manifest_check_name(m, i, err);
+    return code;
 }
 
 READ(wasm)

@@ -56,6 +56,10 @@ weir_code manifest_load(manifest *m, size_t i, weir_error *err);
 /* The name under which the others may import from module `i`. */
 const char *manifest_label(const manifest *m, size_t i);
 
+/* WEIR_INVALID: one of the modules before `i` has its name. Asked by manifest_read, but not by manifest_read_local, whose
+ * caller asks when it has loaded the module. */
+weir_code manifest_check_name(const manifest *m, size_t i, weir_error *err);
+
 /* Which module's exports are called: the one named "main" or nameless, else the last. */
 size_t manifest_main(const manifest *m);
 

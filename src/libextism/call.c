@@ -12,10 +12,7 @@
 static void error_of_guest(ExtismPlugin *p, bytes text)
 {
     buf_clear(&p->error);
-    if (bytes_utf8(text))
-        buf_add_bytes(&p->error, text);
-    else
-        buf_add_text(&p->error, "unable to load error message from memory: it is not UTF-8");
+    buf_add_bytes(&p->error, text);
     buf_add_char(&p->error, '\0');
     p->has_error = true;
 }

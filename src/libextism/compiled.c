@@ -37,7 +37,7 @@ static weir_code load_one(ExtismCompiledPlugin *c, size_t i, const char *folder,
                        : module_compile(&c->modules[i], c->engine, buf_bytes(&m->data), err);
     buf_fini(&m->data);
     buf_init(&m->data, 0);
-    return code;
+    return code ? code : manifest_check_name(c->manifest, i, err);
 }
 
 static weir_code load_all(ExtismCompiledPlugin *c, weir_error *err)
@@ -46,8 +46,8 @@ static weir_code load_all(ExtismCompiledPlugin *c, weir_error *err)
     buf_init(&folder, 8192);
     c->modules = calloc(c->manifest->module_count, sizeof *c->modules);
     weir_code code = c->modules ? process_cache(&folder, err) : error_set(err, WEIR_NOMEM, "out of memory");
-    for (size_t i = 0; !code && i < c->manifest->module_count; i++, c->module_count++)
-        code = load_one(c, i, folder.at, err);
+    for (; !code && c->module_count < c->manifest->module_count; c->module_count++)
+        code = load_one(c, c->module_count, folder.at, err);
     buf_fini(&folder);
     if (code)
         return code;
@@ -164,7 +164,10 @@ static const char *kind_name(extern_kind kind)
 /* What upstream's kernel exports beside functions. */
 static bool kernel_has(const module_extern *x)
 {
-    return x->kind != EXTERN_FUNC && (bytes_is(x->name, "memory") || bytes_is(x->name, "extism_context") ||
+    binding b;
+    module_extern as_function = *x;
+    as_function.kind = EXTERN_FUNC;
+    return x->kind != EXTERN_FUNC && (guest_bind(&as_function, &b) || bytes_is(x->name, "memory") || bytes_is(x->name, "extism_context") ||
                                       bytes_is(x->name, "__heap_base") || bytes_is(x->name, "__data_end"));
 }
 
@@ -174,6 +177,8 @@ static weir_code import_unknown(const module_extern *x, buf *why)
         buf_add_text(why, "linked modules cannot access non-function exports of extism kernel");
     } else if (bytes_is(x->module, "extism:host/env")) {
         buf_add_fmt(why, "Invalid %s import from extism:host/env: " BYTES_FMT, kind_name(x->kind), BYTES_ARG(x->name));
+        if (x->kind == EXTERN_MEMORY)
+            buf_add_char(why, ' '); /* where upstream has a type, and memories have none */
         if (x->kind == EXTERN_FUNC) {
             buf_add_text(why, " (type ");
             text_functype(why, x->type);

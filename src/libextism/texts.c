@@ -65,7 +65,10 @@ static void frame(buf *out, bytes line)
     bytes name = bytes_make(space + 1, (size_t)(line.at + line.len - space - 1));
     char place[24];
     snprintf(place, sizeof place, "%.*s", (int)(space - colon - 2), colon + 2);
-    buf_add_fmt(out, "\n%5.*s: %8s - %s", (int)(colon - line.at - (long)at), line.at + at, place, memchr(name.at, '!', name.len) ? "" : "<unknown>!");
+    buf_add_fmt(out, "\n%5.*s: ", (int)(colon - line.at - (long)at), line.at + at);
+    if (strcmp(place, "?") != 0) /* it has just been entered */
+        buf_add_fmt(out, "%8s - ", place);
+    buf_add_text(out, memchr(name.at, '!', name.len) ? "" : "<unknown>!");
     buf_add_bytes(out, name);
 }
 

@@ -1,0 +1,17 @@
+;; the input is the request, or "request<0>body"
+(module
+  (import "extism:host/env" "input_offset" (func $input (result i64)))
+  (import "extism:host/env" "length" (func $length (param i64) (result i64)))
+  (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+  (import "extism:host/env" "http_request" (func $http (param i64 i64) (result i64)))
+  (import "extism:host/env" "http_status_code" (func $status (result i32)))
+  (import "extism:host/env" "http_headers" (func $headers (result i64)))
+  (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+  (import "extism:host/env" "store_u64" (func $store (param i64 i64)))
+  (memory (export "memory") 1)
+  (func $answer (param i64) (call $output (local.get 0) (call $length (local.get 0))))
+  (func (export "ask") (result i32) (call $answer (call $http (call $input) (i64.const 0))) (call $status))
+  (func (export "send") (result i32) (local $b i64) (local.set $b (call $alloc (i64.const 8))) (call $store (local.get $b) (i64.const 0x3837363534333231))
+    (call $answer (call $http (call $input) (local.get $b))) (call $status))
+  (func (export "headers") (call $answer (call $headers)))
+  (func (export "status") (result i32) (call $status)))

@@ -1,0 +1,5 @@
+(module (global $n (mut i32) (i32.const 0))
+  (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+  (func (export "next") (result i32) (global.set $n (i32.add (global.get $n) (i32.const 1))) (global.get $n))
+  (global (export "seven") i32 (i32.const 7))
+  (memory (export "mem") 2))

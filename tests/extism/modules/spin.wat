@@ -1,0 +1,11 @@
+(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "spin") (loop $l (br $l)))
+  (func (export "fine") (result i32) (i32.const 0))
+  (func (export "work") (local $n i32) (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1))) (br_if $l (i32.lt_u (local.get $n) (i32.const 20)))))
+  (func (export "grow_many") (result i32) (memory.grow (i32.const 100)))
+  (func (export "sleep_1ms") (result i32)
+    (i32.store (i32.const 16) (i32.const 1))
+    (i64.store (i32.const 24) (i64.const 1000000))
+    (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))))
