@@ -1,0 +1,43 @@
+;; counts vowels, shows the answer to the host function hello_world and gives back what that made of it
+(module
+  (import "extism:host/env" "input_length" (func $length (result i64)))
+  (import "extism:host/env" "input_load_u8" (func $load (param i64) (result i32)))
+  (import "extism:host/env" "length" (func $block (param i64) (result i64)))
+  (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+  (import "extism:host/env" "store_u8" (func $store (param i64 i32)))
+  (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+  (import "extism:host/env" "log_info" (func $log (param i64)))
+  (import "extism:host/user" "hello_world" (func $hello (param i64) (result i64)))
+  (memory (export "memory") 1)
+  (data (i32.const 100) "{\"count\":     }")
+  (func $vowel (param $c i32) (result i32)
+    (local.set $c (i32.or (local.get $c) (i32.const 32)))
+    (i32.or (i32.or (i32.eq (local.get $c) (i32.const 97)) (i32.eq (local.get $c) (i32.const 101)))
+      (i32.or (i32.eq (local.get $c) (i32.const 105)) (i32.or (i32.eq (local.get $c) (i32.const 111)) (i32.eq (local.get $c) (i32.const 117))))))
+  (func $text (param $n i32) (result i64) (local $h i64) (local $i i32)
+    (memory.copy (i32.const 0) (i32.const 100) (i32.const 15))
+    (local.set $i (i32.const 13)) ;; digits from behind, in "     "
+    (loop $digit
+      (i32.store8 (local.get $i) (i32.add (i32.const 48) (i32.rem_u (local.get $n) (i32.const 10))))
+      (local.set $n (i32.div_u (local.get $n) (i32.const 10)))
+      (local.set $i (i32.sub (local.get $i) (i32.const 1)))
+      (br_if $digit (local.get $n)))
+    (local.set $h (call $alloc (i64.const 15)))
+    (local.set $i (i32.const 0))
+    (loop $copy
+      (call $store (i64.add (local.get $h) (i64.extend_i32_u (local.get $i))) (i32.load8_u (local.get $i)))
+      (br_if $copy (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 15))))
+    (local.get $h))
+  (func (export "count_vowels") (result i32) (local $i i64) (local $n i32) (local $h i64)
+    (block $over
+      (loop $next
+        (br_if $over (i64.ge_u (local.get $i) (call $length)))
+        (local.set $n (i32.add (local.get $n) (call $vowel (call $load (local.get $i)))))
+        (local.set $i (i64.add (local.get $i) (i64.const 1)))
+        (br $next)))
+    (local.set $h (call $hello (call $text (local.get $n))))
+    (call $output (local.get $h) (call $block (local.get $h)))
+    (i32.const 0))
+  (func (export "infinite") (loop $l (br $l)))
+  (func (export "fail") (result i32) unreachable)
+  (func (export "log") (local $h i64) (local.set $h (call $text (i32.const 7))) (call $log (local.get $h))))
