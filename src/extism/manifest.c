@@ -539,8 +539,10 @@ weir_code manifest_copy_policy(manifest **out, const manifest *from, bool with_p
     while (!code && map_each(from->config, &at, &key, &value))
         code = manifest_config_put(m, key, value, err);
     m->allowed_hosts = calloc(from->allowed_host_count + 1, sizeof *m->allowed_hosts);
-    for (size_t i = 0; !code && i < from->allowed_host_count; i++, m->allowed_host_count++)
-        if (!m->allowed_hosts || !(m->allowed_hosts[i] = strdup(from->allowed_hosts[i])))
+    for (size_t i = 0; !code && i < from->allowed_host_count; i++)
+        if (m->allowed_hosts && (m->allowed_hosts[i] = strdup(from->allowed_hosts[i])))
+            m->allowed_host_count++;
+        else
             code = no_memory(err);
     for (size_t i = 0; !code && with_paths && i < from->allowed_path_count; i++)
         code = manifest_path_add(m, from->allowed_paths[i].host, from->allowed_paths[i].guest, from->allowed_paths[i].read_only, err);
