@@ -16,6 +16,7 @@ static slice_verdict on_slice(void *self)
 {
     guest *g = self;
     ExtismPlugin *p = g->owner;
+    atomic_thread_fence(memory_order_acquire); /* the guest's code has seen the tick by a plain load */
     if (!stop_asked(&p->stop))
         return SLICE_CONTINUE;
     guest_cancel(g, WEIR_TIMEOUT, "timeout");
