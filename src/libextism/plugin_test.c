@@ -213,6 +213,9 @@ TEST(plugin, an_input_of_a_hundred_megabytes_comes_back)
 
 TEST(plugin, a_thousand_live_at_once)
 {
+#if defined(__SANITIZE_THREAD__)
+    test_skip("ThreadSanitizer leaves too little address space");
+#endif
     static ExtismPlugin *many[1000];
     ExtismCompiledPlugin *c = extism_compiled_plugin_new((const uint8_t *)LOOPS, sizeof LOOPS - 1, NULL, 0, false, NULL);
     for (int i = 0; i < 1000; i++)
