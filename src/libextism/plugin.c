@@ -13,7 +13,10 @@
 #include "libextism/inside.h"
 
 #define EXCHANGE_MOST (UINT64_C(1) << 30)
-#define EXCHANGE_LEAST (UINT64_C(64) << 20) /* where the machine has no more address space */
+#define EXCHANGE_LEAST (UINT64_C(64) << 20) /* where the machine has no more address space, and from the 8,000th plugin on: */
+#define MANY 8000                           /* four times the exchange memory is reserved, and 128 TiB are all there is */
+
+static atomic_uint alive;
 
 /* ---- Its lock ---- */
 
@@ -73,8 +76,8 @@ const guest_ops plugin_ops = {.wait = op_wait, .http = fetch_for_guest, .log = l
 
 static uint64_t exchange_most(const manifest *m)
 {
-    uint64_t most = m->max_pages < EXCHANGE_MOST / 65536 ? (m->max_pages + 1) * 65536 : EXCHANGE_MOST;
-    return most;
+    uint64_t most = atomic_load(&alive) > MANY ? EXCHANGE_LEAST : EXCHANGE_MOST;
+    return m->max_pages < most / 65536 ? (m->max_pages + 1) * 65536 : most;
 }
 
 weir_code plugin_guest(ExtismPlugin *p, buf *why)
@@ -162,6 +165,7 @@ static ExtismPlugin *plugin_new(ExtismCompiledPlugin *c, const char *prefix, cha
     p->stdio = getenv("EXTISM_ENABLE_WASI_OUTPUT") != NULL;
     p->compiled = c;
     atomic_fetch_add(&c->refs, 1);
+    atomic_fetch_add(&alive, 1);
     id_make(p);
     if (plugin_make(p, &why)) {
         buf_add_char(&why, '\0');
@@ -205,6 +209,7 @@ void extism_plugin_free(ExtismPlugin *plugin)
 {
     if (!plugin)
         return;
+    atomic_fetch_sub(&alive, 1);
     guest_free(plugin->guest);
     manifest_free(plugin->policy);
     compiled_unref(plugin->compiled);
