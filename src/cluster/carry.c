@@ -69,6 +69,7 @@ void carry_drop(lease *l)
     l->sending = NULL;
     record_unref(l->newest);
     l->newest = NULL;
+    l->lost.count = 0;
     l->c->figures.dropped += records;
     if (records)
         log_warn("cluster", "'%s': %llu records that were seen here alone are not carried: they lie in the next holder's gap", l->name, (unsigned long long)records);
@@ -165,30 +166,13 @@ static chunk *open_chunk(lease *l, size_t octets)
     return k;
 }
 
-/* What does not fit is a hole in the other nodes' numbers: a gap says so there. */
-static record *gap_for(cluster *c, const record *r)
-{
-    record_gap gap = {.cause = RECORD_GAP_SLOW_READER, .from_ns = r->ts_out, .to_ns = r->ts_out, .count = 1, .has_seq = r->seq != 0, .from_seq = r->seq, .to_seq = r->seq};
-    c->figures.dropped++;
-    return r->seq ? record_gap_new(r->stream, &gap) : NULL;
-}
-
-static void gather(lease *l, const record *r)
+/* False: it is too large for a message, or memory is out. */
+static bool put(lease *l, const record *r)
 {
     cluster *c = l->c;
-    record *gap = NULL;
-    if (r->line.len >= LINE_MAX) {
-        log_warn("cluster", "'%s': a record of %zu octets is not carried: messages have at most %u; a gap record says so on the other nodes", l->name, r->line.len, LINE_MAX);
-        if (!(r = gap = gap_for(c, r)))
-            return;
-    }
-    chunk *k = open_chunk(l, r->line.len + 1);
-    if (!k) {
-        c->figures.dropped++;
-        log_warn("cluster", "'%s': a record is not carried: memory is out", l->name);
-        record_unref(gap);
-        return;
-    }
+    chunk *k = r->line.len < LINE_MAX ? open_chunk(l, r->line.len + 1) : NULL;
+    if (!k || !buf_reserve(&k->lines, r->line.len + 1))
+        return false;
     buf_add(&k->lines, r->line.at, r->line.len + 1); /* with its newline */
     c->out_octets += r->line.len + 1;
     k->records++;
@@ -200,7 +184,37 @@ static void gather(lease *l, const record *r)
         k->last_time = r->ts_recv ? r->ts_recv : r->ts_out;
         k->last_event = r->kind == RECORD_DATA && r->ts_event ? r->ts_event : k->last_event;
     }
+    return true;
+}
+
+/* It is a hole in the numbers of the other nodes: there a gap says so, ahead of the next one. */
+static void lose(lease *l, const record *r)
+{
+    record_gap *lost = &l->lost;
+    l->c->figures.dropped++;
+    log_warn("cluster", "'%s': a record of %zu octets is not carried: %s; a gap record says so on the other nodes", l->name, r->line.len, r->line.len < LINE_MAX ? "memory is out" : "it is too large for a message");
+    if (!r->seq)
+        return;
+    if (!lost->count++)
+        *lost = (record_gap){.cause = RECORD_GAP_SLOW_READER, .from_ns = r->ts_out, .count = 1, .has_seq = true, .from_seq = r->seq};
+    lost->to_ns = r->ts_out;
+    lost->to_seq = r->seq;
+}
+
+static void tell_lost(lease *l, record_stream *s)
+{
+    record *gap = record_gap_new(s, &l->lost);
+    if (gap && put(l, gap))
+        l->lost.count = 0;
     record_unref(gap);
+}
+
+static void gather(lease *l, const record *r)
+{
+    if (l->lost.count)
+        tell_lost(l, r->stream);
+    if (l->lost.count || !put(l, r))
+        lose(l, r);
 }
 
 /* ---- Wholes that others ask for ---- */
@@ -224,7 +238,7 @@ void carry_whole(cluster *c, bytes name)
     if (!whole)
         return;
     if (whole->line.len < LINE_MAX) {
-        gather(l, whole);
+        put(l, whole);
         carry_flush(l);
     } else if (!l->large_told) {
         l->large_told = true;

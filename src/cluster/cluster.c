@@ -55,6 +55,14 @@ void cluster_left(cluster *c)
         fn(c->left_arg);
 }
 
+void cluster_blind(cluster *c)
+{
+    if (!c->blind)
+        log_error("cluster", "out of memory for a row of the cluster: all of them are read anew");
+    c->blind = true;
+    talk_again(c->talk);
+}
+
 /* ---- What comes ---- */
 
 static void on_row(cluster *c, const talk_message *m)
@@ -79,6 +87,7 @@ static void on_row(cluster *c, const talk_message *m)
 static void on_up(cluster *c, const talk_message *m)
 {
     log_info("cluster", "NATS is there");
+    c->blind = false;
     c->unrenewed[0] = '\0';
     feed_on_up(c, m->seq);
     c->loaded = c->meta_asked = false;

@@ -67,6 +67,7 @@ static void publish(cluster *c, fed *f, bytes line)
     if (record_foreign_new(&r, f->stream, line, &err)) {
         if (!c->figures.bad++)
             log_error("cluster", "a record of another node is left out: %s", err.text);
+        f->holes = c->holes - 1; /* a gap ahead of the next one */
         return;
     }
     if (f->mirror)

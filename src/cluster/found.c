@@ -311,7 +311,7 @@ void cluster_refuse(cluster *c, const char *format, ...)
 
 bool rows_settle(cluster *c)
 {
-    if (!*c->meta)
+    if (!*c->meta || c->blind)
         return false;
     if (c->settled && !strcmp(c->joined, c->meta))
         return true;

@@ -72,6 +72,7 @@ typedef struct lease {
     uint64_t place; /* of its subject's last message */
     chunk *sending; /* the first of them, once it was sent */
     bool flying, late;
+    record_gap lost; /* what was not carried since the last one that was; count 0: nothing */
     record *newest;  /* its last data record, if somebody keeps the stream (an order book): what a whole stands behind */
     bool large_told; /* that its whole is too large for a message */
 } lease;
@@ -107,6 +108,7 @@ struct cluster {
 
     cluster_state state;
     char why[500];
+    bool blind; /* a row could not be kept for want of memory: nothing is decided until all have come anew */
     bool loaded, started, leaving, meta_asked, founding;
     void (*on_left)(void *arg);
     void *left_arg;
@@ -157,6 +159,7 @@ void cluster_enter(cluster *c, cluster_state state, const char *format, ...) PRI
 void cluster_key(char out[KEY_TEXT], bytes of); /* a name as a key of the bucket */
 void cluster_look(cluster *c);                  /* leases are gone through in the next turn */
 void cluster_left(cluster *c);
+void cluster_blind(cluster *c);
 
 void cluster_refuse(cluster *c, const char *format, ...) PRINTF_LIKE(2, 3); /* runs nothing; why, for the operator */
 

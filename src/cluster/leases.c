@@ -72,11 +72,12 @@ bool lease_may_open(void *arg, bytes name, const char **why)
 
 /* ---- The row ---- */
 
+/* Without memory: a holder that is not read is taken for none. */
 static void take_id(char out[ID_TEXT], json v)
 {
-    char *text = json_string_dup(v);
-    snprintf(out, ID_TEXT, "%s", text ? text : "");
-    free(text);
+    bytes text;
+    if (json_string_slice(v, &text))
+        snprintf(out, ID_TEXT, "%.*s", (int)(text.len < ID_TEXT ? text.len : ID_TEXT - 1), text.at);
 }
 
 void leases_on_row(cluster *c, const char *key, const talk_message *m)
@@ -335,7 +336,7 @@ void leases_drop(cluster *c, const char *why)
     size_t at = 0;
     bytes key;
     void *value;
-    while (map_each(c->leases, &at, &key, &value))
+    while (c->leases && map_each(c->leases, &at, &key, &value)) /* a half-made cluster has none */
         if (((lease *)value)->state != LEASE_NONE)
             lease_lost(value, why);
 }
@@ -433,7 +434,7 @@ void leases_look(void *arg)
     bytes key;
     void *value;
     c->looked = clock_mono();
-    if (c->state != CLUSTER_IN || !session_valid(c))
+    if (c->state != CLUSTER_IN || !session_valid(c) || c->blind)
         return;
     while (map_each(c->leases, &at, &key, &value))
         ((lease *)value)->wanted_next = false;

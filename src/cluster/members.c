@@ -168,21 +168,16 @@ static member *member_new(cluster *c, const char *id)
     return m;
 }
 
-static void take_text(char *out, size_t size, json v)
-{
-    char *text = json_string_dup(v);
-    snprintf(out, size, "%s", text ? text : "");
-    free(text);
-}
-
 static void read_member(member *m, bytes data)
 {
     json doc;
     uint64_t lease_ms = 0;
-    char session[ID_TEXT];
+    char session[ID_TEXT] = "";
+    bytes text;
     if (json_read(&doc, data, NULL))
         return;
-    take_text(session, sizeof session, json_member(doc, "session"));
+    if (json_string_slice(json_member(doc, "session"), &text)) /* without memory: who is not read is taken for gone */
+        snprintf(session, sizeof session, "%.*s", (int)(text.len < ID_TEXT ? text.len : ID_TEXT - 1), text.at);
     if (strcmp(session, m->session) != 0)
         m->since = m->seen;
     memcpy(m->session, session, sizeof session);
@@ -196,7 +191,11 @@ static void read_member(member *m, bytes data)
 void members_on_row(cluster *c, const char *id, const talk_message *message)
 {
     member *m = member_of(c, id);
-    if (strlen(id) >= ID_TEXT || (!m && !(m = member_new(c, id))) || message->seq <= m->revision)
+    if (strlen(id) >= ID_TEXT)
+        return;
+    if (!m && !(m = member_new(c, id)))
+        cluster_blind(c);
+    if (!m || message->seq <= m->revision)
         return;
     bool was = *m->session != '\0';
     m->revision = message->seq;

@@ -26,10 +26,16 @@ static void over(moving *m, weir_code code, const char *error)
     free(m);
 }
 
+/* It becomes a file's name, and comes from NATS. */
+static bool is_sha256(const char *text)
+{
+    return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
 static moving *moving_new(cluster *c, const char *sha256, store_done fn, void *arg)
 {
     moving *m = calloc(1, sizeof *m);
-    if (!m || strlen(sha256) != 64) {
+    if (!m || !is_sha256(sha256)) {
         free(m);
         fn(arg, m ? WEIR_INVALID : WEIR_NOMEM, m ? "that is no SHA-256" : "out of memory");
         return NULL;
@@ -122,6 +128,8 @@ void module_bring(cluster *c, const char *sha256, store_done fn, void *arg)
 bool module_is_here(const cluster *c, const char *sha256)
 {
     buf path;
+    if (!is_sha256(sha256))
+        return false;
     buf_init(&path, 1 << 16);
     store_module_path(node_store(c->n), sha256, &path);
     buf_add_char(&path, '\0');

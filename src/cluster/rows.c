@@ -28,24 +28,22 @@ void row_key(char out[ROW_KEY], const char *kind, const char *unique)
     snprintf(out, ROW_KEY, "want.%s.%s", kind, hash);
 }
 
-static void id_key(buf *out, const char *kind, const char *id)
+/* Without memory: a row that is not found is taken for one that is gone. */
+static bytes id_key(char out[ROW_NAME], const char *kind, const char *id)
 {
-    buf_init(out, 1 << 12);
-    buf_add_fmt(out, "%s:%s", kind, id);
+    int len = snprintf(out, ROW_NAME, "%s:%s", kind, id);
+    return bytes_make(out, (size_t)(len < ROW_NAME ? len : ROW_NAME - 1));
 }
 
 row *row_by_id(const cluster *c, const char *kind, const char *id)
 {
-    buf name;
-    id_key(&name, kind, id);
-    row *r = map_get(c->row_ids, buf_bytes(&name));
-    buf_fini(&name);
-    return r;
+    char name[ROW_NAME];
+    return map_get(c->row_ids, id_key(name, kind, id));
 }
 
 bool row_name(cluster *c, row *r, const char *kind, const char *id)
 {
-    buf name;
+    char name[ROW_NAME];
     if (r->id && !strcmp(r->id, id))
         return true;
     char *copy = strdup(id);
@@ -54,10 +52,11 @@ bool row_name(cluster *c, row *r, const char *kind, const char *id)
     free(r->id);
     r->id = copy;
     r->kind = kind_of(kind);
-    id_key(&name, kind, id);
-    bool fine = map_set(c->row_ids, buf_bytes(&name), r, NULL);
-    buf_fini(&name);
-    return fine;
+    if (map_set(c->row_ids, id_key(name, kind, id), r, NULL))
+        return true;
+    free(r->id);
+    r->id = NULL;
+    return false;
 }
 
 row *row_of(cluster *c, const char *key)
@@ -203,41 +202,50 @@ void rows_change(void *arg, const char *kind, const char *id, const char *unique
 
 /* ---- In ---- */
 
-static void read_value(row *r, bytes data)
+/* False: out of memory. */
+static bool read_value(row *r, bytes data)
 {
     json doc, secret;
     bytes text;
     r->kind = -1;
     if (json_read(&doc, data, NULL))
-        return;
+        return true;
     char *kind = json_string_dup(json_member(doc, "kind")), *id = json_string_dup(json_member(doc, "id"));
     buf_clear(&r->json);
     buf_clear(&r->secret);
     buf_add_bytes(&r->json, json_member(doc, "row").raw);
     secret = json_member(doc, "secret");
-    if (kind && id && kind_of(kind) >= 0 && row_name(r->c, r, kind, id))
+    bool known = kind && id && kind_of(kind) >= 0, kept = !known || row_name(r->c, r, kind, id);
+    if (known && kept)
         r->kind = kind_of(kind);
+    bool read = kept && !r->json.failed && (kind || json_member(doc, "kind").type != JSON_STRING) && (id || json_member(doc, "id").type != JSON_STRING);
     if (r->kind >= 0 && json_string_slice(secret, &text)) {
         buf sealed;
         buf_init(&sealed, 64u << 20);
         if (base64_decode(&sealed, text, NULL) || !store_unseal(node_store(r->c->n), kind, id, buf_bytes(&sealed), &r->secret))
             log_error("cluster", "%s %s: its secret cannot be opened; it was sealed with another key", kind, id);
+        read = read && !sealed.failed && !r->secret.failed;
         buf_fini(&sealed);
     }
     free(kind);
     free(id);
+    return read;
 }
 
 void rows_on_row(cluster *c, const char *key, const talk_message *m)
 {
-    row *r = strlen(key) < ROW_KEY ? row_of(c, key) : NULL;
-    if (!r || m->seq <= r->revision)
+    if (strlen(key) >= ROW_KEY)
         return;
+    row *r = row_of(c, key);
+    if (r && m->seq <= r->revision)
+        return;
+    if (!r || (!m->deleted && !read_value(r, m->data))) { /* it comes again */
+        cluster_blind(c);
+        return;
+    }
     r->revision = m->seq;
     r->deleted = m->deleted;
-    if (!m->deleted)
-        read_value(r, m->data);
-    else if (!r->id)
+    if (m->deleted && !r->id)
         r->kind = -1; /* never known here */
     if (!r->busy)
         row_queue(r);

@@ -5,6 +5,7 @@
 #include "cluster/inside.h"
 
 #define ROW_KEY 64
+#define ROW_NAME 1024
 #define NUMBERS 1000 /* claimed at once */
 
 struct row {

@@ -17,23 +17,44 @@
 #define NO_MESSAGE 10037
 #define STREAM_GONE 10059
 
+#define SPARE_MAX 64
+#define SPARE_FIRST 16
 #define TURN_NS (2 * NS_PER_MS) /* a message of records may hold a thousand: so long, not so many */
 
 /* ---- Sending ---- */
 
 static waiting *await(talk *t, talk_done fn, void *arg)
 {
-    waiting *w = calloc(1, sizeof *w);
+    list_node *spare = list_pop(&t->spare);
+    waiting *w = spare ? LIST_OWNER(spare, waiting, node) : calloc(1, sizeof *w);
+    t->spare_count -= spare != NULL;
     if (!w)
         return NULL;
     *w = (waiting){.number = ++t->numbers, .fn = fn, .arg = arg, .asked_at = clock_mono()};
-    if (!map_set(t->waiting, bytes_make(&w->number, sizeof w->number), w, NULL)) {
-        free(w);
-        return NULL;
-    }
+    w->unmapped = !map_set(t->waiting, bytes_make(&w->number, sizeof w->number), w, NULL);
+    t->unmapped += w->unmapped;
     list_push(&t->in_order, &w->node);
     if (!timer_running(&t->late))
         timer_at(&t->late, w->asked_at + t->answer_ns);
+    return w;
+}
+
+static void spare(talk *t, waiting *w)
+{
+    if (t->spare_count >= SPARE_MAX) {
+        free(w);
+        return;
+    }
+    t->spare_count++;
+    list_push(&t->spare, &w->node);
+}
+
+static waiting *find(const talk *t, uint64_t number)
+{
+    waiting *w = map_get(t->waiting, bytes_make(&number, sizeof number));
+    for (list_node *at = t->in_order.head.next; !w && t->unmapped && at != &t->in_order.head; at = at->next)
+        if (LIST_OWNER(at, waiting, node)->number == number)
+            w = LIST_OWNER(at, waiting, node);
     return w;
 }
 
@@ -41,11 +62,12 @@ static void finish(talk *t, waiting *w, const talk_answer *a)
 {
     talk_answer answer = *a;
     map_remove(t->waiting, bytes_make(&w->number, sizeof w->number));
+    t->unmapped -= w->unmapped;
     list_remove(&w->node);
     answer.asked_at = w->asked_at;
     answer.error = answer.error ? answer.error : "";
     w->fn(w->arg, &answer);
-    free(w);
+    spare(t, w);
 }
 
 static void put_number(buf *out, const char *name, uint64_t value)
@@ -192,7 +214,7 @@ static void read_error(talk_answer *a, json error, char *room, size_t size)
 
 static void take_answer(talk *t, const came *m)
 {
-    waiting *w = map_get(t->waiting, bytes_make(&m->number, sizeof m->number));
+    waiting *w = find(t, m->number);
     talk_answer a = {.code = WEIR_OK};
     json doc = {0}, error;
     char room[400];
@@ -314,6 +336,7 @@ weir_code talk_new(talk **out, loop *l, const talk_options *o, weir_error *err)
     list_init(&t->in);
     list_init(&t->records);
     list_init(&t->in_order);
+    list_init(&t->spare);
     t->loop = l;
     t->on_message = o->on_message;
     t->arg = o->arg;
@@ -325,9 +348,15 @@ weir_code talk_new(talk **out, loop *l, const talk_options *o, weir_error *err)
     t->servers = strdup(o->servers);
     t->name = strdup(o->name);
     t->waiting = map_new();
+    while (t->spare_count < SPARE_FIRST) {
+        waiting *w = calloc(1, sizeof *w);
+        if (!w)
+            break;
+        spare(t, w);
+    }
     t->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     timer_init(&t->late, l, on_late, t);
-    weir_code code = t->servers && t->name && t->waiting && t->event >= 0 ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
+    weir_code code = t->servers && t->name && t->waiting && t->spare_count == SPARE_FIRST && t->event >= 0 ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
     if (!code && !(code = io_open(&t->io, l, t->event, on_event, t, err)))
         code = io_want(t->io, IO_READ) ? error_set(err, WEIR_SYSTEM, "the loop takes no eventfd") : WEIR_OK;
     if (!code && pthread_create(&t->thread, NULL, talk_thread, t))
@@ -360,7 +389,7 @@ void talk_free(talk *t)
     io_close(t->io);
     if (t->event >= 0)
         close(t->event);
-    for (list_node *at; (at = list_pop(&t->in_order));)
+    for (list_node *at; (at = list_pop(&t->in_order)) || (at = list_pop(&t->spare));)
         free(LIST_OWNER(at, waiting, node));
     for (list_node *at; (at = list_pop(&t->in)) || (at = list_pop(&t->records));)
         free(LIST_OWNER(at, came, node));
@@ -373,6 +402,15 @@ void talk_free(talk *t)
     free(t->servers);
     free(t->name);
     free(t);
+}
+
+void talk_again(talk *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->closed = true;
+    pthread_cond_broadcast(&t->wake);
+    pthread_cond_broadcast(&t->room);
+    pthread_mutex_unlock(&t->lock);
 }
 
 bool talk_is_up(const talk *t)

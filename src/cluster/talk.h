@@ -79,6 +79,7 @@ weir_code talk_new(talk **out, loop *l, const talk_options *o, weir_error *err);
 /* What waits for an answer hears nothing any more. Waits for the thread; NULL is fine. */
 void talk_free(talk *t);
 bool talk_is_up(const talk *t);
+void talk_again(talk *t); /* the connection is dropped and made anew, so that all rows come again */
 
 void talk_send(talk *t, const talk_note *note, talk_done fn, void *arg); /* `fn` never inside this call */
 /* To whoever listens now. Nobody answers; it may be lost. */

@@ -32,6 +32,7 @@ typedef struct came {
 typedef struct waiting {
     list_node node;
     uint64_t number, asked_at;
+    bool unmapped; /* there was no memory for its place in the map: it is searched for */
     talk_done fn;
     void *arg;
 } waiting;
@@ -42,6 +43,8 @@ struct talk {
     loop_io *io;
     map *waiting;  /* number -> waiting */
     list in_order; /* the same, oldest first */
+    list spare;    /* waitings that are used again: whoever asks must hear, also without memory */
+    size_t spare_count, unmapped;
     timer late;
     uint64_t numbers, answer_ns;
     bool up, running;

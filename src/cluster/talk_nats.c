@@ -62,23 +62,15 @@ static came *came_new(const char *subject, const char *run, const char *text, by
     return m;
 }
 
-static void give_up(talk *t)
-{
-    pthread_mutex_lock(&t->lock);
-    t->closed = true;
-    pthread_cond_broadcast(&t->wake);
-    pthread_cond_broadcast(&t->room);
-    pthread_mutex_unlock(&t->lock);
-}
-
-static void tell(talk *t, talk_kind kind, uint64_t seq, const char *text)
+static bool tell(talk *t, talk_kind kind, uint64_t seq, const char *text)
 {
     came *m = came_new("", "", text, BYTES(""));
     if (!m)
-        return;
+        return false;
     m->message.kind = kind;
     m->message.seq = seq;
     hand_over(t, m);
+    return true;
 }
 
 /* ---- What the library brings, on its threads ---- */
@@ -139,7 +131,7 @@ static void on_message(natsConnection *c, natsSubscription *s, natsMsg *m, void 
         a->message.deleted = !strcmp(operation, "DEL") || !strcmp(operation, "PURGE");
         hand_over(t, a);
     } else {
-        give_up(t);
+        talk_again(t);
     }
     jsMsgMetaData_Destroy(meta);
     natsMsg_Destroy(m);
@@ -158,7 +150,7 @@ static void on_over(void *arg)
 static void on_closed(natsConnection *c, void *arg)
 {
     (void)c;
-    give_up(arg);
+    talk_again(arg);
     on_over(arg);
 }
 
@@ -316,13 +308,14 @@ static natsStatus connect_line(line *l)
     l->step = TALK_SUBSCRIBES;
     if ((s = hear_answers(l)))
         return s;
-    tell(l->t, TALK_UP, l->first_record, ""); /* ahead of what the others bring */
+    if (!tell(l->t, TALK_UP, l->first_record, "")) /* ahead of what the others bring */
+        return NATS_NO_MEMORY;
     return subscribe(l);
 }
 
 static void disconnect(line *l)
 {
-    give_up(l->t);              /* whoever waits for room goes on */
+    talk_again(l->t);           /* whoever waits for room goes on */
     natsConnection_Close(l->c); /* no callback begins any more */
     natsSubscription_Destroy(l->answers);
     natsSubscription_Destroy(l->asked);
@@ -376,7 +369,7 @@ static void carry(line *l)
             log_warn("cluster", "a note to '%s' could not be sent: %s", p->subject, natsStatus_GetText(s));
         free(p);
         if (s != NATS_OK && s != NATS_MAX_PAYLOAD)
-            give_up(t);
+            talk_again(t);
         pthread_mutex_lock(&t->lock);
     }
     pthread_mutex_unlock(&t->lock);
@@ -418,13 +411,14 @@ void *talk_thread(void *arg)
         if (s == NATS_OK) {
             said = NATS_OK;
             carry(&l);
-            tell(t, TALK_DOWN, 0, "the connection to NATS is lost");
+            while (!tell(t, TALK_DOWN, 0, "the connection to NATS is lost") && rest(t))
+                ; /* memory is out */
         } else if (s != said) {
             char why[TALK_WRONG];
             talk_wrong(why, t->servers, l.step, s, l.error, nats_GetLastError(NULL));
             log_warn("cluster", "%s; it is tried again", why);
-            tell(t, TALK_DOWN, 0, why);
-            said = s;
+            if (tell(t, TALK_DOWN, 0, why))
+                said = s;
         }
         disconnect(&l);
     } while (rest(t));

@@ -182,7 +182,7 @@ weir_code version_add(node_plugin *p, bytes row, weir_error *err)
     node_version v = {{0}, bytes_dup(row)};
     char *sha = NULL;
     weir_code code = v.json ? json_read(&doc, bytes_of(v.json), err) : error_set(err, WEIR_NOMEM, "out of memory");
-    if (!code && !(code = row_text(&sha, doc, "sha256", err)) && strlen(sha) != 64)
+    if (!code && !(code = row_text(&sha, doc, "sha256", err)) && (strlen(sha) != 64 || strspn(sha, "0123456789abcdef") != 64)) /* it becomes a file's name */
         code = error_set(err, WEIR_INVALID, "a version's sha256 is none");
     node_version *all = code ? NULL : realloc(p->versions, (p->version_count + 1) * sizeof *all);
     if (!code && !all)
