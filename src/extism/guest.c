@@ -223,7 +223,7 @@ static void result_returned(guest_core *c)
     int32_t rc = c->fit == EXPORT_ODD_RESULT ? RC_HOST : c->steps[c->step_now].f.type[0] == 'i' ? c->values[0].i32
                                                                                                 : 0;
     bool said = c->result.error.len > 0;
-    c->result.needs_reset = strcmp(c->call_name, "_start") == 0;
+    c->result.needs_reset = c->call_name[0] == '_' && strcmp(c->call_name, "_start") == 0;
     if (said) {
         call_over(c, WEIR_FAILED, rc);
         why_set(c, "%s failed: " BYTES_FMT, c->call_name, BYTES_ARG(c->result.error));

@@ -60,7 +60,7 @@ static int32_t finish(ExtismPlugin *p, const char *name)
     p->output_at = kernel_output_offset(k);
     p->output_len = r->output.len;
     p->has_error = false;
-    p->started_over = strcmp(name, "_start") == 0;
+    p->started_over = name[0] == '_' && strcmp(name, "_start") == 0;
     if (error_at)
         error_of_guest(p, kernel_block(k, error_at));
     else if (r->code)

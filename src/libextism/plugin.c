@@ -80,16 +80,9 @@ static uint64_t exchange_most(const manifest *m)
     return m->max_pages < most / 65536 ? (m->max_pages + 1) * 65536 : most;
 }
 
-weir_code plugin_guest(ExtismPlugin *p, buf *why)
+static weir_code guest_make(ExtismPlugin *p, buf *why)
 {
     weir_error err = WEIR_ERROR_INIT;
-    if (p->started_over) {
-        guest_free(p->guest);
-        p->guest = NULL;
-        p->started_over = false;
-    }
-    if (p->guest)
-        return WEIR_OK;
     guest_options o = {.manifest = p->policy, .ops = &plugin_ops, .owner = p, .name = p->id_text, .on_caller = true, .as_extism = true, .fuel = p->compiled->fuel};
     o.max_exchange = exchange_most(p->policy);
     weir_code code = guest_new(&p->guest, p->compiled->linked, &o, &err);
@@ -110,6 +103,16 @@ weir_code plugin_guest(ExtismPlugin *p, buf *why)
     else
         buf_add_text(why, text);
     return code;
+}
+
+weir_code plugin_guest(ExtismPlugin *p, buf *why)
+{
+    if (p->guest && !p->started_over)
+        return WEIR_OK;
+    guest_free(p->guest);
+    p->guest = NULL;
+    p->started_over = false;
+    return guest_make(p, why);
 }
 
 /* ---- Life ---- */
