@@ -247,6 +247,8 @@ void rows_on_row(cluster *c, const char *key, const talk_message *m)
     r->deleted = m->deleted;
     if (m->deleted && !r->id)
         r->kind = -1; /* never known here */
+    if (r->kind < 0)
+        list_remove(&r->node); /* it waited as what it was before */
     if (!r->busy)
         row_queue(r);
 }
@@ -259,12 +261,12 @@ static void on_taken(void *arg, weir_code code, const char *error)
     cluster *c = r->c;
     c->taking = NULL;
     r->applied = r->takes;
-    if (code == WEIR_NOT_FOUND && !r->deleted) {
+    if (code == WEIR_NOT_FOUND && !r->deleted && r->kind >= 0) {
         r->applied = 0;
         list_push(&c->orphans, &r->node); /* until what it stands on comes */
     } else if (code) {
         log_error("cluster", "what another node changed cannot be done here: %s", error);
-    } else if (r->kind < 2) {
+    } else if (r->kind >= 0 && r->kind < 2) {
         for (list_node *at; (at = list_pop(&c->orphans));) {
             row *o = LIST_OWNER(at, row, node);
             list_push(&c->todo[o->kind], &o->node);
@@ -280,6 +282,10 @@ static void on_taken(void *arg, weir_code code, const char *error)
 
 static void take(row *r)
 {
+    if (r->kind < 0) { /* it has become something unknown while its modules came */
+        on_taken(r, WEIR_OK, "");
+        return;
+    }
     node_take_row(r->c->n, kinds[r->kind], r->id, r->deleted ? BYTES("") : buf_bytes(&r->json), buf_bytes(&r->secret), on_taken, r);
 }
 
@@ -291,7 +297,8 @@ static void on_module(void *arg, weir_code code, const char *error)
     if (code) { /* tried again with the next tick */
         log_warn("cluster", "plugin '%s': a module of it cannot be fetched: %s", r->id, error);
         r->c->taking = NULL;
-        list_push(&r->c->todo[r->kind], &r->node);
+        if (r->kind >= 0)
+            list_push(&r->c->todo[r->kind], &r->node);
         return;
     }
     need_modules(r);

@@ -1,5 +1,5 @@
 /* What other nodes may leave in NATS, and what it answers: rows of the bucket, records, answers, questions for a whole. The input's first line says
- * which: "row KEY", "gone KEY", "record NAME", "answer", "whole"; the rest is its data. The node takes it or refuses it; its readers'
+ * which: "row KEY", "gone KEY", "record NAME", "answer", "whole"; the rest is its data, up to a line "--" with another one behind it. The node takes it or refuses it; its readers'
  * account adds up, each note is answered once at most, and no record leaves it under another's fence. */
 #include <assert.h>
 #include <ftw.h>
@@ -9,6 +9,8 @@
 #include "cluster/testing.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define NEXT "\n--\n"
 
 static char dir[] = "/tmp/weir-cluster-fuzz-XXXXXX";
 static node *n;
@@ -54,13 +56,13 @@ static void on_answer(void *arg, const talk_answer *a)
 /* One note that waits, and this as the server's answer to it. */
 static void answer(bytes data)
 {
-    static unsigned answers; /* it may be answered when this is over */
+    static unsigned asked, answers; /* it may be answered in a later call */
     char *text = bytes_dup(data);
-    unsigned before = answers;
+    asked++;
     talk_last(c->talk, TALK_ROWS_STREAM, "x", on_answer, &answers);
     while (!list_empty(&c->talk->in_order) && text && !memchr(data.at ? data.at : "", '\0', data.len) && played_answer(c->talk, text, &seq))
         node_step(n, 0);
-    assert(answers <= before + 1);
+    assert(answers <= asked);
     free(text);
 }
 
@@ -70,17 +72,14 @@ static void come(talk_kind kind, const char *subject, bytes data, bool deleted)
     played_put(c->talk, &m, subject, data);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void one(bytes input)
 {
     char line[300];
-    weir_error err = WEIR_ERROR_INIT;
-    const char *at = (const char *)data, *stop = size ? memchr(at, '\n', size) : NULL;
-    if (!n)
-        set_up();
-    if (!stop || (size_t)(stop - at) >= sizeof line || memchr(at, '\0', (size_t)(stop - at)))
-        return 0; /* subjects are texts */
-    snprintf(line, sizeof line, "%.*s", (int)(stop - at), at);
-    bytes rest = bytes_make(stop + 1, size - (size_t)(stop + 1 - at));
+    const char *stop = input.len ? memchr(input.at, '\n', input.len) : NULL;
+    if (!stop || (size_t)(stop - input.at) >= sizeof line || memchr(input.at, '\0', (size_t)(stop - input.at)))
+        return; /* subjects are texts */
+    snprintf(line, sizeof line, "%.*s", (int)(stop - input.at), input.at);
+    bytes rest = bytes_make(stop + 1, input.len - (size_t)(stop + 1 - input.at));
     if (!strncmp(line, "row ", 4))
         come(TALK_ROW, line + 4, rest, false);
     else if (!strncmp(line, "gone ", 5))
@@ -94,6 +93,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     c->settled = true; /* rows are taken whatever the cluster is called */
     for (int i = 0; i < 4; i++)
         node_step(n, 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    bytes rest = bytes_make(data, size);
+    if (!n)
+        set_up();
+    while (rest.len) {
+        const char *end = memmem(rest.at, rest.len, NEXT, strlen(NEXT));
+        size_t len = end ? (size_t)(end - rest.at) : rest.len, past = end ? len + strlen(NEXT) : len;
+        one(bytes_make(rest.at, len));
+        rest = bytes_make(rest.at + past, rest.len - past);
+    }
     assert(!c->figures.carried && hub_account_check(node_hub(n), &err));
     return 0;
 }
