@@ -34,6 +34,7 @@ async function ccxt() {
     const { default: library } = await import('ccxt');
     const okx = new library.pro.okx({ newUpdates: true });
     okx.urls.api.ws = url;
+    await okx.loadHttpProxyAgent(); // without it no ws:// address is taken
     okx.setMarkets([okx.safeMarketStructure({ id: 'BTC-USDT', symbol: 'BTC/USDT', base: 'BTC', quote: 'USDT', baseId: 'BTC', quoteId: 'USDT',
         type: 'spot', spot: true, active: true, precision: { price: 0.1, amount: 0.00000001 }, limits: {} })]);
     for (;;) for (const t of await okx.watchTrades('BTC/USDT')) on(t.id, t.price, t.amount, t.side, t.timestamp);
