@@ -334,7 +334,7 @@ typedef enum weir_stream_state {
 } weir_stream_state;
 
 /* Opens a live feed: `type` is "ohlcv", "trades", "orderbook", "ticker", "bbo" or what else the plugin
- * knows (where its meta's features name types, others are WEIR_UNSUPPORTED and the text says which there are),
+ * knows (one that it does not know it refuses itself, and the stream's state says so in its words),
  * `identifier` the venue's symbol, `params_json` an object of strings such as
  * {"timeframe":"1m"} (may be NULL). Returns at once; connecting, reconnecting and restarts happen on
  * the loop and show in weir_stream_get_state, in status records and in the log. */

@@ -19,8 +19,6 @@ weir_code weir_plugin_swap_granted(weir_plugin *plugin, const char *name, bytes 
 bool weir_plugin_knows(weir_plugin *plugin, const char *command);
 const char *weir_plugin_generation(const weir_plugin *plugin); /* "2", "2, hybrid" */
 bool weir_plugin_streams(const weir_plugin *plugin);           /* it is of a kind that may have streams */
-/* Has it streams of this type? Where its meta's features name any: WEIR_UNSUPPORTED for others, and the text says which there are. */
-weir_code weir_plugin_stream_type(const weir_plugin *plugin, const char *type, weir_error *err);
 /* All that its instances trapped, or overran their time, since it was loaded. */
 uint64_t weir_plugin_traps(const weir_plugin *plugin);
 

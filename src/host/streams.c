@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "host/embed.h"
 #include "host/inside.h"
 
 static const weir_stream_state outside[] = {
@@ -114,26 +113,6 @@ static void let_go(weir_stream *w)
     free(w);
 }
 
-weir_code weir_plugin_stream_type(const weir_plugin *p, const char *type, weir_error *err)
-{
-    buf all;
-    bool known = false;
-    if (!type || !*type)
-        return error_set(err, WEIR_INVALID, "stream: its type is missing; what it is to be of, such as 'ohlcv' or 'trades'");
-    buf_init(&all, WEIR_ERROR_TEXT / 2);
-    for (size_t i = 0; p->meta && i < p->meta->feature_count; i++) {
-        bytes has = meta_stream_type(p->meta->features[i]);
-        if (!has.len)
-            continue;
-        known |= bytes_is(has, type);
-        buf_add_text(&all, all.len ? ", " : "");
-        buf_add_bytes(&all, has);
-    }
-    weir_code code = known || !all.len ? WEIR_OK : error_set(err, WEIR_UNSUPPORTED, "plugin '%s': it has no streams of the type '%.100s'; its meta names these: " BYTES_FMT, p->name, type, BYTES_ARG(buf_bytes(&all)));
-    buf_fini(&all);
-    return code;
-}
-
 weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *type, const char *identifier,
                            const char *params_json, weir_error *err)
 {
@@ -141,10 +120,10 @@ weir_code weir_stream_open(weir_stream **out, weir_plugin *plugin, const char *t
     json parameters;
     if (!generation_streams(plugin->generation))
         return error_set(err, WEIR_UNSUPPORTED, "plugin '%s': it has none of the exports of a plugin that streams (start_stream, handle_command, prepare_stream); 'weir inspect' shows what it can", plugin->name);
+    if (!type || !*type)
+        return error_set(err, WEIR_INVALID, "stream: its type is missing; what it is to be of, such as 'ohlcv' or 'trades'");
     if (!identifier)
         return error_set(err, WEIR_INVALID, "stream: its identifier is missing: the venue's symbol, or an empty text");
-    if (weir_plugin_stream_type(plugin, type, err))
-        return err ? err->code : WEIR_UNSUPPORTED;
     if (plugin->config_wrong.code) {
         error_recall(&plugin->config_wrong, err);
         return error_wrap(err, "plugin '%s'", plugin->name);

@@ -156,7 +156,7 @@ static void create_on(ask *a, node_connection *c, json body)
 {
     weir_error err = WEIR_ERROR_INIT;
     char *type = NULL, *identifier = NULL, *parameters = NULL;
-    if (wish_of(body, &type, &identifier, &parameters, &err) || (c->live && weir_plugin_stream_type(c->live, type, &err))) {
+    if (wish_of(body, &type, &identifier, &parameters, &err)) {
         free(type);
         free(identifier);
         free(parameters);
