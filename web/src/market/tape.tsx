@@ -42,6 +42,7 @@ function Rows() {
     const all = decimal.parse(least) ? f.trades.newest(400).filter(r => 'hole' in r || decimal.compare(r.size, least) >= 0) : f.trades.newest(ROWS);
     const rows = all.slice(0, ROWS);
     if (!rows.length) return <Empty>{f.trades.length ? t.market.noneSoLarge : t.market.waitTrades}</Empty>;
+    const trades = rows.some(r => !('hole' in r));
     const largest = Math.max(1e-300, ...rows.map(r => ('hole' in r ? 0 : +r.size)));
     return (
         <div class="scroll" tabIndex={0} role="group" aria-label={t.market.tape}>
@@ -49,6 +50,7 @@ function Rows() {
                 <thead><tr><th scope="col">{t.market.time}</th><th scope="col" class="num">{t.market.price}</th><th scope="col" class="num">{t.market.size}</th></tr></thead>
                 <tbody>{rows.map(r => ('hole' in r ? <GapRow key={r.id} of={r} /> : <TradeRow key={r.id} of={r} places={f.places} sizePlaces={f.sizePlaces} share={+r.size / largest} />))}</tbody>
             </table>
+            {!trades && decimal.parse(least) && <Empty>{t.market.noneSoLarge}</Empty>}
         </div>
     );
 }
