@@ -23,6 +23,7 @@
 typedef struct held {
     world_publication what;
     uint64_t hash;
+    bool twin; /* the old socket brought it, too: known without the window, which may be full */
     struct held *next;
     char data[];
 } held;
@@ -95,12 +96,18 @@ static bool was_there(handover *h, uint64_t hash)
     return false;
 }
 
-static void forget(void *arg)
+static void forget(handover *h)
 {
-    handover *h = arg;
     free(h->window);
     h->window = NULL;
     h->room = h->used = h->live = 0;
+}
+
+static void on_forget(void *arg)
+{
+    handover *h = arg;
+    if (list_empty(&h->orphans)) /* else the next handover needs it; its cut sets the timer again */
+        forget(h);
 }
 
 /* ---- Old sockets ---- */
@@ -177,7 +184,7 @@ static void cut(orphan *o)
     heir->draining = false;
     h->unread += o->in.count;
     for (held *one = o->first; one; one = one->next)
-        if (was_there(h, one->hash))
+        if (was_there(h, one->hash) || one->twin)
             h->repeats++;
         else
             h->ops->emit(h->arg, &one->what);
@@ -259,7 +266,7 @@ void handover_init(handover *h, loop *l, const handover_ops *ops, void *arg)
     *h = (handover){.loop = l, .ops = ops, .arg = arg};
     list_init(&h->orphans);
     timer_init(&h->look, l, look, h);
-    timer_init(&h->forget, l, forget, h);
+    timer_init(&h->forget, l, on_forget, h);
 }
 
 static orphan *kept_for(const handover *h, uint64_t url)
@@ -332,6 +339,8 @@ void handover_socket_up(handover *h, plug *s)
     o->heir = s;
     o->heir_since = loop_now(h->loop);
     o->heir_real = clock_real();
+    if (h->orphans.head.next == h->orphans.head.prev) /* what an heir before it would have brought again, this one has not */
+        forget(h);
     s->before = &o->in;
 }
 
@@ -366,6 +375,7 @@ static bool hold(orphan *o, const world_publication *what, uint64_t hash)
     memcpy(one->data, what->data.at, what->data.len);
     one->what.data = bytes_make(one->data, what->data.len);
     one->hash = hash;
+    one->twin = false;
     one->next = NULL;
     *o->end = one;
     o->end = &one->next;
@@ -373,12 +383,12 @@ static bool hold(orphan *o, const world_publication *what, uint64_t hash)
     return true;
 }
 
-/* Of the records that are held back: the one that the old socket brings as well. */
+/* Of the records that are held back: the one that the old socket brings as well. It is marked. */
 static bool joins(const orphan *o, uint64_t hash)
 {
-    for (const held *one = o->first; one; one = one->next)
+    for (held *one = o->first; one; one = one->next)
         if (one->hash == hash)
-            return true;
+            return one->twin = true;
     return false;
 }
 

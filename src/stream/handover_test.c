@@ -199,6 +199,107 @@ TEST(handover, leaves_out_each_double_as_often_as_it_came)
     end();
 }
 
+/* So many different records by the old socket, each seen once. */
+static void many(const char *name, int count)
+{
+    char text[40], part[60];
+    for (int i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "%s%d", name, i);
+        to(0, text);
+        if (i % 100 != 99 && i + 1 < count)
+            continue;
+        for (int k = i / 100 * 100; k <= i; k++) {
+            snprintf(part, sizeof part, "{\"frame\":\"%s%d\"}", name, k);
+            expect(part);
+        }
+    }
+}
+
+#define MORE_THAN_IS_REMEMBERED 66000 /* handover.c: WINDOW_MAX */
+
+/* A venue that is far behind brings more over the old socket, before the two join, than is remembered. */
+TEST(handover, joins_at_one_record_however_much_the_old_socket_brought_before)
+{
+    replaced("quit now");
+    successor();
+    to(1, "x");
+    settle();
+    many("a", MORE_THAN_IS_REMEMBERED);
+    to_both("x"); /* the second one on the new socket is another trade */
+    to(1, "y");
+    expect_frames("xxy");
+    expect_none();
+    end();
+}
+
+/* What the second instance would have brought again is nothing to the third one. */
+TEST(handover, to_a_second_successor_has_all_of_the_memory_for_itself)
+{
+    replaced("quit now");
+    successor();
+    later(1100); /* the new socket is silent: the old one is read */
+    many("a", MORE_THAN_IS_REMEMBERED);
+    to(0, "quit now");
+    expect("quit now");
+    later(4000);
+    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+    to(2, "s");
+    settle();
+    to(0, "1");
+    to(0, "2");
+    expect_frames("12");
+    later(600);
+    to(2, "1");
+    to(2, "2");
+    to(2, "3");
+    settle();
+    later(100);
+    expect_frames("s3");
+    expect_none();
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+/* A handover that begins within seconds of the end of another keeps what it remembers. */
+TEST(handover, remembers_to_its_end_though_one_ended_shortly_before)
+{
+    replaced("quit now");
+    successor();
+    to(1, "x");
+    settle();
+    to(0, "x");
+    expect_frames("x"); /* joined; what is remembered would be forgotten in 5 s */
+    later(3000);
+    to(1, "quit now");
+    expect("quit now");
+    later(1000);
+    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+    to(2, "s");
+    settle();
+    to(1, "1");
+    expect_frames("1");
+    later(400);
+    to(1, "2");
+    expect_frames("2");
+    later(300);
+    to(1, "3");
+    expect_frames("3");
+    later(400);
+    to(1, "4");
+    expect_frames("4");
+    later(600);
+    to(2, "1");
+    to(2, "2");
+    to(2, "3");
+    to(2, "4");
+    to(2, "5");
+    settle();
+    later(100);
+    expect_frames("s5");
+    expect_none();
+    end();
+}
+
 TEST(handover, that_is_broken_leaves_a_gap_in_its_place)
 {
     replaced("quit now");
