@@ -68,7 +68,8 @@ static void answer(bytes data)
 
 static void come(talk_kind kind, const char *subject, bytes data, bool deleted)
 {
-    came m = {.message = {.kind = kind, .seq = ++seq, .deleted = deleted, .epoch = seq, .book = 3}};
+    seq++;
+    came m = {.message = {.kind = kind, .seq = seq, .deleted = deleted, .epoch = seq, .book = 3}};
     played_put(c->talk, &m, subject, data);
 }
 
