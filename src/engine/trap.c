@@ -52,24 +52,29 @@ trap *trap_with_kind(trap_kind kind, const char *text)
     return t;
 }
 
-trap *trap_new(const char *format, ...)
+static trap *trap_format(trap_kind kind, const char *format, va_list args)
 {
     char text[TEXT_MAX];
+    vsnprintf(text, sizeof text, format, args);
+    return trap_with_kind(kind, text);
+}
+
+trap *trap_new(const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    trap *t = trap_format(TRAP_HOST, format, args);
     va_end(args);
-    return trap_with_kind(TRAP_HOST, text);
+    return t;
 }
 
 trap *trap_outside(const char *format, ...)
 {
-    char text[TEXT_MAX];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    trap *t = trap_format(TRAP_MEMORY, format, args);
     va_end(args);
-    return trap_with_kind(TRAP_MEMORY, text);
+    return t;
 }
 
 trap *trap_exit(int32_t code)

@@ -51,6 +51,8 @@ typedef struct guest_http {
     buf *out_body;
     weir_error error; /* code != 0: no answer was obtained */
 } guest_http;
+/* For the op: an answer that came, into the buffers. */
+void guest_http_answer(guest_http *h, const http_header *headers, size_t count, bytes body);
 
 typedef struct guest_ops {
     /* Suspends the guest until somebody wakes it or `deadline` (clock_mono; UINT64_MAX: never). */

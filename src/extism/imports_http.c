@@ -206,6 +206,25 @@ static weir_code request_perform(guest *g, const http_parts *p, bytes body, bool
     return WEIR_OK;
 }
 
+void guest_http_answer(guest_http *h, const http_header *headers, size_t count, bytes body)
+{
+    buf_add_bytes(h->out_body, body);
+    buf_add_char(h->out_headers, '{');
+    for (size_t i = 0; i < count; i++) {
+        char name[256];
+        size_t n = headers[i].name.len < sizeof name ? headers[i].name.len : sizeof name - 1;
+        for (size_t k = 0; k < n; k++) {
+            char c = headers[i].name.at[k];
+            name[k] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+        }
+        buf_add_text(h->out_headers, i ? "," : "");
+        json_put_string(h->out_headers, bytes_make(name, n));
+        buf_add_char(h->out_headers, ':');
+        json_put_string(h->out_headers, headers[i].value);
+    }
+    buf_add_char(h->out_headers, '}');
+}
+
 trap *import_http_request(void *env, void *self, value *v)
 {
     (void)env;

@@ -92,23 +92,8 @@ static void take_for_guest(void *into, const http_response *r)
     guest_http *h = into;
     h->error = r->error;
     h->status = r->status;
-    if (r->error.code)
-        return;
-    buf_add_bytes(h->out_body, r->body);
-    buf_add_char(h->out_headers, '{');
-    for (size_t i = 0; i < r->header_count; i++) {
-        char name[256];
-        size_t n = r->headers[i].name.len < sizeof name ? r->headers[i].name.len : sizeof name - 1;
-        for (size_t k = 0; k < n; k++) {
-            char c = r->headers[i].name.at[k];
-            name[k] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
-        }
-        buf_add_text(h->out_headers, i ? "," : "");
-        json_put_string(h->out_headers, bytes_make(name, n));
-        buf_add_char(h->out_headers, ':');
-        json_put_string(h->out_headers, r->headers[i].value);
-    }
-    buf_add_char(h->out_headers, '}');
+    if (!r->error.code)
+        guest_http_answer(h, r->headers, r->header_count, r->body);
 }
 
 bool fetch_for_guest(guest *g, guest_http *h)

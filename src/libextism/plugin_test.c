@@ -1,7 +1,7 @@
 /* Plugins through Extism's C interface: making them when memory fails, host functions, threads, several modules. What has an
  * answer of upstream's to compare with is in tests/extism; here is what has none. */
 #include <pthread.h>
-#include <unistd.h>
+#include <sched.h>
 
 #include "libextism/testing.h"
 
@@ -140,8 +140,10 @@ static void *call_long(void *arg)
 
 static void *cancel_soon(void *arg)
 {
-    usleep(20000);
-    extism_plugin_cancel(extism_plugin_cancel_handle(arg));
+    ExtismPlugin *p = arg;
+    while (!atomic_load(&p->stop.running))
+        sched_yield();
+    extism_plugin_cancel(extism_plugin_cancel_handle(p));
     return NULL;
 }
 

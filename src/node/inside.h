@@ -310,6 +310,13 @@ uint64_t cpu_ms(void);
 bool text_replace(char **at, const char *with); /* a copy in its place; false: out of memory. NULL is fine */
 bool is_number(const char *text);
 size_t list_count(const list *l);
+/* What a walk over rows of the store, at the start, has in hand; the first failure ends it. */
+typedef struct row_load {
+    node *n;
+    weir_error *err;
+    weir_code code;
+} row_load;
+
 /* For rows of the store: the text is there, or the row makes no sense (INVALID), or memory is out. */
 weir_code row_text(char **out, json row, const char *member, weir_error *err);
 char *json_text(json object, const char *member);            /* heap copy; NULL: none or no text */

@@ -111,15 +111,9 @@ static weir_code store_connection(node_connection *c, const char *config, const 
     return code;
 }
 
-typedef struct loading {
-    node *n;
-    weir_error *err;
-    weir_code code;
-} loading;
-
 static void on_row(void *arg, const char *id, bytes row, bytes secret, bool sealed)
 {
-    loading *l = arg;
+    row_load *l = arg;
     json doc;
     if (json_read(&doc, row, l->err)) {
         l->code = error_wrap(l->err, "connection %s", id);
@@ -156,7 +150,7 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
 
 weir_code connections_load(node *n, weir_error *err)
 {
-    loading l = {n, err, WEIR_OK};
+    row_load l = {n, err, WEIR_OK};
     weir_code code = store_load(n->store, "connection", on_row, &l, err);
     return code ? code : l.code;
 }

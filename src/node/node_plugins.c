@@ -115,15 +115,9 @@ static void take_sha(char out[65], json v)
     free(text);
 }
 
-typedef struct loading {
-    node *n;
-    weir_error *err;
-    weir_code code;
-} loading;
-
 static void on_row(void *arg, const char *id, bytes row, bytes secret, bool sealed)
 {
-    loading *l = arg;
+    row_load *l = arg;
     json doc, key, item;
     (void)secret, (void)sealed;
     node_plugin *p = plugin_new(l->n, id);
@@ -147,7 +141,7 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
 
 weir_code plugins_load(node *n, weir_error *err)
 {
-    loading l = {n, err, WEIR_OK};
+    row_load l = {n, err, WEIR_OK};
     weir_code code = store_load(n->store, "plugin", on_row, &l, err);
     return code ? code : l.code;
 }

@@ -191,15 +191,9 @@ static weir_code store_sink(node_sink *k, weir_error *err)
     return code;
 }
 
-typedef struct loading {
-    node *n;
-    weir_error *err;
-    weir_code code;
-} loading;
-
 static void on_row(void *arg, const char *id, bytes row, bytes secret, bool sealed)
 {
-    loading *l = arg;
+    row_load *l = arg;
     json doc;
     node_sink *k = sink_new(l->n, strtoull(id, NULL, 10));
     if (!k || json_read(&doc, row, l->err)) {
@@ -221,7 +215,7 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
 
 weir_code sinks_load(node *n, weir_error *err)
 {
-    loading l = {n, err, WEIR_OK};
+    row_load l = {n, err, WEIR_OK};
     weir_code code = store_load(n->store, "sink", on_row, &l, err);
     return code ? code : l.code;
 }

@@ -79,15 +79,9 @@ static bool scope_find(const char *name, node_scope *out)
     return false;
 }
 
-typedef struct loading {
-    node *n;
-    weir_error *err;
-    weir_code code;
-} loading;
-
 static void on_row(void *arg, const char *id, bytes row, bytes secret, bool sealed)
 {
-    loading *l = arg;
+    row_load *l = arg;
     json doc;
     node_token_row *t = calloc(1, sizeof *t);
     (void)secret, (void)sealed;
@@ -115,7 +109,7 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
 
 weir_code tokens_load(node *n, weir_error *err)
 {
-    loading l = {n, err, WEIR_OK};
+    row_load l = {n, err, WEIR_OK};
     weir_code code = store_load(n->store, "token", on_row, &l, err);
     return code ? code : l.code;
 }

@@ -220,15 +220,9 @@ void stream_end(node_stream *s)
 
 /* ---- At the start ---- */
 
-typedef struct loading {
-    node *n;
-    weir_error *err;
-    weir_code code;
-} loading;
-
 static void on_row(void *arg, const char *id, bytes row, bytes secret, bool sealed)
 {
-    loading *l = arg;
+    row_load *l = arg;
     json doc;
     uint64_t connection = 0;
     weir_error why = WEIR_ERROR_INIT;
@@ -319,7 +313,7 @@ static void ask_history(node_stream *s)
 
 weir_code streams_load(node *n, weir_error *err)
 {
-    loading l = {n, err, WEIR_OK};
+    row_load l = {n, err, WEIR_OK};
     weir_code code = store_load(n->store, "stream", on_row, &l, err);
     if (code || l.code)
         return code ? code : l.code;

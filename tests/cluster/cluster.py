@@ -106,7 +106,8 @@ class Forwarder:
     """Between one node and NATS; `cut` drops what is there and lets nobody through, silently."""
 
     def __init__(self, to):
-        self.to, self.open, self.pairs = to, True, []
+        self.to, self.open, self.pairs = to, threading.Event(), []
+        self.open.set()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -114,7 +115,7 @@ class Forwarder:
     def accept(self):
         while True:
             a, _ = self.listener.accept()
-            if not self.open:
+            if not self.open.is_set():
                 self.pairs.append((a, None))  # accepted, and nothing ever comes
                 continue
             b = socket.create_connection(("127.0.0.1", self.to))
@@ -125,8 +126,7 @@ class Forwarder:
     def pump(self, x, y):
         try:
             while data := x.recv(65536):
-                while not self.open:
-                    time.sleep(0.02)
+                self.open.wait()
                 y.sendall(data)
         except OSError:
             pass
@@ -137,7 +137,7 @@ class Forwarder:
                 pass
 
     def heal(self):
-        self.open = True
+        self.open.set()
         for a, b in self.pairs:
             if b is None:
                 a.close()
@@ -166,7 +166,7 @@ class BookVenue:
     as it was behind that change."""
 
     def __init__(self):
-        self.lock, self.number, self.bids, self.asks, self.books, self.open, self.sessions, self.over = threading.Lock(), 100, {}, {}, {}, [], 0, False
+        self.lock, self.number, self.bids, self.asks, self.books, self.open, self.sessions, self.over = threading.Lock(), 100, {}, {}, {}, [], 0, threading.Event()
         for i in range(20):
             self.bids[str(100 - i)], self.asks[str(101 + i)] = "1", "2"
         self.keep()
@@ -209,8 +209,7 @@ class BookVenue:
         s.close()
 
     def change(self):
-        while not self.over:
-            time.sleep(0.02)
+        while not self.over.wait(0.02):  # the market's pace
             with self.lock:
                 self.number += 1
                 price, size = str(100 - self.number % 30), str(self.number % 4)
@@ -276,21 +275,21 @@ class Reader(threading.Thread):
 
     def __init__(self, node, last):
         super().__init__(daemon=True)
-        self.node, self.name, self.records, self.last, self.over = node, node.name, [], last, False
+        self.node, self.name, self.records, self.last, self.over = node, node.name, [], last, threading.Event()
         self.start()
 
     def run(self):
-        while not self.over:
+        while not self.over.is_set():
             try:
                 ws = Socket(self.node.port, self.node.token)
                 ask = {"op": "subscribe", "id": "a", "pattern": ">", "from": "time", "since": "1", "max_records": 65536}
                 if self.last:
                     ask.update({"from": "seq", "seqs": self.last})
                 ws.frame(1, json.dumps(ask).encode())
-                while not self.over:
+                while not self.over.is_set():
                     self.take(json.loads(ws.next()))
             except (OSError, ValueError):
-                time.sleep(0.05)
+                self.over.wait(0.05)
 
     def take(self, record):
         if "op" in record:
@@ -606,7 +605,7 @@ class World:
 
     def end(self):
         for n in self.nodes:
-            n.reader.over = True
+            n.reader.over.set()
             if not n.ended():
                 n.signal(signal.SIGCONT)
                 n.kill()
