@@ -304,7 +304,7 @@ describe('an installation of one\'s own', () => {
 
     test('10 the daemon is killed and comes back: the page does, too, and says what was missed', async () => {
         await page.evaluate(() => document.activeElement?.blur());
-        page.allowed.push(/ERR_CONNECTION_REFUSED|WebSocket connection|Failed to fetch/);
+        page.allowed.push(/ERR_CONNECTION_(REFUSED|RESET|CLOSED)|ERR_EMPTY_RESPONSE|WebSocket connection|Failed to fetch/);
         const {port, token} = server;
         await server.kill();
         await page.locator('.banner.bad', {hasText: 'Connection lost'}).waitFor();
