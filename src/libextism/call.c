@@ -14,7 +14,7 @@ static void error_of_guest(ExtismPlugin *p, bytes text)
     buf_clear(&p->error);
     buf_add_bytes(&p->error, text);
     buf_add_char(&p->error, '\0');
-    p->has_error = true;
+    p->has_error = p->by_guest = true;
 }
 
 static void error_of_trap(ExtismPlugin *p, const outcome *o)
@@ -23,6 +23,7 @@ static void error_of_trap(ExtismPlugin *p, const outcome *o)
     text_backtrace(&p->error, o->trace ? o->trace : "", o->text ? o->text : "");
     buf_add_char(&p->error, '\0');
     p->has_error = true;
+    p->by_guest = false;
 }
 
 /* The export cannot be called as it is. */

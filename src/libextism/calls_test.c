@@ -114,3 +114,51 @@ TEST(calls, stop_when_their_time_is_over_and_go_on_afterwards)
     ends(p, "echo", 134, "timeout");
     extism_plugin_free(p);
 }
+
+#define WAITS                                                                                                                                \
+    "(import \"wasi_snapshot_preview1\" \"poll_oneoff\" (func $poll (param i32 i32 i32 i32) (result i32)))"                                  \
+    "(memory (export \"memory\") 1)(func $sleep (i32.store (i32.const 16) (i32.const 1)) (i64.store (i32.const 24) (i64.const 60000000000))" \
+    " (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))))"
+
+/* `module` with a limit of 30 ms. */
+static ExtismPlugin *limited(const char *module)
+{
+    char manifest[200];
+    snprintf(manifest, sizeof manifest, "{\"wasm\":[{\"data\":{\"ptr\":%llu,\"len\":%zu}}],\"timeout_ms\":30}",
+             (unsigned long long)(uintptr_t)module, strlen(module));
+    return extism_plugin_new((const uint8_t *)manifest, strlen(manifest), NULL, 0, true, NULL);
+}
+
+TEST(calls, stop_while_they_sleep_and_while_they_initialise)
+{
+    ExtismPlugin *p = limited("(module " WAITS "(func (export \"sleep\") (call $sleep)) (func (export \"fine\")))");
+    ends(p, "sleep", 134, "timeout");
+    ends(p, "fine", 0, NULL);
+    extism_plugin_free(p);
+    p = limited("(module (func (export \"_initialize\") (loop $l (br $l))) (func (export \"fine\")))");
+    ends(p, "fine", 134, "timeout");
+    extism_plugin_free(p);
+}
+
+TEST(calls, without_end_inside_end_with_a_trap_and_go_on)
+{
+    ExtismPlugin *p = plugin_of("(module (func $f (export \"deeper\") (call $f)) (func (export \"fine\") (result i32) (i32.const 4)))");
+    ends(p, "deeper", 134, "error while executing at wasm backtrace:\n    0: ");
+    CHECK_HAS(extism_plugin_error(p), "Caused by:\n    ");
+    ends(p, "fine", 4, NULL);
+    extism_plugin_free(p);
+}
+
+TEST(calls, leave_the_guests_own_error_until_the_next)
+{
+    ExtismPlugin *p = plugin_of(MANY);
+    ends(p, "fails", 0, "in");
+    CHECK(extism_plugin_config(p, (const uint8_t *)"{}", 2));
+    CHECK(!extism_plugin_config(p, (const uint8_t *)"5", 1));
+    CHECK(extism_plugin_function_exists(p, "fails"));
+    CHECK_TEXT(extism_plugin_error(p), "in");
+    ends(p, "trap", 134, "error");
+    CHECK(extism_plugin_function_exists(p, "trap"));
+    CHECK(extism_plugin_error(p) == NULL);
+    extism_plugin_free(p);
+}

@@ -84,9 +84,27 @@ ExtismFunction *extism_function_new(const char *name, const ExtismValType *input
     return shell;
 }
 
+/* A copy in which U+FFFD stands for each octet that is no UTF-8; NULL: no memory. */
+static char *readable(const char *name)
+{
+    buf out;
+    bytes left = bytes_of(name);
+    buf_init(&out, SIZE_MAX);
+    while (left.len) {
+        size_t len = bytes_utf8_char(left);
+        buf_add_bytes(&out, len ? bytes_make(left.at, len) : bytes_of("\xef\xbf\xbd"));
+        len = len ? len : 1;
+        left = bytes_make(left.at + len, left.len - len);
+    }
+    buf_add_char(&out, '\0');
+    char *copy = out.failed ? NULL : strdup(out.at);
+    buf_fini(&out);
+    return copy;
+}
+
 void extism_function_set_namespace(ExtismFunction *shell, const char *name)
 {
-    char *copy = shell && shell->inner && name ? strdup(name) : NULL;
+    char *copy = shell && shell->inner && name ? readable(name) : NULL;
     if (!copy)
         return;
     free(shell->inner->module);

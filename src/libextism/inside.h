@@ -94,9 +94,10 @@ struct ExtismPlugin {
     guest *guest;     /* NULL: to be made by the next call */
     stop stop;
     void *context;
-    trap *failed; /* what a host function left, extism_weir_fail */
-    buf error;    /* with its NUL */
-    bool has_error, started_over, headers, stdio;
+    trap *failed;             /* what a host function left, extism_weir_fail */
+    buf error;                /* with its NUL */
+    bool has_error, by_guest; /* by_guest: it is the guest's own text, which stays until the next call */
+    bool started_over, headers, stdio;
     uint64_t output_at, output_len;
     uint8_t id[16];
     char id_text[37];
@@ -106,6 +107,7 @@ weir_code plugin_guest(ExtismPlugin *p, buf *why); /* makes its guest unless the
 bool plugin_enter(ExtismPlugin *p);                /* false: this thread is inside a call of it */
 void plugin_leave(ExtismPlugin *p);
 void plugin_error(ExtismPlugin *p, const char *format, ...) PRINTF_LIKE(2, 3);
+void plugin_forget(ExtismPlugin *p); /* the host's error, not the guest's */
 extern const guest_ops plugin_ops;
 
 /* ---- The process ---- */

@@ -47,6 +47,12 @@ void plugin_error(ExtismPlugin *p, const char *format, ...)
     text_translate(&p->error, text);
     buf_add_char(&p->error, '\0');
     p->has_error = true;
+    p->by_guest = false;
+}
+
+void plugin_forget(ExtismPlugin *p)
+{
+    p->has_error = p->has_error && p->by_guest;
 }
 
 /* ---- Its guest ---- */
@@ -243,7 +249,7 @@ bool extism_plugin_function_exists(ExtismPlugin *plugin, const char *func_name)
 {
     if (!plugin || !func_name)
         return false;
-    plugin->has_error = false;
+    plugin_forget(plugin);
     const module_extern *x = module_find_export(plugin->compiled->modules[plugin->compiled->main], func_name);
     return x && x->kind == EXTERN_FUNC && (strcmp(x->type, "()") == 0 || strcmp(x->type, "i()") == 0);
 }
@@ -265,9 +271,10 @@ bool extism_plugin_config(ExtismPlugin *plugin, const uint8_t *json_text, Extism
     json doc, key, item;
     if (!plugin || !json_text)
         return false;
-    plugin->has_error = false;
+    plugin_forget(plugin);
     if (json_read(&doc, bytes_make(json_text, json_size), &err) || !config_fits(doc)) {
-        plugin_error(plugin, "the configuration is no JSON object of strings and nulls");
+        if (!plugin->has_error)
+            plugin_error(plugin, "the configuration is no JSON object of strings and nulls");
         return false;
     }
     bool ok = true;

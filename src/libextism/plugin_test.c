@@ -197,6 +197,25 @@ TEST(plugin, modules_that_import_in_a_circle_are_refused)
               "circle");
 }
 
+TEST(plugin, errors_go_on_behind_upstreams_first_line)
+{
+    CHECK_HAS(refusal_of("{\"wasm\":[],\"wasn\":1}", false), "Unable to compile Extism plugin: Unknown manifest format\n");
+    CHECK_HAS(refusal_of("{\"wasm\":[],\"wasn\":1}", false), "\"wasn\"");
+    CHECK_HAS(refusal_of("(module (import \"extism:host/env\" \"alloc\" (func (param i32) (result i64))))", false), "extism:host/env");
+    CHECK_HAS(refusal_of("(module (func", false), "Unable to compile Extism plugin: ");
+    CHECK_HAS(refusal_of("(module (func $f unreachable) (start $f))", false), "unreachable");
+}
+
+TEST(plugin, an_input_beyond_exchange_memory_is_refused)
+{
+    ExtismPlugin *p = plugin_of("(module " IMPORTS ECHO ")");
+    uint8_t none = 0;
+    CHECK_INT(extism_plugin_call(p, "echo", &none, UINT64_C(1) << 31), -1); /* refused before it is read */
+    CHECK_HAS(extism_plugin_error(p), "failed to allocate extism memory");
+    CHECK_INT(call_of(p, "echo", "small"), 0);
+    extism_plugin_free(p);
+}
+
 TEST(plugin, an_input_of_a_hundred_megabytes_comes_back)
 {
     ExtismPlugin *p = plugin_of("(module " IMPORTS ECHO ")");

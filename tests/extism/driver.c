@@ -13,7 +13,10 @@
  *     exists NAME   config JSON   reset   headers   context TEXT (of the next calls)
  *     cancel NAME MS                     calls, and cancels it from another thread
  *     cancel-idle   twice NAME N [INPUT] in N threads at once
- *     log LEVEL     drain   free   free-compiled   version   null                    */
+ *     state                              error and output as they are now, asked for once more
+ *     odd                                arguments that programs should not pass, to a plugin that is there
+ *     log LEVEL     drain   logfile LEVEL (a new file)   logged (what is in it)
+ *     free   free-compiled   free-shells   freed   null                              */
 #include <dlfcn.h>
 #include <extism.h>
 #include <pthread.h>
@@ -25,7 +28,8 @@
 
 #define FUNCTIONS(X)                                                                                                                         \
     X(extism_function_new)                                                                                                                   \
-    X(extism_function_set_namespace) X(extism_function_free) X(extism_plugin_new)                                                            \
+    X(extism_function_set_namespace)                                                                                                         \
+    X(extism_function_free) X(extism_plugin_new)                                                                                             \
         X(extism_plugin_new_with_fuel_limit) X(extism_plugin_new_error_free) X(extism_compiled_plugin_new)                                   \
             X(extism_compiled_plugin_new_with_fuel_limit) X(extism_plugin_new_from_compiled) X(extism_compiled_plugin_free)                  \
                 X(extism_plugin_free) X(extism_plugin_id) X(extism_plugin_call) X(extism_plugin_call_with_host_context)                      \
@@ -373,6 +377,89 @@ static void nulls(void)
            (int)p_extism_current_plugin_memory_length(NULL, 1));
 }
 
+/* Without a call: what the last one left, and the old name of the same question. */
+static void state(void)
+{
+    const char *said = p_extism_plugin_error(plugin);
+    char *error = said ? strdup(said) : NULL;
+    const char *old = p_extism_error(plugin);
+    bool same = (!error && !old) || (error && old && strcmp(error, old) == 0);
+    printf("%d %s, output of %llu at %s, error %s\n", number, same ? "alike" : "extism_error differs",
+           (unsigned long long)p_extism_plugin_output_length(plugin), p_extism_plugin_output_data(plugin) ? "a place" : "NULL", error ? "there" : "none");
+    free(error);
+}
+
+static ExtismPlugin *odd_new(const char *text, const ExtismFunction **functions, ExtismSize count, char **why)
+{
+    return p_extism_plugin_new((const uint8_t *)text, strlen(text), functions, count, false, why);
+}
+
+static void odd(void)
+{
+    static const char empty[] = "(module)", broken[] = "(module (func";
+    const ExtismFunction *nulls[] = {NULL};
+    static const ExtismValType i64[] = {ExtismValType_I64};
+    static host unused;
+    char *kept = (char *)empty, *why = NULL;
+    fflush(stdout);
+    printf("%d", number);
+    ExtismPlugin *made = odd_new(empty, NULL, 7, &kept);
+    fflush(stdout);
+    printf(" %d%d", made != NULL, kept == empty);
+    p_extism_plugin_free(made);
+    fflush(stdout);
+    printf("%d", odd_new(broken, NULL, 0, NULL) == NULL);
+    made = odd_new(empty, nulls, 0, &why);
+    fflush(stdout);
+    printf("%d", made && !why);
+    p_extism_plugin_free(made);
+    made = odd_new(empty, nulls, 1, &why);
+    fflush(stdout);
+    printf("%d %s", made != NULL, why ? why : "none");
+    p_extism_plugin_new_error_free(why);
+    fflush(stdout);
+    printf(" %d", p_extism_function_new("\xff", i64, 1, i64, 1, answer, NULL, NULL) == NULL);
+    ExtismFunction *f = p_extism_function_new("f", NULL, 3, NULL, 3, answer, &unused, NULL);
+    nulls[0] = f;
+    made = odd_new("(module (import \"\xef\xbf\xbd\" \"f\" (func)))", nulls, f && (p_extism_function_set_namespace(f, "\xff"), 1), NULL);
+    p_extism_function_set_namespace(f, "late");
+    p_extism_function_free(f);
+    fflush(stdout);
+    printf("%d", made != NULL);
+    p_extism_plugin_free(made);
+    fflush(stdout);
+    printf(" %d", p_extism_plugin_call(plugin, "\xff", NULL, 0));
+    fflush(stdout);
+    printf(" %d%d", p_extism_plugin_function_exists(plugin, "\xff"), p_extism_log_custom("\xff"));
+    fflush(stdout);
+    printf(" %d %s\n", p_extism_plugin_call(plugin, "echo", NULL, 0), p_extism_plugin_output_data(plugin) ? "a place" : "NULL");
+}
+
+static char log_path[] = "/tmp/weir-driver-log-XXXXXX";
+
+static void log_to_file(const char *level)
+{
+    int fd = mkstemp(log_path);
+    if (fd < 0 || write(fd, "before\n", 7) != 7)
+        exit(2);
+    close(fd);
+    printf("%d %d\n", number, p_extism_log_file(log_path, level));
+}
+
+static void logged(void)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t len;
+    FILE *f = fopen(log_path, "r");
+    printf("%d\n", number);
+    while (f && (len = getline(&line, &room, f)) > 0)
+        print_line(line, (ExtismSize)len);
+    free(line);
+    if (f)
+        fclose(f);
+}
+
 static void free_all(void)
 {
     part_plugin();
@@ -393,6 +480,10 @@ static void command_on(const char *verb, char *a, char *rest)
         call_many(a, atoi(b), strchr(b, ' ') ? strchr(b, ' ') + 1 : "");
     else if (strcmp(verb, "exists") == 0)
         printf("%d %d\n", number, p_extism_plugin_function_exists(plugin, a));
+    else if (strcmp(verb, "state") == 0)
+        state();
+    else if (strcmp(verb, "odd") == 0)
+        odd();
     else if (strcmp(verb, "reset") == 0)
         printf("%d %d\n", number, p_extism_plugin_reset(plugin));
     else if (strcmp(verb, "headers") == 0)
@@ -446,6 +537,10 @@ static void command(char *line)
     } else if (strcmp(line, "drain") == 0) {
         printf("%d\n", number);
         p_extism_log_drain(print_line);
+    } else if (strcmp(line, "logfile") == 0) {
+        log_to_file(a);
+    } else if (strcmp(line, "logged") == 0) {
+        logged();
     } else if (strcmp(line, "null") == 0) {
         nulls();
     } else {
@@ -484,6 +579,7 @@ int main(int argc, char **argv)
     free_all();
     part_compiled();
     part_shells();
+    unlink(log_path);
     fclose(script);
     free(line);
     return 0;

@@ -14,4 +14,9 @@
   (func (export "send") (result i32) (local $b i64) (local.set $b (call $alloc (i64.const 8))) (call $store (local.get $b) (i64.const 0x3837363534333231))
     (call $answer (call $http (call $input) (local.get $b))) (call $status))
   (func (export "headers") (call $answer (call $headers)))
-  (func (export "status") (result i32) (call $status)))
+  (func (export "status") (result i32) (call $status))
+  ;; both blocks are the host's behind the request
+  (func (export "frees") (result i32) (local $b i64) (local $n i64) (local.set $b (call $alloc (i64.const 8))) (drop (call $http (call $input) (local.get $b)))
+    (local.set $n (i64.add (call $length (call $input)) (call $length (local.get $b)))) (i32.wrap_i64 (local.get $n)))
+  (func (export "bad_body") (drop (call $http (call $input) (i64.const 4444))))
+  (func (export "bad_request") (drop (call $http (i64.const 4444) (i64.const 0)))))
