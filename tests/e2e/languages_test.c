@@ -94,3 +94,13 @@ TEST(languages, a_guest_in_assemblyscript_is_stopped_asleep_and_computing)
 {
     is_stopped("assemblyscript.wasm");
 }
+
+TEST(languages, a_guest_in_zig_answers)
+{
+    answers("zig.wasm");
+}
+
+TEST(languages, a_guest_in_zig_is_stopped_asleep_and_computing)
+{
+    is_stopped("zig.wasm");
+}
