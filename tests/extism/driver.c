@@ -16,6 +16,7 @@
  *     state                              error and output as they are now, asked for once more
  *     odd                                arguments that programs should not pass, to a plugin that is there
  *     log LEVEL     drain   logfile LEVEL (a new file)   logged (what is in it)
+ *     dumped                             what EXTISM_MEMDUMP's file has where the first block lies; takes it away
  *     free   free-compiled   free-shells   freed   null                              */
 #include <dlfcn.h>
 #include <extism.h>
@@ -29,7 +30,8 @@
 #define FUNCTIONS(X)                                                                                                                         \
     X(extism_function_new)                                                                                                                   \
     X(extism_function_set_namespace)                                                                                                         \
-    X(extism_function_free) X(extism_plugin_new)                                                                                             \
+    X(extism_function_free)                                                                                                                  \
+    X(extism_plugin_new)                                                                                                                     \
         X(extism_plugin_new_with_fuel_limit) X(extism_plugin_new_error_free) X(extism_compiled_plugin_new)                                   \
             X(extism_compiled_plugin_new_with_fuel_limit) X(extism_plugin_new_from_compiled) X(extism_compiled_plugin_free)                  \
                 X(extism_plugin_free) X(extism_plugin_id) X(extism_plugin_call) X(extism_plugin_call_with_host_context)                      \
@@ -460,6 +462,21 @@ static void logged(void)
         fclose(f);
 }
 
+static void dumped(void)
+{
+    char block[20] = "";
+    const char *path = getenv("EXTISM_MEMDUMP");
+    FILE *f = path ? fopen(path, "rb") : NULL;
+    bool there = f && fseek(f, 77, SEEK_SET) == 0 && fread(block, 1, sizeof block - 1, f) > 0;
+    printf("%d %s '", number, f ? "a dump" : "none");
+    print_text(block, there ? strlen(block) : 0);
+    printf("'\n");
+    if (f) {
+        fclose(f);
+        unlink(path);
+    }
+}
+
 static void free_all(void)
 {
     part_plugin();
@@ -539,6 +556,8 @@ static void command(char *line)
         p_extism_log_drain(print_line);
     } else if (strcmp(line, "logfile") == 0) {
         log_to_file(a);
+    } else if (strcmp(line, "dumped") == 0) {
+        dumped();
     } else if (strcmp(line, "logged") == 0) {
         logged();
     } else if (strcmp(line, "null") == 0) {
