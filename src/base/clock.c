@@ -169,11 +169,34 @@ static bool date_exists(date d)
     return d.day <= lengths[d.month - 1] + (d.month == 2 && leap ? 1u : 0u);
 }
 
+/* Two digits; more than 99 where one is none. */
+static inline uint32_t two(const char *at)
+{
+    uint32_t tens = (unsigned char)at[0] - (unsigned)'0', ones = (unsigned char)at[1] - (unsigned)'0';
+    return tens > 9 || ones > 9 ? 100 : tens * 10 + ones;
+}
+
+/* The usual: "2026-11-23T07:44:42.187Z" from 1971 to 2261, without a leap second. False: another form, or none. */
+static bool parse_usual(const char *at, uint64_t *real_ns)
+{
+    uint32_t century = two(at), year = two(at + 2), hour = two(at + 11), minute = two(at + 14), second = two(at + 17), tenths = two(at + 20);
+    uint32_t last = (unsigned char)at[22] - (unsigned)'0';
+    date d = {century * 100 + year, two(at + 5), two(at + 8)};
+    if (at[4] != '-' || at[7] != '-' || at[10] != 'T' || at[13] != ':' || at[16] != ':' || at[19] != '.' || at[23] != 'Z' || year > 99 ||
+        d.year < 1971 || d.year > 2261 || !date_exists(d) || hour > 23 || minute > 59 || second > 59 || tenths > 99 || last > 9)
+        return false;
+    uint64_t seconds = (uint64_t)days_of(d) * 86400 + hour * 3600 + minute * 60 + second;
+    *real_ns = seconds * NS_PER_S + (tenths * 10 + last) * NS_PER_MS;
+    return true;
+}
+
 bool clock_parse(bytes text, uint64_t *real_ns)
 {
     date d;
     uint32_t hour, minute, second, fraction;
     int64_t east;
+    if (text.len == 24 && parse_usual(text.at, real_ns))
+        return true;
     if (!take_number(&text, 4, &d.year) || !take_char(&text, "-") ||
         !take_number(&text, 2, &d.month) || !take_char(&text, "-") ||
         !take_number(&text, 2, &d.day) || !take_char(&text, "Tt ") ||

@@ -122,3 +122,27 @@ TEST(clock, refuses_what_is_no_time)
     }
     CHECK(!clock_parse(BYTES("2026-01-01T00:00:00\0"), &now_ns));
 }
+
+/* The usual form is read by itself; with a small z it is read as any other. Valid or not, both say the same. */
+TEST(clock, the_usual_form_is_read_as_any_other)
+{
+    static const char octets[] = "0123456789-T:.Zz 7";
+    unsigned state = 1, good = 0;
+    for (int i = 0; i < 200000; i++) {
+        char text[CLOCK_RFC3339_SIZE];
+        uint64_t a = 1, b = 1;
+        state = state * 1103515245 + 12345;
+        clock_rfc3339(text, (uint64_t)(state >> 1) * 4300 * NS_PER_MS + state % 1000 * NS_PER_MS, 3);
+        if (i % 2)
+            text[state % 24] = octets[state / 32 % (sizeof octets - 1)];
+        if (i % 4 == 1)
+            text[state / 7 % 24] = octets[state / 1024 % (sizeof octets - 1)];
+        bool usual = clock_parse(bytes_of(text), &a);
+        if (text[23] == 'Z')
+            text[23] = 'z';
+        CHECK(usual == clock_parse(bytes_of(text), &b));
+        CHECK_UINT(a, b);
+        good += usual;
+    }
+    CHECK(good > 100000 && good < 190000);
+}

@@ -23,11 +23,12 @@
 typedef struct scan {
     const char *at, *end;
     const char *wrong; /* what is not as it should be, at `at` */
+    bool escaped;      /* a string has had a backslash, since it was set to false */
 } scan;
 
-static const char *skip_blanks(const char *p, const char *end)
+static inline const char *skip_blanks(const char *p, const char *end)
 {
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+    while (p < end && (unsigned char)*p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
         p++;
     return p;
 }
@@ -89,11 +90,13 @@ static inline bool skip_string(scan *s)
             return fail(s, p, "the text ends inside a string");
         unsigned code;
         size_t n;
-        switch (*p) {
-        case '"':
+        if (*p == '"') {
             s->at = p + 1;
             return true;
+        }
+        switch (*p) {
         case '\\':
+            s->escaped = true;
             if (end - p < 2)
                 return fail(s, end, "the text ends inside a string");
             if (p[1] == 'u') {
@@ -190,7 +193,7 @@ static inline bool skip_plain(scan *s)
 }
 
 /* At a member's name: over it, the colon, and the blanks before the value.
- * *name has its quotes. */
+ * *name has its quotes; s->escaped says whether there is a backslash in it. */
 static inline bool skip_name(scan *s, bytes *name)
 {
     const char *from = s->at;
@@ -198,6 +201,7 @@ static inline bool skip_name(scan *s, bytes *name)
         return fail(s, s->at,
                     s->at == s->end ? "the text ends inside an object"
                                     : "expected a member's name in quotes");
+    s->escaped = false;
     if (!skip_string(s))
         return false;
     *name = (bytes){from, (size_t)(s->at - from)};
@@ -303,7 +307,7 @@ weir_code json_read(json *out, bytes text, weir_error *err)
     *out = (json){0};
     if (!text.len)
         return error_set(err, WEIR_INVALID, "JSON: the text is empty");
-    scan s = {text.at, text.at + text.len, NULL};
+    scan s = {.at = text.at, .end = text.at + text.len};
     s.at = skip_blanks(s.at, s.end);
     const char *from = s.at;
     if (!skip_value(&s, 0))
@@ -313,11 +317,6 @@ weir_code json_read(json *out, bytes text, weir_error *err)
         return say(&s, text, err);
     *out = value;
     return WEIR_OK;
-}
-
-static inline bool has_escape(bytes quoted)
-{
-    return memchr(quoted.at, '\\', quoted.len);
 }
 
 /* A quoted string against a name; only one with a backslash needs decoding. It
@@ -332,10 +331,9 @@ static inline bool name_is(bytes quoted, bool escape, const char *name)
 }
 
 /* Two fields of one name both get the value. */
-static void offer(const json_field *fields, size_t count, bytes name,
-                  json value)
+static inline void offer(const json_field *fields, size_t count, bytes name,
+                         bool escape, json value)
 {
-    bool escape = has_escape(name);
     for (size_t i = 0; i < count; i++)
         if (name_is(name, escape, fields[i].name))
             *fields[i].value = value;
@@ -353,27 +351,32 @@ static bool skip_known(scan *s, const json_field *fields, size_t count,
     const char *behind = NULL;
     if (!k || s->at == s->end || *s->at != '[')
         return false;
-    bool escape = has_escape(name);
     for (size_t i = 0; !behind && i < count; i++)
-        if (name_is(name, escape, fields[i].name))
+        if (name_is(name, s->escaped, fields[i].name))
             behind = k->known(k->arg, i, s->at, s->end);
     if (behind)
         s->at = behind;
     return behind;
 }
 
-/* From behind the '{' of an object that is not empty to behind its '}'. */
-static bool read_members(scan *s, const json_field *fields, size_t count,
-                         const knower *k)
+/* From behind the '{' of an object that is not empty to behind its '}'. `used`
+ * levels are taken, with its own. */
+static bool read_members(scan *s, unsigned used, const json_field *fields,
+                         size_t count, const knower *k)
 {
     for (;;) {
         bytes name;
         if (!skip_name(s, &name))
             return false;
         const char *value = s->at;
-        if (!skip_known(s, fields, count, name, k) && !skip_value(s, 1))
+        bool escape = s->escaped;
+        if (s->at < s->end && *s->at == '"') { /* mostly */
+            if (!skip_string(s))
+                return false;
+        } else if (!skip_known(s, fields, count, name, k) && !skip_value(s, used)) {
             return false;
-        offer(fields, count, name,
+        }
+        offer(fields, count, name, escape,
               (json){type_of(*value), {value, (size_t)(s->at - value)}});
         s->at = skip_blanks(s->at, s->end);
         if (s->at == s->end)
@@ -386,6 +389,20 @@ static bool read_members(scan *s, const json_field *fields, size_t count,
             return fail(s, s->at, "expected ',' or '}' after a member");
         s->at = skip_blanks(s->at + 1, s->end);
     }
+}
+
+/* The same from its '{' on. `used` levels are open around it. */
+static bool read_object(scan *s, unsigned used, const json_field *fields,
+                        size_t count, const knower *k)
+{
+    if (s->at == s->end || *s->at != '{')
+        return fail(s, s->at, "expected an object, '{'");
+    s->at = skip_blanks(s->at + 1, s->end);
+    if (s->at < s->end && *s->at == '}') {
+        s->at++;
+        return true;
+    }
+    return read_members(s, used + 1, fields, count, k);
 }
 
 static void forget(const json_field *fields, size_t count)
@@ -401,19 +418,9 @@ static weir_code read_fields(bytes text, const json_field *fields,
     if (!text.len)
         return error_set(err, WEIR_INVALID,
                          "JSON: the text is empty; an object is needed");
-    scan s = {text.at, text.at + text.len, NULL};
+    scan s = {.at = text.at, .end = text.at + text.len};
     s.at = skip_blanks(s.at, s.end);
-    bool ok = s.at < s.end && *s.at == '{';
-    if (!ok) {
-        fail(&s, s.at, "expected an object, '{'");
-    } else {
-        s.at = skip_blanks(s.at + 1, s.end);
-        if (s.at < s.end && *s.at == '}')
-            s.at++;
-        else
-            ok = read_members(&s, fields, count, k);
-    }
-    if (ok && at_end(&s))
+    if (read_object(&s, 0, fields, count, k) && at_end(&s))
         return WEIR_OK;
     forget(fields,
            count); /* slices of a text that is no JSON must not be walked */
@@ -438,13 +445,24 @@ weir_code json_read_rest(bytes text, const json_field *fields, size_t count,
                          weir_error *err)
 {
     forget(fields, count);
-    scan s = {text.at, text.at + text.len, NULL};
+    scan s = {.at = text.at, .end = text.at + text.len};
     if (text.len)
         s.at = skip_blanks(s.at, s.end);
-    if (read_members(&s, fields, count, NULL) && at_end(&s))
+    if (read_members(&s, 1, fields, count, NULL) && at_end(&s))
         return WEIR_OK;
     forget(fields, count);
     return say(&s, text, err);
+}
+
+const char *json_read_part(bytes text, unsigned around, const json_field *fields,
+                           size_t count)
+{
+    forget(fields, count);
+    scan s = {.at = text.at, .end = text.at + text.len};
+    if (around < JSON_DEPTH && read_object(&s, around, fields, count, NULL))
+        return s.at;
+    forget(fields, count);
+    return NULL;
 }
 
 weir_code json_fields(json object, const json_field *fields, size_t count,
@@ -455,7 +473,7 @@ weir_code json_fields(json object, const json_field *fields, size_t count,
     if (object.type != JSON_OBJECT)
         return error_set(err, WEIR_INVALID, "an object is needed");
     for (json_iter it = json_each(object); json_next(&it, &key, &value);)
-        offer(fields, count, key.raw, value);
+        offer(fields, count, key.raw, memchr(key.raw.at, '\\', key.raw.len), value);
     return WEIR_OK;
 }
 
@@ -492,7 +510,7 @@ static const char *pass_string(const char *p, const char *end)
 }
 
 /* To the next quote or bracket. */
-static const char *next_bracket(const char *p, const char *end)
+static inline const char *next_bracket(const char *p, const char *end)
 {
     while (p < end && *p != '"' && (*p | 0x20) != '{' && (*p | 0x20) != '}')
         p++;
@@ -649,12 +667,32 @@ bool json_f64(json value, double *out)
     return true;
 }
 
+/* The usual: up to 19 digits and nothing else, no zero before them. */
+static bool few_digits(bytes raw, uint64_t *out)
+{
+    uint64_t n = 0;
+    if (!raw.len || raw.len > 19 || (raw.at[0] == '0' && raw.len > 1))
+        return false;
+    for (size_t i = 0; i < raw.len; i++) {
+        unsigned digit = (unsigned char)raw.at[i] - (unsigned)'0';
+        if (digit > 9)
+            return false;
+        n = n * 10 + digit;
+    }
+    *out = n;
+    return true;
+}
+
 /* A whole number's magnitude and sign, exactly: digits after the point must be
  * zeros. Callers also say of a string's text that it is a number, so it is looked
  * at again. */
 static bool whole(json value, uint64_t *magnitude, bool *negative)
 {
-    scan s = {value.raw.at, value.raw.at + value.raw.len, NULL};
+    if (value.type == JSON_NUMBER && few_digits(value.raw, magnitude)) {
+        *negative = false;
+        return true;
+    }
+    scan s = {.at = value.raw.at, .end = value.raw.at + value.raw.len};
     if (value.type != JSON_NUMBER || !value.raw.len || !skip_number(&s) || s.at != s.end)
         return false;
     decimal d = take_apart(value.raw);

@@ -55,6 +55,10 @@ weir_code json_read_fields_with(bytes text, const json_field *fields, size_t cou
  * recognised the octets before. */
 weir_code json_read_rest(bytes text, const json_field *fields, size_t count, weir_error *err);
 
+/* The same for an object at the very beginning of a text that goes on: where it ends. `around`: levels that are open around
+ * it. NULL: it is none; why, says who reads the whole. */
+const char *json_read_part(bytes text, unsigned around, const json_field *fields, size_t count);
+
 /* Picks the members of an object that was read before. WEIR_INVALID if it is no object. */
 weir_code json_fields(json object, const json_field *fields, size_t count, weir_error *err);
 

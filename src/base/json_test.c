@@ -611,3 +611,23 @@ TEST(json, reads_the_rest_of_an_object)
         CHECK_UINT(a.type, JSON_NONE);
     }
 }
+
+/* An object is read to its end, whatever follows, and counts the levels around it. */
+TEST(json, reads_an_object_that_something_follows)
+{
+    static const char *const wrong[] = {"", " {}", "[]", "1", "{", "{\"a\":1", "{\"a\":1,}", "{\"a\" 1}", "{\"a\":\"\xff\"}", "{\"a\":[}]"};
+    json a;
+    const json_field want[] = {{"a", &a}};
+    bytes text = BYTES("{\"b\":{\"a\":1},\"\\u0061\":[2, {}]},{\"a\":3");
+    const char *end = json_read_part(text, 2, want, 1);
+    CHECK(end && *end == ',');
+    CHECK_BYTES(a.raw, BYTES("[2, {}]"));
+    CHECK(json_read_part(BYTES("{}x"), JSON_DEPTH - 1, want, 1) != NULL);
+    CHECK(json_read_part(BYTES("{}x"), JSON_DEPTH, want, 1) == NULL);
+    CHECK(json_read_part(BYTES("{\"a\":[]}"), JSON_DEPTH - 2, want, 1) != NULL);
+    CHECK(json_read_part(BYTES("{\"a\":[]}"), JSON_DEPTH - 1, want, 1) == NULL);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK(json_read_part(bytes_of(wrong[i]), 0, want, 1) == NULL);
+        CHECK_INT(a.type, JSON_NONE);
+    }
+}

@@ -24,26 +24,35 @@ static char *put(char *at, const void *from, size_t len)
 
 #define PUT(at, literal) put((at), (literal), sizeof(literal) - 1)
 
-/* Decimal digits, two at a time: six numbers of up to 20 digits go into each line. */
+static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                            "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                            "8081828384858687888990919293949596979899";
+
+/* Eight digits, whether zeros or not. */
+static void put_eight(char *to, uint32_t value)
+{
+    uint32_t high = value / 10000, low = value % 10000;
+
+    memcpy(to, pairs + high / 100 * 2, 2);
+    memcpy(to + 2, pairs + high % 100 * 2, 2);
+    memcpy(to + 4, pairs + low / 100 * 2, 2);
+    memcpy(to + 6, pairs + low % 100 * 2, 2);
+}
+
+/* Decimal digits, eight or two at a time: four numbers of up to 20 digits go into each line. */
 static char *put_u64(char *at, uint64_t value)
 {
-    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-                                "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-                                "8081828384858687888990919293949596979899";
-    char digits[20];
+    char digits[24];
     size_t from = sizeof digits;
 
-    while (value >= 100) {
-        from -= 2;
-        memcpy(digits + from, pairs + value % 100 * 2, 2);
-        value /= 100;
-    }
-    if (value >= 10) {
-        from -= 2;
-        memcpy(digits + from, pairs + value * 2, 2);
-    } else {
+    for (; value >= 100000000; value /= 100000000)
+        put_eight(digits + (from -= 8), (uint32_t)(value % 100000000));
+    for (; value >= 100; value /= 100)
+        memcpy(digits + (from -= 2), pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        memcpy(digits + (from -= 2), pairs + value * 2, 2);
+    else
         digits[--from] = (char)('0' + value);
-    }
     return put(at, digits + from, sizeof digits - from);
 }
 

@@ -99,8 +99,60 @@ static verdict_action action_of(bytes name, bool *known)
     return VERDICT_IGNORE;
 }
 
+/* Moves `at` behind `text`, if that is what comes next. */
+static bool skip_text(bytes *at, bytes text)
+{
+    if (at->len < text.len || memcmp(at->at, text.at, text.len) != 0)
+        return false;
+    *at = bytes_make(at->at + text.len, at->len - text.len);
+    return true;
+}
+
+/* The same for what can stand in a string as it is, and the quote behind it. */
+static bool skip_plain(bytes *at, bytes *out)
+{
+    const char *p = at->at, *end = p + at->len;
+    while (p < end && *p != '"' && *p != '\\' && (signed char)*p >= 0x20)
+        p++;
+    if (p == end || *p != '"')
+        return false;
+    *out = bytes_make(at->at, (size_t)(p - at->at));
+    *at = bytes_make(p + 1, (size_t)(end - p) - 1);
+    return true;
+}
+
+/* The form that most replies have: its head octet for octet, and one object as data, in a list or not. So each octet is
+ * looked at once. False: the reply is of another form, or wrong; nothing is known. */
+static bool read_usual(verdict *out, bytes reply)
+{
+    json event;
+    const json_field want[] = {{"ts_event", &event}};
+    bytes at = reply, type, time = {0};
+    if (!skip_text(&at, BYTES("{\"success\":true,\"action\":\"data\",\"dataType\":\"")) || !skip_plain(&at, &type))
+        return false;
+    if (skip_text(&at, BYTES(",\"timestamp\":\"")) && !skip_plain(&at, &time))
+        return false;
+    if (!skip_text(&at, BYTES(",\"data\":")))
+        return false;
+    const char *data = at.at;
+    bool list = skip_text(&at, BYTES("["));
+    const char *end = json_read_part(at, 1 + list, want, 1);
+    if (!end)
+        return false;
+    *out = (verdict){.action = VERDICT_DATA, .type = type, .one = bytes_make(at.at, (size_t)(end - at.at)), .one_event = event};
+    at = bytes_make(end, (size_t)(at.at + at.len - end));
+    if ((list && !skip_text(&at, BYTES("]"))) || at.len != 1 || at.at[0] != '}')
+        return false;
+    out->data = bytes_make(data, (size_t)(at.at - data));
+    if (time.len)
+        clock_parse(time, &out->ts_event);
+    return true;
+}
+
 weir_code verdict_read_reply(verdict *out, bytes reply, weir_error *err)
 {
+    if (read_usual(out, reply))
+        return WEIR_OK;
     json success, action, type, data, record, send, timestamp, error, sequence, previous;
     const json_field want[] = {{"success", &success}, {"action", &action}, {"dataType", &type}, {"data", &data}, {"ohlcvRecord", &record}, {"sendMessage", &send}, {"timestamp", &timestamp}, {"error", &error}, {"sequence", &sequence}, {"previousSequence", &previous}};
     bytes name = {0}, at;

@@ -23,6 +23,8 @@ typedef struct verdict {
     verdict_action action;
     bytes type;          /* of the data: "ohlcv"; may be empty */
     bytes data;          /* JSON; an array is a record for each item */
+    bytes one;           /* the only record, an object, where one reading of it found that it is; else empty */
+    json one_event;      /* its member "ts_event"; JSON_NONE: it has none */
     json send;           /* a string to send; JSON_NONE: nothing. Also beside data */
     uint64_t ts_event;   /* clock_real; 0 unknown */
     venue_number number; /* of the message, whatever the action */

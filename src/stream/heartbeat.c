@@ -59,6 +59,12 @@ const heartbeat *heartbeat_for(bytes text)
     return found;
 }
 
+/* Most messages have no such member; to look for its name is cheaper than to read. An escape may hide it. */
+static bool may_have(bytes message, const char *field)
+{
+    return memmem(message.at, message.len, field, strlen(field)) || memchr(message.at, '\\', message.len);
+}
+
 heartbeat_verdict heartbeat_read(const heartbeat *h, bytes message)
 {
     json value;
@@ -68,6 +74,8 @@ heartbeat_verdict heartbeat_read(const heartbeat *h, bytes message)
     if (h->plain)
         return bytes_is(message, h->ping) ? HEARTBEAT_PING : bytes_is(message, h->pong) ? HEARTBEAT_PONG
                                                                                         : HEARTBEAT_NONE;
+    if (!message.len || !may_have(message, h->field))
+        return HEARTBEAT_NONE;
     want = (json_field){h->field, &value};
     if (json_read_fields(message, &want, 1, NULL))
         return HEARTBEAT_NONE;

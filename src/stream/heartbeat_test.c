@@ -38,7 +38,10 @@ TEST(heartbeat, tells_pings_from_data)
     const heartbeat *h = OF("wss://wss.woox.io/ws/stream/abc");
     CHECK_INT(heartbeat_read(h, BYTES("{\"event\":\"ping\",\"ts\":1}")), HEARTBEAT_PING);
     CHECK_INT(heartbeat_read(h, BYTES("{\"ts\":1,\"event\":\"pong\"}")), HEARTBEAT_PONG);
+    CHECK_INT(heartbeat_read(h, BYTES("{\"\\u0065vent\":\"ping\"}")), HEARTBEAT_PING); /* the same name */
     CHECK_INT(heartbeat_read(h, BYTES("{\"topic\":\"x@trade\"}")), HEARTBEAT_NONE);
+    CHECK_INT(heartbeat_read(h, BYTES("{\"topic\":\"event\"}")), HEARTBEAT_NONE);
+    CHECK_INT(heartbeat_read(h, BYTES("")), HEARTBEAT_NONE);
     CHECK_INT(heartbeat_read(h, BYTES("ping")), HEARTBEAT_NONE);
     CHECK_INT(heartbeat_read(OF("wss://other.example/"), BYTES("{\"event\":\"ping\"}")), HEARTBEAT_NONE);
 }

@@ -23,7 +23,7 @@ static void publish(stream *s, bytes item, uint64_t ts_event)
     liveness_data(s, s->push->recv_ns);
     if (s->push->recv_ns > s->lost_from)
         stream_end_gap(s); /* else the message came before the loss and only waited */
-    stream_publish(s, event_time(item, ts_event), s->push->recv_ns, item);
+    stream_publish(s, ts_event, s->push->recv_ns, item);
 }
 
 /* Hop 4 to hop 6. False: the readers have no room; the rest comes later. */
@@ -40,13 +40,14 @@ static bool deliver(stream *s)
         if (push_book_next(&p->book)) /* what it held comes before */
             continue;
         if (!p->list && !p->book.on && p->rest.at < p->rest.end) { /* one value, which was read already */
-            publish(s, bytes_make(p->rest.at, (size_t)(p->rest.end - p->rest.at)), p->held.ts_event);
+            bytes value = bytes_make(p->rest.at, (size_t)(p->rest.end - p->rest.at));
+            publish(s, value, event_time(value, p->held.ts_event));
             p->rest.at = p->rest.end;
         }
         if (!json_next(&p->rest, &key, &item))
             return true;
         if (!p->book.on) {
-            publish(s, item.raw, p->held.ts_event);
+            publish(s, item.raw, event_time(item.raw, p->held.ts_event));
             continue;
         }
         liveness_data(s, p->recv_ns);
@@ -163,6 +164,24 @@ static size_t octets_of(const verdict *v)
     return v->data.len > v->send.raw.len ? v->data.len : v->send.raw.len;
 }
 
+/* What of p->held the readers have no room for. */
+static void hold(stream *s)
+{
+    push *p = s->push;
+    if ((p->holding = keep_rest(p)))
+        return;
+    hub_wait_cancel(&s->room);
+    push_message_lose(s, "its records have to wait, and memory is out");
+    push_verdict_obey(s, &(verdict){.action = p->held.action, .why = p->held.why});
+}
+
+static void begin(push *p, const verdict *v)
+{
+    p->held = *v;
+    p->list = v->data.len && v->data.at[0] == '[';
+    p->rest = p->list ? json_each((json){JSON_ARRAY, v->data}) : (json_iter){v->data.at, v->data.at + v->data.len, false};
+}
+
 static void take_verdict(stream *s, verdict *v)
 {
     push *p = s->push;
@@ -175,22 +194,15 @@ static void take_verdict(stream *s, verdict *v)
         return;
     }
     push_verdict_unknown(s, v->unknown);
-    p->held = *v;
-    p->list = v->data.len && v->data.at[0] == '[';
-    p->rest = p->list ? json_each((json){JSON_ARRAY, v->data}) : (json_iter){v->data.at, v->data.at + v->data.len, false};
+    begin(p, v);
     if (p->trial && v->action == VERDICT_DATA) /* numbers of another connection, as far as one knows */
         s->numbers.known = false;
     if (!p->book.on && (!p->trial || v->action == VERDICT_DATA)) /* a book's guard looks at the numbers of each change */
         stream_number(s, &v->number, p->recv_ns);
-    if (!deliver(s)) {
-        if ((p->holding = keep_rest(p)))
-            return;
-        hub_wait_cancel(&s->room);
-        push_message_lose(s, "its records have to wait, and memory is out");
-        push_verdict_obey(s, &(verdict){.action = v->action, .why = v->why});
-        return;
-    }
-    done_with_message(s);
+    if (deliver(s))
+        done_with_message(s);
+    else
+        hold(s);
 }
 
 /* Hop 4 to hop 6 for most frames: a verdict after which nothing remains to be done. What may wait, end or dial is
@@ -200,16 +212,24 @@ bool push_verdict_publish(void *arg, const call_result *r)
     stream *s = arg;
     push *p = s->push;
     verdict v;
+    uint64_t event;
     if (p->asking != ASKS_FRAME || p->book.on || p->trial || s->state != STREAM_LIVE || s->gapped || s->lost_from || hub_blocked(s->plugin->hub, s->records))
         return false;
     if (s->plugin->generation->read_verdict(&v, &p->marker, r, NULL) || v.action > VERDICT_DATA || v.send.type || v.unknown.len)
         return false;
-    if ((v.data.len && v.data.at[0] == '[') || v.data.len > push_limits(s)->message)
+    if (v.data.len > push_limits(s)->message)
         return false;
     p->asking = ASKS_NOTHING;
     stream_number(s, &v.number, p->recv_ns);
-    if (v.data.len)
-        publish(s, v.data, v.ts_event);
+    if (v.one.len) {
+        publish(s, v.one, json_text_u64(v.one_event, &event) ? event : v.ts_event);
+    } else if (v.data.len) {
+        begin(p, &v);
+        if (!deliver(s)) {
+            hold(s);
+            return true;
+        }
+    }
     if (v.action == VERDICT_DATA)
         push_message_had(p);
     push_message_done(s, &s->taken_total);
