@@ -114,21 +114,33 @@ static int32_t command(const char *name, const char *params)
     return fake_call(weir_export_handle_command, in);
 }
 
-static const char *context;
-
-static int32_t frame(const char *text)
+static int32_t ask(const char *in)
 {
-    static char room[1 << 16], in[1 << 17];
-    weir_buf b = weir_buf_over(room, sizeof room - 1);
-    weir_put_base64(&b, weir_text(text));
-    room[b.len] = 0;
-    snprintf(in, sizeof in, "{\"streamId\":\"s\",\"connectionId\":\"c\",\"message\":\"%s\",\"messageType\":\"data\",\"streamContext\":%s}", room, context);
     fake_reset();
     return fake_call(weir_export_handle_stream_message, in);
 }
 
+static const char *context;
 static const char trades[] = "{\"type\":\"trades\",\"symbol\":\"BTC-USD\",\"timeframe\":\"\"}", book[] = "{\"type\":\"orderbook\",\"symbol\":\"BTC-USD\",\"timeframe\":\"\"}",
                   candles[] = "{\"type\":\"ohlcv\",\"symbol\":\"BTC-USD\",\"timeframe\":\"1d\"}";
+
+/* As a host asks that knows "raw", and as one asks that does not: the answers are the same. */
+static int32_t frame(const char *text)
+{
+    static char room[1 << 16], in[1 << 17], first[1 << 16];
+    weir_buf b = weir_buf_over(room, sizeof room - 1);
+    weir_put_base64(&b, weir_text(text));
+    room[b.len] = 0;
+    snprintf(in, sizeof in, "=%s\n%s", context == trades ? "trades_BTC-USD_" : context == book ? "orderbook_BTC-USD_"
+                                                                                               : "ohlcv_BTC-USD_1d",
+             text);
+    int32_t rc = ask(in);
+    snprintf(first, sizeof first, "%s", fake.output);
+    snprintf(in, sizeof in, "{\"streamId\":\"s\",\"connectionId\":\"c\",\"message\":\"%s\",\"messageType\":\"data\",\"streamContext\":%s}", room, context);
+    CHECK_INT(ask(in), rc);
+    CHECK_TEXT(fake.output, first);
+    return rc;
+}
 
 TEST(push, describes_itself)
 {
@@ -148,7 +160,7 @@ TEST(push, describes_itself)
 TEST(push, a_wish_becomes_a_marker)
 {
     CHECK_INT(command("tradesStream", "{\"symbol\":\"btc-usd\"}"), 0);
-    CHECK_TEXT(fake.output, "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"streamID\":\"trades_BTC-USD_\",\"websocketUrl\":\"wss://ws.venue.example/v1\","
+    CHECK_TEXT(fake.output, "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"raw\":true,\"streamID\":\"trades_BTC-USD_\",\"websocketUrl\":\"wss://ws.venue.example/v1\","
                             "\"initialMessages\":[\"{\\\"subscribe\\\":\\\"fills\\\",\\\"of\\\":\\\"BTC-USD\\\",\\\"every\\\":\\\"\\\"}\",\"second\"],"
                             "\"streamContext\":{\"type\":\"trades\",\"symbol\":\"BTC-USD\",\"timeframe\":\"\"}}}");
     CHECK_INT(command("ohlcvStream", "{\"market\":{\"symbol\":\"BTC-USD\"},\"interval\":\"1D\"}"), 0);
@@ -241,20 +253,76 @@ TEST(push, the_venue_refuses_asks_and_says_goodbye)
     CHECK_TEXT(fake.output, "{\"success\":true,\"action\":\"send\",\"sendMessage\":\"say \\\"hello\\\"\"}");
 }
 
+TEST(push, a_wish_is_read_from_a_streams_id)
+{
+    CHECK_INT(ask("=trades_A_B_\n{\"of\":\"A_B\",\"px\":\"1\"}"), 0); /* such a line within the symbol */
+    CHECK_HAS(fake.output, "{\"symbol\":\"A_B\",\"price\":\"1\"");
+    CHECK_INT(ask("=ohlcv_A_B_1M\n{\"k\":[1,2,3,4,5]}"), 0);
+    CHECK_HAS(fake.output, "\"interval\":\"1M\"");
+    CHECK_INT(ask("=trades_BTC-USD_\n"), 0); /* a frame of nothing */
+    CHECK_HAS(fake.output, "ignore");
+    static const char *const bad[] = {"=", "=\n", "=_\n{}", "=trades\n{}", "=trades_\n{}", "=trades__\n{}", "=trades_BTC-USD_", "=nothing_X_\n{}", "=trade_X_\n{}",
+                                      "=trades_a b_\n{}", "=ohlcv_X_\n{}", "=ohlcv_X_9m\n{}", "=ohlcv_1m\n{}"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        CHECK_INT(ask(bad[i]), 1);
+        CHECK_HAS(fake.output, "\"success\":false");
+    }
+}
+
+static size_t picked(const char *array, char *out, bool *bad)
+{
+    static const char *const names[] = {"a", "bc", "name-of-16-chars", "a-name-of-twenty-one-"};
+    weir_str v[4];
+    size_t n = 0;
+    weir_json_iter it = weir_json_each(weir_text(array));
+    out[0] = 0;
+    for (; weir_json_next_find(&it, names, v, 4); n++)
+        for (int i = 0; i < 4; i++)
+            sprintf(out + strlen(out), "%.*s%c", (int)v[i].len, v[i].at ? v[i].at : "", i < 3 ? ',' : ';');
+    *bad = it.bad;
+    return n;
+}
+
+TEST(push, items_are_walked_and_picked_at_once)
+{
+    static const struct {
+        const char *array, *found;
+        size_t items;
+        bool bad;
+    } of[] = {
+        {"[]", "", 0, false},
+        {"[ {\"a\":1,\"bc\":[2,{\"a\":9}]} , {\"x\":{\"a\":3},\"name-of-16-chars\":\"}]\",\"a-name-of-twenty-one-\":4} ]", "1,[2,{\"a\":9}],,;,,\"}]\",4;", 2, false},
+        {"[{},7,[{\"a\":1}],\"a\",null]", ",,,;,,,;,,,;,,,;,,,;", 5, false},
+        {"[{\"A\":1,\"b\":2,\"bcd\":3,\"name-of-16-charS\":4,\"a-name-of-twenty-one_\":5,\"\":6}]", ",,,;", 1, false},
+        {"[{\"a\":1 \"bc\":2},{\"a\":3}]", "1,,,;", 1, true}, /* behind a break nothing is read */
+        {"[{\"a\":1", "1,,,;", 1, true},
+        {"[{\"a\":1}", "1,,,;", 1, true},
+        {"[{\"a\":1}{\"a\":2}]", "1,,,;", 1, true},
+        {"[?]", "", 0, true},
+        {"[", "", 0, true},
+        {"", "", 0, true},
+    };
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        char out[200];
+        bool bad;
+        CHECK_UINT(picked(of[i].array, out, &bad), of[i].items);
+        CHECK_TEXT(out, of[i].found);
+        CHECK_INT(bad, of[i].bad);
+    }
+}
+
 TEST(push, a_host_that_sends_text_or_nonsense_is_answered)
 {
     char in[1024];
-    fake_reset();
     snprintf(in, sizeof in, "{\"message\":\"{\\\"of\\\":\\\"BTC-USD\\\",\\\"px\\\":\\\"1\\\"}\",\"streamContext\":%s}", trades);
-    CHECK_INT(fake_call(weir_export_handle_stream_message, in), 0);
+    CHECK_INT(ask(in), 0);
     CHECK_HAS(fake.output, "\"price\":\"1\"");
     static const char *const bad[] = {"", "null", "{}", "{\"message\":7}", "{\"message\":\"\"}", "{\"message\":\"!!!!\"}", "{\"message\":\"e30=\"}",
                                       "{\"message\":\"e30=\",\"streamContext\":{\"type\":\"nothing\",\"symbol\":\"X\"}}",
                                       "{\"message\":\"e30=\",\"streamContext\":{\"type\":\"ohlcv\",\"symbol\":\"X\",\"timeframe\":\"9m\"}}",
                                       "{\"message\":\"e30=\",\"streamContext\":{\"type\":\"trades\",\"symbol\":\"a b\"}}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        fake_reset();
-        CHECK_INT(fake_call(weir_export_handle_stream_message, bad[i]), 1);
+        CHECK_INT(ask(bad[i]), 1);
         CHECK_HAS(fake.output, "\"success\":false");
     }
 }

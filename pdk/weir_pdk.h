@@ -257,26 +257,48 @@ WEIR_HOT void weir_copy(char *to, const char *from, size_t len)
     }
 }
 
+/* Eight, four or two octets as a number. */
+WEIR_HOT uint64_t weir_load8(const char *at)
+{
+    uint64_t n;
+    __builtin_memcpy(&n, at, 8);
+    return n;
+}
+
+WEIR_HOT uint32_t weir_load4(const char *at)
+{
+    uint32_t n;
+    __builtin_memcpy(&n, at, 4);
+    return n;
+}
+
+WEIR_HOT uint16_t weir_load2(const char *at)
+{
+    uint16_t n;
+    __builtin_memcpy(&n, at, 2);
+    return n;
+}
+
+/* Whether `len` octets, at most 16, are the same in both places: of a literal it is a comparison or two. The last ones
+ * overlap those before. */
+WEIR_HOT bool weir_same_few(const char *a, const char *b, size_t len)
+{
+    if (len >= 8)
+        return weir_load8(a) == weir_load8(b) && weir_load8(a + len - 8) == weir_load8(b + len - 8);
+    if (len >= 4)
+        return weir_load4(a) == weir_load4(b) && weir_load4(a + len - 4) == weir_load4(b + len - 4);
+    if (len >= 2)
+        return weir_load2(a) == weir_load2(b) && weir_load2(a + len - 2) == weir_load2(b + len - 2);
+    return len == 0 || *a == *b;
+}
+
 /* Whether `len` octets are the same in both places. */
 WEIR_COLD bool weir_same(const char *a, const char *b, size_t len)
 {
-    uint64_t x, y;
-    size_t i = 0;
-    if (len >= 8) {
-        for (; i + 8 <= len; i += 8) {
-            __builtin_memcpy(&x, a + i, 8);
-            __builtin_memcpy(&y, b + i, 8);
-            if (x != y)
-                return false;
-        }
-        __builtin_memcpy(&x, a + len - 8, 8);
-        __builtin_memcpy(&y, b + len - 8, 8);
-        return x == y;
-    }
-    for (; i < len; i++)
-        if (a[i] != b[i])
+    for (; len > 16; a += 8, b += 8, len -= 8)
+        if (weir_load8(a) != weir_load8(b))
             return false;
-    return true;
+    return weir_same_few(a, b, len);
 }
 
 WEIR_HOT bool weir_equal(weir_str a, weir_str b)
@@ -286,12 +308,26 @@ WEIR_HOT bool weir_equal(weir_str a, weir_str b)
 
 WEIR_HOT bool weir_is(weir_str s, const char *text)
 {
-    return weir_equal(s, weir_text(text));
+    weir_str t = weir_text(text);
+    if (__builtin_constant_p(t.len) && t.len <= 16)
+        return s.len == t.len && weir_same_few(s.at, text, t.len);
+    return weir_equal(s, t);
 }
 
 WEIR_HOT bool weir_starts(weir_str s, weir_str with)
 {
+    if (__builtin_constant_p(with.len) && with.len <= 16)
+        return s.len >= with.len && weir_same_few(s.at, with.at, with.len);
     return s.len >= with.len && weir_same(s.at, with.at, with.len);
+}
+
+/* Moves `rest` behind `text`, if that is what comes next. */
+WEIR_HOT bool weir_skip(weir_str *rest, weir_str text)
+{
+    if (!weir_starts(*rest, text))
+        return false;
+    *rest = weir_slice(rest->at + text.len, rest->len - text.len);
+    return true;
 }
 
 /* Why a call failed: one line, terminated, cut where it would not fit. */
@@ -699,7 +735,7 @@ WEIR_HOT weir_json_kind weir_json_kind_of(weir_str value)
 
 WEIR_HOT const char *weir_json_blank(const char *at, const char *end)
 {
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
+    while (at < end && (unsigned char)*at <= ' ' && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
         at++;
     return at;
 }
@@ -794,26 +830,34 @@ WEIR_COLD weir_json_iter weir_json_each(weir_str container)
     return it;
 }
 
+/* To the next member's name or the next item; NULL at the end, and when the text is no JSON. */
+WEIR_HOT const char *weir_json_lead(weir_json_iter *it)
+{
+    const char *at = it->at;
+    if (it->bad || !it->close)
+        return NULL;
+    at = weir_json_blank(at, it->end);
+    if (at < it->end && *at == it->close) {
+        it->at = at + 1;
+        it->close = 0;
+        return NULL;
+    }
+    if (at >= it->end || (!it->first && *at != ',')) {
+        it->bad = true;
+        return NULL;
+    }
+    if (!it->first)
+        at = weir_json_blank(at + 1, it->end);
+    it->first = false;
+    return at;
+}
+
 /* As weir_json_next, compiled into the caller: for the one walk that happens for every message. */
 WEIR_HOT bool weir_json_step(weir_json_iter *it)
 {
-    const char *at = it->at, *end = it->end, *stop;
-    if (it->bad || !it->close)
+    const char *at = weir_json_lead(it), *end = it->end, *stop;
+    if (!at)
         return false;
-    at = weir_json_blank(at, end);
-    if (at >= end)
-        goto bad;
-    if (*at == it->close) {
-        it->at = at + 1;
-        it->close = 0;
-        return false;
-    }
-    if (!it->first) {
-        if (*at != ',')
-            goto bad;
-        at = weir_json_blank(at + 1, end);
-    }
-    it->first = false;
     if (it->close == '}') {
         if (at >= end || *at != '"' || !(stop = weir_json_skip_string(at, end)))
             goto bad;

@@ -3,7 +3,7 @@
  * A push plugin (generation 3) owns no socket. Asked for a stream it says which socket the host shall open and
  * what to send there; then it is asked about each frame, and answers what records that makes. The host dials,
  * sends, waits, dials again. This header is all that is the same for every venue: the eight exports, commands and
- * their parameters, frames out of base64, records and answers in their form. What is left is a table and a few
+ * their parameters, frames as they came or out of base64, records and answers in their form. What is left is a table and a few
  * functions:
  *
  *     #include "weir_push.h"
@@ -131,19 +131,57 @@ typedef struct weir_answer {
     weir_fail fail;
 } weir_answer;
 
-/* Finds several members in one pass; those that are not there become weir_none. */
-WEIR_COLD void weir_json_find(weir_str object, const char *const *names, weir_str *values, size_t count)
+#if defined(__clang__) && defined(__wasm__) && defined(__OPTIMIZE__)
+#define WEIR_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define WEIR_UNROLL
+#endif
+
+/* The rest of a walk over an object. Names and count are known when compiling, mostly: each name is a comparison or two. */
+WEIR_HOT void weir_json_pick(weir_json_iter *it, const char *const *names, weir_str *values, size_t count)
 {
-    weir_json_iter it = weir_json_each(object);
     for (size_t i = 0; i < count; i++)
         values[i] = weir_none;
-    if (it.close == '}')
-        while (weir_json_step(&it))
-            for (size_t i = 0; i < count; i++)
-                if (weir_is(it.key, names[i])) {
-                    values[i] = it.value;
-                    break;
-                }
+    if (it->close != '}')
+        return;
+    while (weir_json_step(it)) {
+        WEIR_UNROLL
+        for (size_t i = 0; i < count; i++)
+            if (weir_is(it->key, names[i])) {
+                values[i] = it->value;
+                break;
+            }
+    }
+}
+
+/* Finds several members in one pass; those that are not there become weir_none. */
+WEIR_HOT void weir_json_find(weir_str object, const char *const *names, weir_str *values, size_t count)
+{
+    weir_json_iter it = weir_json_each(object);
+    weir_json_pick(&it, names, values, count);
+}
+
+/* The next item of an array, and several of its members, in the same pass over the text:
+ *
+ *     for (weir_json_iter it = weir_json_each(data); weir_json_next_find(&it, names, v, 5);) ...
+ *
+ * Of an item that is no object they become weir_none; of one that is broken those behind the break, and it is the last. False
+ * at the end. */
+WEIR_HOT bool weir_json_next_find(weir_json_iter *it, const char *const *names, weir_str *values, size_t count)
+{
+    const char *at = weir_json_lead(it), *stop;
+    weir_json_iter item;
+    bool object;
+    if (!at)
+        return false;
+    item = weir_json_each(weir_slice(at, (size_t)(it->end - at)));
+    object = item.close == '}';
+    weir_json_pick(&item, names, values, count);
+    stop = object ? item.at : weir_json_skip(at, it->end);
+    it->bad = object ? item.bad : !stop;
+    if (stop)
+        it->at = stop;
+    return object || stop;
 }
 
 /* The first items of an array; those that are not there become weir_none. Returns how many there are. */
@@ -173,14 +211,24 @@ WEIR_COLD bool weir_answer_fail(weir_answer *a, const char *why, weir_str frame)
     return weir_fail_set(&a->fail, why, weir_slice(frame.at, frame.len < 120 ? frame.len : 120), "");
 }
 
+/* A text in quotes, as it is. */
+WEIR_COLD void weir_put_quoted(weir_buf *b, weir_str s)
+{
+    if (!weir_buf_room(b, s.len + 2))
+        return;
+    b->at[b->len] = '"';
+    weir_copy(b->at + b->len + 1, s.at, s.len);
+    b->at[b->len + 1 + s.len] = '"';
+    b->len += s.len + 2;
+}
+
 /* Begins a record; it has its symbol. */
 WEIR_COLD void weir_record_begin(weir_answer *a, const weir_wish *w)
 {
     if (a->out.len)
         weir_put_char(&a->out, ',');
-    weir_put_text(&a->out, "{\"symbol\":\"");
-    weir_put_str(&a->out, w->symbol);
-    weir_put_char(&a->out, '"');
+    weir_put_text(&a->out, "{\"symbol\":");
+    weir_put_quoted(&a->out, w->symbol);
 }
 
 WEIR_HOT void weir_record_end(weir_answer *a)
@@ -188,26 +236,40 @@ WEIR_HOT void weir_record_end(weir_answer *a)
     weir_put_char(&a->out, '}');
 }
 
-/* The name of a member of the record; its value follows. */
+/* The name of a member of the record; its value follows. Of a literal it is a few stores. */
 WEIR_HOT void weir_record_name(weir_answer *a, const char *name)
 {
-    weir_put_text(&a->out, ",\"");
-    weir_put(&a->out, name, __builtin_strlen(name));
-    weir_put_text(&a->out, "\":");
+    weir_buf *b = &a->out;
+    size_t len = __builtin_strlen(name);
+    if (!weir_buf_room(b, len + 4))
+        return;
+    b->at[b->len] = ',';
+    b->at[b->len + 1] = '"';
+    if (__builtin_constant_p(len))
+        __builtin_memcpy(b->at + b->len + 2, name, len);
+    else
+        weir_copy(b->at + b->len + 2, name, len);
+    b->at[b->len + 2 + len] = '"';
+    b->at[b->len + 3 + len] = ':';
+    b->len += len + 4;
+}
+
+/* The record lacks what it must have: the frame fails, with the first such member's name. */
+WEIR_HOT void weir_record_lacks(weir_answer *a, const char *name)
+{
+    a->lacks = a->lacks ? a->lacks : name;
 }
 
 /* The venue's digits, as text. Without them the frame fails. */
-WEIR_COLD void weir_record_decimal(weir_answer *a, const char *name, weir_str value)
+WEIR_HOT void weir_record_decimal(weir_answer *a, const char *name, weir_str value)
 {
     weir_str digits = weir_json_decimal(value);
     if (!digits.len) {
-        a->lacks = a->lacks ? a->lacks : name;
+        weir_record_lacks(a, name);
         return;
     }
     weir_record_name(a, name);
-    weir_put_char(&a->out, '"');
-    weir_put_str(&a->out, digits);
-    weir_put_char(&a->out, '"');
+    weir_put_quoted(&a->out, digits);
 }
 
 /* The same where the venue may leave it out, or says "" or null. */
@@ -231,17 +293,16 @@ WEIR_COLD void weir_record_whole(weir_answer *a, const char *name, weir_str valu
 }
 
 /* A text, or a number as text; left out where it is neither. */
-WEIR_COLD void weir_record_text(weir_answer *a, const char *name, weir_str value)
+WEIR_HOT void weir_record_text(weir_answer *a, const char *name, weir_str value)
 {
     weir_json_kind kind = weir_json_kind_of(value);
     if (kind != WEIR_JSON_STRING && kind != WEIR_JSON_NUMBER)
         return;
     weir_record_name(a, name);
     if (kind == WEIR_JSON_NUMBER)
-        weir_put_char(&a->out, '"');
-    weir_put_str(&a->out, value);
-    if (kind == WEIR_JSON_NUMBER)
-        weir_put_char(&a->out, '"');
+        weir_put_quoted(&a->out, value);
+    else
+        weir_put_str(&a->out, value);
 }
 
 WEIR_COLD void weir_record_bool(weir_answer *a, const char *name, bool value)
@@ -250,10 +311,12 @@ WEIR_COLD void weir_record_bool(weir_answer *a, const char *name, bool value)
     weir_put_text(&a->out, value ? "true" : "false");
 }
 
-WEIR_COLD void weir_record_side(weir_answer *a, bool buy)
+WEIR_HOT void weir_record_side(weir_answer *a, bool buy)
 {
-    weir_record_name(a, "side");
-    weir_put_text(&a->out, buy ? "\"buy\"" : "\"sell\"");
+    if (buy)
+        weir_put_text(&a->out, ",\"side\":\"buy\"");
+    else
+        weir_put_text(&a->out, ",\"side\":\"sell\"");
 }
 
 /* Nanoseconds from digits of a unit with up to nine more behind a point. */
@@ -269,15 +332,20 @@ WEIR_COLD void weir_put_ns(weir_buf *b, weir_str whole, weir_str fraction, size_
 /* A time in milliseconds, number or text, as nanoseconds. Without it the frame fails. */
 WEIR_COLD void weir_record_ms(weir_answer *a, const char *name, weir_str value)
 {
-    uint64_t ms;
-    if (!weir_json_u64(value, &ms)) {
-        a->lacks = a->lacks ? a->lacks : name;
+    weir_str ms = value.len && value.at[0] == '"' ? weir_json_raw(value) : value;
+    for (size_t i = 0; i < ms.len; i++)
+        if (ms.at[i] < '0' || ms.at[i] > '9')
+            ms.len = 0;
+    if (!ms.len || ms.len > 19) {
+        weir_record_lacks(a, name);
         return;
     }
+    while (ms.len > 1 && ms.at[0] == '0')
+        ms = weir_slice(ms.at + 1, ms.len - 1);
     weir_record_name(a, name);
     weir_put_char(&a->out, '"');
-    weir_put_ns(&a->out, weir_json_decimal(value), weir_none, 6);
-    weir_put_char(&a->out, '"');
+    weir_put_str(&a->out, ms);
+    weir_put_text(&a->out, "000000\"");
 }
 
 /* The same in seconds with a fraction: "1618678133.365913". */
@@ -288,7 +356,7 @@ WEIR_COLD void weir_record_seconds(weir_answer *a, const char *name, weir_str va
     while (whole.len < text.len && text.at[whole.len] >= '0' && text.at[whole.len] <= '9')
         whole.len++;
     if (!whole.len || (whole.len < text.len && text.at[whole.len] != '.')) {
-        a->lacks = a->lacks ? a->lacks : name;
+        weir_record_lacks(a, name);
         return;
     }
     weir_record_name(a, name);
@@ -303,7 +371,7 @@ WEIR_COLD void weir_record_rfc3339(weir_answer *a, const char *name, weir_str va
     weir_str text = weir_json_raw(value), fraction = weir_none;
     int64_t ms;
     if (!weir_time_parse(text, &ms) || ms < 0) {
-        a->lacks = a->lacks ? a->lacks : name;
+        weir_record_lacks(a, name);
         return;
     }
     if (text.at[19] == '.') {
@@ -325,7 +393,7 @@ WEIR_COLD bool weir_record_level(weir_answer *a, weir_str price, weir_str size, 
     price = weir_json_decimal(price);
     size = weir_json_decimal(size);
     if (!price.len || !size.len) {
-        a->lacks = a->lacks ? a->lacks : "level";
+        weir_record_lacks(a, "level");
         return false;
     }
     weir_put_text(&a->out, first ? "[\"" : ",[\"");
@@ -527,7 +595,8 @@ WEIR_COLD bool weir_push_time(const weir_push *p, weir_str params, const weir_ti
     return false;
 }
 
-/* The command <type>Stream: a StreamMarker. Its streamContext is the wish, which comes back with each frame. */
+/* The command <type>Stream: a StreamMarker. Its streamID says the wish, and comes back with each raw frame; to a host that does
+ * not know "raw" its streamContext does. */
 WEIR_COLD int32_t weir_push_open(const weir_push *p, const weir_push_type *type, weir_str params, weir_fail *fail)
 {
     static weir_socket s;
@@ -543,7 +612,7 @@ WEIR_COLD int32_t weir_push_open(const weir_push *p, const weir_push_type *type,
     p->socket(&w, &s);
     weir_str time = w.timeframe ? weir_text(w.timeframe->name) : weir_none;
     weir_buf_clear(&out);
-    weir_put_form(&out, "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"streamID\":\"%_%_%\",\"websocketUrl\":",
+    weir_put_form(&out, "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"raw\":true,\"streamID\":\"%_%_%\",\"websocketUrl\":",
                   weir_text(type->name), w.symbol, time);
     weir_put_string(&out, weir_buf_str(&s.url));
     weir_put_form(&out, ",\"initialMessages\":[%],", weir_buf_str(&s.messages), weir_none, weir_none);
@@ -560,28 +629,56 @@ WEIR_COLD int32_t weir_push_open(const weir_push *p, const weir_push_type *type,
     return weir_reply(&out);
 }
 
-/* The wish from its streamContext; the same octets as before give the same wish. */
-WEIR_COLD const weir_wish *weir_push_wish(const weir_push *p, weir_str context)
+/* {"type","symbol","timeframe"} */
+WEIR_COLD void weir_push_wish_json(const weir_push *p, weir_str context, weir_wish *w)
+{
+    weir_str name = weir_json_raw(weir_json_member(context, "type"));
+    w->symbol = weir_json_raw(weir_json_member(context, "symbol"));
+    w->timeframe = weir_timeframe_find(p->timeframes, weir_json_raw(weir_json_member(context, "timeframe")));
+    for (w->type = p->types; w->type->name && !weir_is(name, w->type->name);)
+        w->type++;
+}
+
+/* TYPE_SYMBOL_TIMEFRAME; a symbol may have such lines, too. Of two types that fit it is the longer. */
+WEIR_COLD void weir_push_wish_id(const weir_push *p, weir_str id, weir_wish *w)
+{
+    weir_str name = weir_none;
+    const weir_push_type *t = p->types;
+    size_t time = id.len;
+    for (w->type = NULL; t->name; t++) {
+        weir_str have = weir_text(t->name);
+        if (have.len >= name.len && have.len < id.len && weir_starts(id, have) && id.at[have.len] == '_') {
+            w->type = t;
+            name = have;
+        }
+    }
+    w->type = w->type ? w->type : t;
+    while (time > 0 && id.at[time - 1] != '_')
+        time--;
+    w->timeframe = weir_timeframe_find(p->timeframes, weir_slice(id.at + time, id.len - time));
+    w->symbol = time > name.len + 1 ? weir_slice(id.at + name.len + 1, time - name.len - 2) : weir_none;
+}
+
+/* The wish from its streamID or its streamContext; the same octets as before give the same wish. */
+WEIR_COLD const weir_wish *weir_push_wish(const weir_push *p, weir_str said)
 {
     static char last[3 * WEIR_SYMBOL_MAX];
     static size_t last_len;
     static weir_wish w;
-    weir_str name;
-    if (last_len && last_len == context.len && weir_same(last, context.at, last_len))
+    if (last_len && last_len == said.len && weir_same(last, said.at, last_len))
         return &w;
     last_len = 0;
-    if (!context.len || context.len > sizeof last)
+    if (!said.len || said.len > sizeof last)
         return NULL;
-    weir_copy(last, context.at, context.len);
-    context.at = last;
-    name = weir_json_raw(weir_json_member(context, "type"));
-    w.symbol = weir_json_raw(weir_json_member(context, "symbol"));
-    w.timeframe = weir_timeframe_find(p->timeframes, weir_json_raw(weir_json_member(context, "timeframe")));
-    for (w.type = p->types; w.type->name && !weir_is(name, w.type->name);)
-        w.type++;
+    weir_copy(last, said.at, said.len);
+    said.at = last;
+    if (said.at[0] == '{')
+        weir_push_wish_json(p, said, &w);
+    else
+        weir_push_wish_id(p, said, &w);
     if (!w.type->name || !weir_symbol_ok(w.symbol) || (w.type->timed && !w.timeframe))
         return NULL;
-    last_len = context.len;
+    last_len = said.len;
     return &w;
 }
 
@@ -601,13 +698,17 @@ WEIR_COLD int32_t weir_push_answer(weir_answer *a, const weir_wish *w, bool good
         weir_reply(&out);
         return good ? 0 : 1;
     }
-    weir_put_text(&out, "{\"success\":true,\"action\":\"");
-    weir_put_text(&out, a->reconnect ? "reconnect" : a->out.len ? "data"
-                                                 : a->send.len  ? "send"
-                                                                : "ignore");
-    weir_put_char(&out, '"');
-    if (a->out.len && !a->reconnect)
-        weir_put_form(&out, ",\"dataType\":\"%\",\"data\":[%]", weir_text(w->type->name), weir_buf_str(&a->out), weir_none);
+    if (a->out.len && !a->reconnect) {
+        weir_put_text(&out, "{\"success\":true,\"action\":\"data\",\"dataType\":\"");
+        weir_put_text(&out, w->type->name);
+        weir_put_text(&out, "\",\"data\":[");
+        weir_put_str(&out, weir_buf_str(&a->out));
+        weir_put_char(&out, ']');
+    } else {
+        weir_put_form(&out, "{\"success\":true,\"action\":\"%\"", weir_text(a->reconnect ? "reconnect" : a->send.len ? "send"
+                                                                                                                     : "ignore"),
+                      weir_none, weir_none);
+    }
     if (a->send.len) {
         weir_put_text(&out, ",\"sendMessage\":");
         weir_put_string(&out, weir_buf_str(&a->send));
@@ -625,7 +726,7 @@ WEIR_COLD int32_t weir_push_answer(weir_answer *a, const weir_wish *w, bool good
     return weir_reply(&out);
 }
 
-/* The frame itself: base64, as this library asks for; a host that sends text anyway is understood. */
+/* The frame of a host that does not know "raw": base64, or, from one that makes no difference, text. */
 WEIR_COLD bool weir_push_frame(weir_str message, weir_str *frame)
 {
     char *to = (char *)(uintptr_t)message.at + 1;
@@ -642,16 +743,32 @@ WEIR_COLD bool weir_push_frame(weir_str message, weir_str *frame)
     return frame->len != (size_t)-1;
 }
 
+/* What the input says of the stream, and the frame: `=`, the streamID, a line break and the frame, or JSON. */
+WEIR_COLD bool weir_push_input(weir_str *said, weir_str *frame)
+{
+    static const char *const names[] = {"message", "streamContext"};
+    weir_str v[2], in = weir_input();
+    size_t i = 1;
+    if (!in.len || in.at[0] != '=') {
+        weir_json_find(in, names, v, 2);
+        *said = v[1];
+        return weir_push_frame(v[0], frame);
+    }
+    while (i < in.len && in.at[i] != '\n')
+        i++;
+    *said = weir_slice(in.at + 1, i - 1);
+    *frame = i < in.len ? weir_slice(in.at + i + 1, in.len - i - 1) : weir_none;
+    return i < in.len;
+}
+
 WEIR_COLD int32_t weir_push_message(const weir_push *p)
 {
-    static const char *const names[] = {"message", "streamContext", "messageType"};
     static weir_answer a;
     const weir_wish *w;
-    weir_str v[3], frame, mine;
-    weir_json_find(weir_input(), names, v, 3);
-    if (!weir_push_frame(v[0], &frame))
+    weir_str said, frame, mine;
+    if (!weir_push_input(&said, &frame))
         return weir_push_say("{\"success\":false,\"action\":\"ignore\",\"error\":\"failed to parse stream message request: no message in base64\"}", 1);
-    if (!(w = weir_push_wish(p, v[1])))
+    if (!(w = weir_push_wish(p, said)))
         return weir_push_say("{\"success\":false,\"action\":\"ignore\",\"error\":\"the streamContext is not one of this plugin's\"}", 1);
     weir_buf_clear(&a.out);
     weir_buf_clear(&a.send);

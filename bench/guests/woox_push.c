@@ -39,25 +39,16 @@ WEIR_EXPORT(handle_command)
     return weir_reply(&b);
 }
 
-/* Moves past `text`, if it comes next. */
-static inline bool skip(weir_str *rest, weir_str text)
-{
-    if (!weir_starts(*rest, text))
-        return false;
-    *rest = weir_slice(rest->at + text.len, rest->len - text.len);
-    return true;
-}
-
 /* The data of a trade of this topic, or nothing: answers, heartbeats. Of the venue's usual order of members they are
  * found without a walk over the envelope. */
 static weir_str data_of(const weir_frame *f)
 {
     weir_str topic = {NULL, 0}, data = {NULL, 0}, rest = f->text;
     weir_json_iter it;
-    if (skip(&rest, weir_text("{\"topic\":\"")) && skip(&rest, f->id) && skip(&rest, weir_text("\",\"ts\":"))) {
+    if (weir_skip(&rest, weir_text("{\"topic\":\"")) && weir_skip(&rest, f->id) && weir_skip(&rest, weir_text("\",\"ts\":"))) {
         while (rest.len && rest.at[0] >= '0' && rest.at[0] <= '9')
             rest = weir_slice(rest.at + 1, rest.len - 1);
-        if (skip(&rest, weir_text(",\"data\":")))
+        if (weir_skip(&rest, weir_text(",\"data\":")))
             return rest;
     }
     it = weir_json_each(f->text);

@@ -1,5 +1,6 @@
 /* Any frame to a venue's plugin, natively. The first octet says of which stream. Whatever it is, the answer is one JSON
- * document that says how it went, its records are whole and have a symbol, and a failure has a reason.
+ * document that says how it went, its records are whole and have a symbol, and a failure has a reason. Given raw it is answered
+ * alike.
  * Included behind the plugin's own source, by a fuzzer for each. */
 #include "fake_host.h"
 
@@ -41,6 +42,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(out, 0);
     for (weir_json_iter it = weir_json_each(records); records.len && weir_json_next(&it);)
         assert(weir_json_raw(weir_json_member(it.value, "symbol")).len);
+    if (size < 2000 && !memchr(data, 0, size)) { /* which fake_call would end at */
+        char *first = strdup(fake.output);
+        weir_buf_clear(&b);
+        weir_put_form(&b, "=%_%_1m\n", weir_text(asked->name), weir_text(fitting[*data >> 7]), weir_none);
+        weir_put(&b, (const char *)data + 1, size - 1);
+        in[b.len] = 0;
+        fake_reset();
+        assert(fake_call(weir_export_handle_stream_message, in) == rc || size == 1); /* base64 of nothing is none */
+        assert(strcmp(first, fake.output) == 0 || size == 1);
+        free(first);
+    }
     free(in);
     return 0;
 }

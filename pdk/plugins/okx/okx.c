@@ -22,6 +22,15 @@ static void open_socket(const weir_wish *w, weir_socket *s)
                       w->symbol, w->symbol, weir_none);
 }
 
+/* The venue's usual order of members, which needs no walk over them: what is left are the data. A book has its action in
+ * between. */
+static bool is_usual(const weir_wish *w, weir_str frame, weir_str *data)
+{
+    *data = frame;
+    return weir_skip(data, weir_text("{\"arg\":{\"channel\":\"")) && weir_skip(data, weir_text(w->type->channel)) && weir_skip(data, weir_wish_time(w)) &&
+           weir_skip(data, weir_text("\",\"instId\":\"")) && weir_skip(data, w->symbol) && weir_skip(data, weir_text("\"},\"data\":"));
+}
+
 /* "candle1m" is a channel and a time frame. */
 static bool is_channel(weir_str channel, const weir_wish *w)
 {
@@ -33,6 +42,8 @@ static bool on_frame(weir_answer *a, const weir_wish *w, weir_str frame, weir_st
 {
     static const char *const names[] = {"event", "arg", "action", "data", "msg"}, *const arg_names[] = {"channel", "instId"};
     weir_str v[5], arg[2];
+    if (is_usual(w, frame, mine))
+        return true;
     *mine = weir_none;
     if (weir_is(frame, "pong"))
         return true;
@@ -56,8 +67,8 @@ static bool read_trades(weir_answer *a, const weir_wish *w, weir_str data)
 {
     static const char *const names[] = {"tradeId", "px", "sz", "side", "ts"};
     weir_str v[5];
-    for (weir_json_iter it = weir_json_each(data); weir_json_next(&it);) {
-        weir_json_find(it.value, names, v, 5);
+    weir_json_iter it = weir_json_each(data);
+    while (weir_json_next_find(&it, names, v, 5)) {
         weir_record_begin(a, w);
         weir_record_text(a, "id", v[0]);
         weir_record_decimal(a, "price", v[1]);
@@ -66,15 +77,15 @@ static bool read_trades(weir_answer *a, const weir_wish *w, weir_str data)
         weir_record_ms(a, "ts_event", v[4]);
         weir_record_end(a);
     }
-    return true;
+    return !it.bad || weir_answer_fail(a, "broken data: ", data);
 }
 
 static bool read_book(weir_answer *a, const weir_wish *w, weir_str data)
 {
     static const char *const names[] = {"bids", "asks", "ts", "checksum", "seqId", "prevSeqId"};
     weir_str v[6];
-    for (weir_json_iter it = weir_json_each(data); weir_json_next(&it);) {
-        weir_json_find(it.value, names, v, 6);
+    weir_json_iter it = weir_json_each(data);
+    while (weir_json_next_find(&it, names, v, 6)) {
         weir_record_begin(a, w);
         weir_record_levels(a, "bids", v[0]);
         weir_record_levels(a, "asks", v[1]);
@@ -86,7 +97,7 @@ static bool read_book(weir_answer *a, const weir_wish *w, weir_str data)
         weir_record_ms(a, "ts_event", v[2]);
         weir_record_end(a);
     }
-    return true;
+    return !it.bad || weir_answer_fail(a, "broken data: ", data);
 }
 
 /* Of a spot market vol24h is in the base and volCcy24h in the quote currency; of a contract vol24h counts
@@ -96,8 +107,8 @@ static bool read_tickers(weir_answer *a, const weir_wish *w, weir_str data)
     static const char *const names[] = {"instType", "last", "lastSz", "bidPx", "bidSz", "askPx", "askSz", "open24h", "high24h", "low24h", "vol24h", "volCcy24h", "ts"};
     static const char *const ours[] = {NULL, "last", "last_size", "bid", "bid_size", "ask", "ask_size", "open", "high", "low"};
     weir_str v[13];
-    for (weir_json_iter it = weir_json_each(data); weir_json_next(&it);) {
-        weir_json_find(it.value, names, v, 13);
+    weir_json_iter it = weir_json_each(data);
+    while (weir_json_next_find(&it, names, v, 13)) {
         bool spot = weir_is(v[0], "\"SPOT\"");
         weir_record_begin(a, w);
         weir_record_decimal(a, ours[1], v[1]);
@@ -108,14 +119,15 @@ static bool read_tickers(weir_answer *a, const weir_wish *w, weir_str data)
         weir_record_ms(a, "ts_event", v[12]);
         weir_record_end(a);
     }
-    return true;
+    return !it.bad || weir_answer_fail(a, "broken data: ", data);
 }
 
 /* [begin, open, high, low, close, volume, of the currency, of the quote currency, confirmed] */
 static bool read_candles(weir_answer *a, const weir_wish *w, weir_str data)
 {
     weir_str v[9];
-    for (weir_json_iter it = weir_json_each(data); weir_json_next(&it);) {
+    weir_json_iter it = weir_json_each(data);
+    while (weir_json_next(&it)) {
         uint64_t begin;
         if (weir_json_items(it.value, v, 9) < 6 || !weir_json_u64(v[0], &begin))
             return weir_answer_fail(a, "no candle: ", it.value);
@@ -125,7 +137,7 @@ static bool read_candles(weir_answer *a, const weir_wish *w, weir_str data)
         weir_record_bool(a, "closed", weir_is(v[8], "\"1\""));
         weir_record_end(a);
     }
-    return true;
+    return !it.bad || weir_answer_fail(a, "broken data: ", data);
 }
 
 /* ---- Commands ---- */
