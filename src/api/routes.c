@@ -46,9 +46,9 @@ const route routes[] = {
     ASK("POST", "/v1/plugins/{id}/enable", "plugins.enable", OPERATE, "Enable a plugin", "", "Plugin"),
     ASK("POST", "/v1/plugins/{id}/disable", "plugins.disable", OPERATE, "Disable a plugin: its streams stop", "", "Plugin"),
     ASK("POST", "/v1/plugins/{id}/reload", "plugins.reload", OPERATE, "Load a plugin anew", "", "Plugin"),
-    SEND("POST", "/v1/plugins/{id}/approve", "plugins.approve", ADMIN, "Approve the version that waits, and what it may reach", "Approve", "Plugin", 200),
+    SEND("POST", "/v1/plugins/{id}/approve", "plugins.approve", ADMIN, "Approve the version that waits, or an earlier one, and what it may reach; it runs then", "Approve", "Plugin", 200),
     ASK("POST", "/v1/plugins/{id}/reject", "plugins.reject", ADMIN, "Drop the version that waits", "", "Plugin"),
-    {"POST", "/v1/plugins/{id}/rollback", "plugins.rollback", ADMIN, "Go back to an earlier version", "", BODY_MAY_JSON, "Rollback", "Plugin", NULL, 200, NULL},
+    {"POST", "/v1/plugins/{id}/rollback", "plugins.rollback", ADMIN, "Go back to an earlier version; one that asks for more than is granted is refused with the difference, until it is approved", "", BODY_MAY_JSON, "Rollback", "Plugin", NULL, 200, NULL},
     ASK("GET", "/v1/plugins/{id}/traps", "plugins.traps", READ, "Why a plugin's instances died, the newest first", "", "Traps"),
 
     ASK("GET", "/v1/connections", "connections.list", READ, "All connections", "", "Connections"),

@@ -13,11 +13,11 @@ static const char help[] =
     "  list                   all of them\n"
     "  show ID                one: what it asks for, what it is granted, its versions, its figures\n"
     "  install FILE           upload a module: a new plugin, or a new version of one\n"
-    "  approve ID             grant what the waiting version asks for, and run it\n"
+    "  approve ID             grant what the waiting version asks for, and run it; with --sha256 an earlier one\n"
     "  reject ID              drop the waiting version\n"
     "  enable ID, disable ID  its streams run, or stop\n"
     "  reload ID              load it anew\n"
-    "  rollback ID            back to the version before\n"
+    "  rollback ID            back to the version before; one that asks for more than is granted needs approve\n"
     "  remove ID              take it away\n"
     "  traps ID               why its instances died, the newest first\n\n"
     "options\n"
@@ -128,7 +128,15 @@ static bool any(json list)
     return list.type == JSON_ARRAY && json_next(&it, &key, &item);
 }
 
-/* What the waiting version asks for beyond what is granted, and what it does without. */
+/* What a version asks for beyond what is granted, and what it does without. */
+static void print_difference(json version)
+{
+    print_each("+", json_member(version, "adds"));
+    print_each("-", json_member(version, "removes"));
+    if (!any(json_member(version, "adds")) && !any(json_member(version, "removes")))
+        puts("  nothing new");
+}
+
 static void print_pending(json doc)
 {
     json pending = json_member(doc, "pending");
@@ -137,10 +145,7 @@ static void print_pending(json doc)
     fputs("version ", stdout);
     print_text(json_member(pending, "version"));
     puts(" waits for approval. It asks for");
-    print_each("+", json_member(pending, "adds"));
-    print_each("-", json_member(pending, "removes"));
-    if (!any(json_member(pending, "adds")) && !any(json_member(pending, "removes")))
-        puts("  nothing new");
+    print_difference(pending);
     fputs("weir plugin approve ", stdout);
     print_text(json_member(doc, "id"));
     puts(" grants it");
@@ -270,6 +275,22 @@ static int choose(asked *a, const char *behind, const char *sha256)
     return code;
 }
 
+/* Of the version that has this hash, as of one that waits. */
+static void print_version(json doc, const char *sha256)
+{
+    json key, item, all = json_member(doc, "versions");
+    if (all.type != JSON_ARRAY)
+        return;
+    for (json_iter it = json_each(all); json_next(&it, &key, &item);) {
+        if (!json_is(json_member(item, "sha256"), sha256))
+            continue;
+        fputs("version ", stdout);
+        print_text(json_member(item, "version"));
+        puts(" asks for");
+        print_difference(item);
+    }
+}
+
 /* What was seen is what is approved: by its hash, not by what may wait a moment later. */
 static int approve(asked *a)
 {
@@ -281,11 +302,13 @@ static int approve(asked *a)
         return code;
     free(path);
     char *sha256 = code ? NULL : json_string_dup(column_member(answer.doc, "pending.sha256"));
-    if (!code && !a->json)
+    const char *wanted = asked_option(a, ON_SHA256) ? asked_option(a, ON_SHA256) : sha256;
+    if (!code && !a->json && wanted && wanted != sha256)
+        print_version(answer.doc, wanted);
+    else if (!code && !a->json)
         print_pending(answer.doc);
     fflush(stdout);
     remote_answer_free(&answer);
-    const char *wanted = asked_option(a, ON_SHA256) ? asked_option(a, ON_SHA256) : sha256;
     snprintf(question, sizeof question, "approve it%s?", a->given[ON_ALLOW].count ? ", and grant only what --allow says" : "");
     if (!code && !wanted)
         code = cli_fail(EXIT_FAILED, "plugin '%s': no version waits for approval; --sha256 names one of those that 'weir plugin show' lists", a->args[0]);
@@ -299,7 +322,10 @@ static int approve(asked *a)
 
 static int rollback(asked *a)
 {
-    return choose(a, "/rollback", asked_option(a, ON_SHA256));
+    int code = choose(a, "/rollback", asked_option(a, ON_SHA256));
+    if (code == EXIT_REFUSED)
+        fprintf(stderr, "weir: 'weir plugin approve %s --sha256 SHA' shows what a version asks for, grants it and goes over to it\n", a->args[0]);
+    return code;
 }
 
 static int take_away(asked *a)

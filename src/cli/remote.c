@@ -414,7 +414,7 @@ static weir_code judge(const remote *r, uint16_t status, bytes body, weir_error 
     buf_add_char(&text, '\0');
     if (!said)
         code = error_set(err, WEIR_NETWORK, "%s answers with status %u, and not as a weir serve does; is that one?", r->base, status);
-    else if (status == 403)
+    else if (status == 403 && strstr(text.at, "needs the scope"))
         code = error_set(err, WEIR_REFUSED, "%s (the token is that of '%s')", text.at, r->token_from ? r->token_from : "nobody");
     else if (status == 421)
         code = error_set(err, WEIR_REFUSED, "%s; --server has to use a name that it goes by (listen.hosts)", text.at);

@@ -12,19 +12,31 @@ static const char *state_of(const node_plugin *p)
                                                : "ready";
 }
 
+/* What a version asks for beyond what is granted, and what of that it does without. */
+static void put_difference(buf *out, json asks, json grants)
+{
+    json_put_key(out, "adds");
+    put_beyond(out, asks, grants);
+    json_put_key(out, "removes");
+    put_beyond(out, grants, asks);
+}
+
 static void put_versions(buf *out, const node_plugin *p)
 {
     static const char *const members[] = {"sha256", "version", "size", "installed_at", "file_name", "asks"};
+    json grants = {0};
+    json_read(&grants, bytes_of(p->grants), NULL);
     json_put_key(out, "versions");
     buf_add_char(out, '[');
     for (size_t i = 0; i < p->version_count; i++) {
-        json doc;
+        json doc = {0};
         buf_add_text(out, i ? ",{" : "{");
         if (!json_read(&doc, bytes_of(p->versions[i].json), NULL))
             for (size_t m = 0; m < sizeof members / sizeof *members; m++) {
                 json_put_key(out, members[m]);
                 buf_add_bytes(out, json_member(doc, members[m]).raw);
             }
+        put_difference(out, json_member(doc, "asks"), grants);
         member_bool(out, "active", !strcmp(p->active, p->versions[i].sha256));
         buf_add_char(out, '}');
     }
@@ -47,10 +59,7 @@ static void put_pending(buf *out, const node_plugin *p)
     buf_add_bytes(out, version_member(v, "version").raw);
     json_put_key(out, "asks");
     buf_add_bytes(out, asks.raw);
-    json_put_key(out, "adds");
-    put_beyond(out, asks, grants);
-    json_put_key(out, "removes");
-    put_beyond(out, grants, asks);
+    put_difference(out, asks, grants);
     buf_add_char(out, '}');
 }
 

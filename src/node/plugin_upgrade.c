@@ -103,10 +103,9 @@ static void file_name_of(ask *a, char out[FILE_NAME_MAX + 1])
     free(given);
 }
 
-/* Active at once, or pending: whichever the grants say. */
-static bool admit(node_plugin *p, const char *sha256)
+/* All that the version asks for is granted, or is now, where uploads need no approval. */
+static bool granted(node_plugin *p, const node_version *v)
 {
-    const node_version *v = plugin_version(p, sha256);
     if (p->n->uploads_approved && !version_granted(v, p->grants)) {
         char *all = bytes_dup(version_member(v, "asks").raw);
         if (all) {
@@ -114,7 +113,13 @@ static bool admit(node_plugin *p, const char *sha256)
             p->grants = all;
         }
     }
-    if (!version_granted(v, p->grants)) {
+    return version_granted(v, p->grants);
+}
+
+/* Active at once, or pending: whichever the grants say. */
+static bool admit(node_plugin *p, const char *sha256)
+{
+    if (!granted(p, plugin_version(p, sha256))) {
         memcpy(p->pending, sha256, 65);
         return false;
     }
@@ -272,6 +277,22 @@ static const node_version *previous(const node_plugin *p)
     return before;
 }
 
+/* Going back needs what an upgrade needs: that all it asks for is granted now. */
+static void refuse_more(ask *a, const node_plugin *p, const node_version *v)
+{
+    json grants = {0};
+    char *name = json_string_dup(version_member(v, "version"));
+    buf more;
+    buf_init(&more, 1 << 20);
+    json_read(&grants, bytes_of(p->grants), NULL);
+    put_beyond(&more, version_member(v, "asks"), grants);
+    buf_add_char(&more, '\0');
+    ask_fail(a, WEIR_REFUSED, "plugin '%s': version %.50s asks for more than is granted, so it needs approval, by its sha256 %s. It adds %.700s", p->id, name ? name : "",
+             v->sha256, more.failed ? "" : more.at);
+    buf_fini(&more);
+    free(name);
+}
+
 void plugin_rollback(ask *a)
 {
     static const char *const members[] = {"sha256", NULL};
@@ -293,6 +314,11 @@ void plugin_rollback(ask *a)
         return;
     }
     plugin_before b = plugin_before_of(p);
+    if (!granted(p, v)) {
+        free(b.grants);
+        refuse_more(a, p, v);
+        return;
+    }
     memcpy(p->active, v->sha256, 65);
     if (plugin_store_or_undo(p, &b, &err)) {
         ask_fail_with(a, &err);

@@ -86,6 +86,38 @@ TEST(plugins, a_version_that_asks_for_more_waits_and_the_difference_is_shown)
     fixture_close(&t);
 }
 
+TEST(plugins, going_back_to_a_version_that_asks_for_more_is_refused_with_the_difference_until_it_is_approved)
+{
+    char body[128], *wide;
+    fixture t;
+    push(&t);
+    CHECK_INT(fixture_upload(&t, "push_woox_wide"), WEIR_OK);
+    CHECK_INT(ask_it(&t, "plugins.approve", "push-woox", "{}"), WEIR_OK);
+    wide = strdup(fixture_member(&t, "sha256"));
+    CHECK_HAS(t.json, "\"adds\":[],\"removes\":[\"https://api.woox.io/v3/*\",\"ws://collector.example/in\"],\"active\":false}"); /* 1.0.0 */
+    CHECK_INT(fixture_upload(&t, "push_woox_2"), WEIR_OK);                                                                       /* asks for less: runs at once, and then gives up what it does not need */
+    CHECK_INT(ask_it(&t, "plugins.rollback", "push-woox", NULL), WEIR_OK);
+    version_is(&t, "3.0.0");
+    CHECK_INT(fixture_upload(&t, "push_woox_2"), WEIR_OK);
+    snprintf(body, sizeof body, "{\"sha256\":\"%s\"}", fixture_member(&t, "sha256"));
+    CHECK_INT(ask_it(&t, "plugins.approve", "push-woox", body), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "grants"), "[\"wss://wss.woox.io/*\"]");
+    CHECK_HAS(t.json, "\"adds\":[\"https://api.woox.io/v3/*\",\"ws://collector.example/in\"],\"removes\":[],\"active\":false}");
+    version_is(&t, "2.0.0");
+    CHECK_INT(ask_it(&t, "plugins.rollback", "push-woox", NULL), WEIR_REFUSED);
+    CHECK_HAS(t.error, "version 3.0.0 asks for more than is granted, so it needs approval, by its sha256 ");
+    CHECK_HAS(t.error, "It adds [\"https://api.woox.io/v3/*\",\"ws://collector.example/in\"]");
+    snprintf(body, sizeof body, "{\"sha256\":\"%s\"}", wide);
+    CHECK_INT(ask_it(&t, "plugins.rollback", "push-woox", body), WEIR_REFUSED);
+    version_is(&t, "2.0.0");
+    CHECK_INT(ask_it(&t, "plugins.approve", "push-woox", body), WEIR_OK);
+    CHECK_HAS(fixture_member(&t, "grants"), "ws://collector.example/in");
+    version_is(&t, "3.0.0");
+    nothing_missing(&t);
+    free(wide);
+    fixture_close(&t);
+}
+
 TEST(plugins, a_version_can_be_rejected)
 {
     fixture t;

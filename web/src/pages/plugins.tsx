@@ -90,7 +90,7 @@ function PluginPage({plugin: p}: {plugin: Plugin}) {
             </Head>
             {p.why && <p class={p.state === 'failed' ? 'trouble' : 'note why'}>{show(p.why)}</p>}
             {p.pending && <Pending key={p.pending.sha256} plugin={p} what={p.pending} onNo={() => act(p, 'reject').then(() => toast(t.plugins.rejected))} no={t.plugins.reject} />}
-            {back && <Pending key={back.sha256} plugin={p} what={differs(p, back)} onDone={() => setBack(null)} onNo={() => setBack(null)} no={t.cancel} />}
+            {back && <Pending key={back.sha256} plugin={p} what={back} onDone={() => setBack(null)} onNo={() => setBack(null)} no={t.cancel} />}
             <Figures items={[
                 [t.plugins.streams, count(f.streams)], [t.plugins.messages, <>{count(f.messages)} <small>{rate(messages)}</small></>], [t.plugins.records, count(f.records)],
                 [t.plugins.calls, <>{count(f.calls)} <small>{rate(calls)}</small></>], [t.plugins.p50, us(f.calls ? f.call_p50_us : null)], [t.plugins.p99, us(f.calls ? f.call_p99_us : null)],
@@ -117,7 +117,7 @@ function PluginPage({plugin: p}: {plugin: Plugin}) {
                     {head: t.plugins.hash, cell: v => <code title={v.sha256}>{v.sha256.slice(0, 12)}</code>},
                     {head: t.plugins.size, num: true, cell: v => octets(v.size)},
                     {head: t.plugins.installed, cell: v => stamp(v.installed_at), narrow: false},
-                    {head: '', cell: v => mayAdmin.value && !v.active && v.sha256 !== p.pending?.sha256 && <Button onClick={() => (differs(p, v).adds.length ? setBack(v) : act(p, 'rollback', {sha256: v.sha256}).then(() => toast(t.plugins.rolledBack(v.version))))}>{t.plugins.rollback}</Button>},
+                    {head: '', cell: v => mayAdmin.value && !v.active && v.sha256 !== p.pending?.sha256 && <Button onClick={() => (v.adds.length ? setBack(v) : act(p, 'rollback', {sha256: v.sha256}).then(() => toast(t.plugins.rolledBack(v.version))))}>{t.plugins.rollback}</Button>},
                 ]} />
             </Section>
             <Traps plugin={p} />
@@ -139,12 +139,6 @@ function List({items, empty, mark}: {items: string[]; empty: string; mark: strin
 }
 
 type Wanting = NonNullable<Plugin['pending']>;
-
-/** An earlier version may ask for what was granted once and is no longer: then going back is a question, too. */
-function differs(p: Plugin, v: Version): Wanting {
-    const asks = v.asks ?? [];
-    return {sha256: v.sha256, version: v.version, asks, adds: asks.filter(x => !p.grants.includes(x)), removes: p.grants.filter(x => !asks.includes(x))};
-}
 
 /** What another version asks for beside what was granted: to approve, to take in part, to turn down. */
 function Pending({plugin: p, what: pending, onDone, onNo, no}: {plugin: Plugin; what: Wanting; onDone?: () => void; onNo: () => unknown; no: string}) {

@@ -36,7 +36,9 @@ export interface Version {
     installed_at: string | null;
     active: boolean;
     file_name?: string;
-    asks?: string[]; // where it may want to connect
+    asks: string[]; // where it may want to connect
+    adds: string[]; // of that what is not granted: to go back to it is a question then
+    removes: string[];
 }
 
 export interface Plugin {
