@@ -102,6 +102,7 @@ static weir_code start_node(daemon_state *d, weir_error *err)
         .history_octets = settings_number(s, "history.size"),
         .history_ms = settings_number(s, "history.age"),
         .history_flush_ms = (uint32_t)settings_number(s, "history.flush"),
+        .max_code = settings_number(s, "plugins.code"),
         .demo = d->demo != NULL,
         .uploads_approved = d->demo || settings_bool(s, "plugins.approve_uploads"),
     };

@@ -46,6 +46,7 @@ const setting settings_table[] = {
     {"cluster.records_size", SETTING_SIZE, "1GiB", "How much of records NATS keeps at most, where the stream is made: what a node may be away for.", NULL, false, false},
     {"cluster.records_age", SETTING_DURATION, "1h", "How long NATS keeps records, where the stream is made.", NULL, false, false},
     {"plugins.instances", SETTING_NUMBER, "1000", "Instances of plugins at once.", NULL, false, false},
+    {"plugins.code", SETTING_SIZE, "64MiB", "The most code of a module that can be uploaded: its octets of code, and 512 more for each function. It bounds how long the compiler works on it.", NULL, false, false},
     {"plugins.approve_uploads", SETTING_BOOL, "false", "An uploaded plugin gets what it asks for without an admin's approval. For development.", NULL, false, false},
     {NULL, SETTING_TEXT, NULL, NULL, NULL, false, false},
 };

@@ -95,6 +95,14 @@ typedef struct module_extern {
  * truncated file, something else) and where it breaks. */
 weir_code module_compile(module **out, engine *e, bytes wasm, weir_error *err);
 
+/* How much there is to compile in a binary module, read from its outside in no time: the octets of its code, its functions, and
+ * the longest of them. What is no whole module has less than it says. */
+typedef struct module_size {
+    uint64_t code;
+    uint32_t functions, longest;
+} module_size;
+module_size module_measure(bytes wasm);
+
 /* The same through the cache of compiled files in `folder` (made if missing, mode 0700; refused if
  * others may write there): mapped in under a millisecond when known, compiled and stored otherwise.
  * A corrupt, foreign or stale file is compiled anew, never trusted. A cache that cannot be written

@@ -7,6 +7,7 @@
 #include "engine/inside.h"
 
 #define SECTION_START 8
+#define SECTION_CODE 10
 #define SECTION_LAST 13
 
 static const struct {
@@ -110,6 +111,40 @@ weir_code wasm_check(bytes wasm, bool *has_start, weir_error *err)
         rest.len -= size;
     }
     return WEIR_OK;
+}
+
+/* The code section: how many functions, and of each how long it is and that. */
+static void measure_code(module_size *m, bytes rest)
+{
+    uint32_t count, size;
+    m->code += rest.len;
+    if (!read_u32(&rest, &count))
+        return;
+    m->functions = count;
+    while (read_u32(&rest, &size) && size <= rest.len) {
+        m->longest = size > m->longest ? size : m->longest;
+        rest.at += size;
+        rest.len -= size;
+    }
+}
+
+module_size module_measure(bytes wasm)
+{
+    module_size m = {0};
+    uint32_t size;
+    bytes rest = bytes_make(wasm.at + (wasm.len < 8 ? wasm.len : 8), wasm.len < 8 ? 0 : wasm.len - 8);
+    while (rest.len) {
+        uint8_t id = (uint8_t)*rest.at;
+        rest.at++;
+        rest.len--;
+        if (!read_u32(&rest, &size) || size > rest.len)
+            break;
+        if (id == SECTION_CODE)
+            measure_code(&m, bytes_make(rest.at, size));
+        rest.at += size;
+        rest.len -= size;
+    }
+    return m;
 }
 
 bool wasm_is_text(bytes wasm)

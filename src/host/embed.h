@@ -12,6 +12,15 @@
 loop *weir_host_loop(weir_host *host);
 hub *weir_host_hub(weir_host *host);
 
+/* Compiles on a worker, while the loop goes on and whatever its owner does on it, so that a load of the same octets has its code at
+ * once. Takes `octets` and hands them back to `fn`, with why it cannot be compiled (its code is WEIR_OK where it was). Two at
+ * once; others wait for them. Freeing the host waits for those that have begun. */
+typedef struct weir_ahead weir_ahead;
+weir_code weir_compile_ahead(weir_ahead **out, weir_host *host, buf *octets, void (*fn)(void *arg, buf *octets, const weir_error *why), void *arg, weir_error *err);
+void weir_ahead_forget(weir_ahead *a); /* its `fn` does not come; NULL is fine */
+/* From the process's next engine on a module is compiled by one CPU, so that others are left to what streams, and to a second one. */
+void weir_compile_alone(void);
+
 /* weir_plugin_swap for a module in memory, with grants of its own (`allow` is not NULL): they may go beyond those of
  * the file before. The instances of the old code keep what they were granted. */
 weir_code weir_plugin_swap_granted(weir_plugin *plugin, const char *name, bytes octets, const char *const *allow, weir_error *err);

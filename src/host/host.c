@@ -128,6 +128,7 @@ weir_code weir_host_new(weir_host **out, const weir_host_options *options, weir_
     list_init(&h->streams);
     list_init(&h->subs);
     list_init(&h->sinks);
+    list_init(&h->ahead);
     h->backoff_min_ns = o.backoff_min_ms * NS_PER_MS;
     h->backoff_max_ns = o.backoff_max_ms * NS_PER_MS;
     h->silence_ms = o.silence_ms;
@@ -169,6 +170,7 @@ void weir_host_free(weir_host *h)
     traps_free(h->traps);
     if (h->loop) {
         timer_stop(&h->ticker);
+        modules_ahead_end(h);
         loop_free(h->loop);
     }
     heartbeat_rules_free(h->heartbeats);

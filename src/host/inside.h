@@ -31,6 +31,8 @@ struct weir_host {
     rates *rates; /* what the plugins' rate limits have left */
     custom_function *functions;
     list plugins, streams, subs, sinks;
+    list ahead; /* modules that wait to be compiled */
+    unsigned compiling;
     bool stopping;
     bool running;
     timer ticker;
@@ -151,6 +153,7 @@ void modules_release(engine *e);
 /* The compiled module of these octets: from the process, the cache folder, or the compiler, which works on
  * another thread while this turns the loop. */
 weir_code modules_get(module **out, weir_host *host, bytes wasm, const char *name, weir_error *err);
+void modules_ahead_end(weir_host *host); /* what waits to be compiled ahead is not */
 /* A later load of `m` finds it no more, unless it is `but`: who has it keeps it. */
 void modules_forget(const module *m, const module *but);
 
@@ -189,7 +192,7 @@ void functions_free(weir_host *host);
 /* ---- readers.c ---- */
 
 bool readers_add_up(const weir_host *host, weir_error *err); /* their sinks */
-void readers_free(weir_host *host); /* closes every sink and subscriber */
+void readers_free(weir_host *host);                          /* closes every sink and subscriber */
 
 /* ---- events.c: what planners report ---- */
 

@@ -1,26 +1,31 @@
 /* The engine and the compiled modules of the process, shared by its hosts.
  *
  * A module is known by the SHA-256 of its octets: the second host, or the second stream, that loads the
- * same file gets the same code. Under one lock; compiling happens outside it. */
+ * same file gets the same code. Under one lock; compiling happens outside it: while a load waits and turns the loop, or
+ * ahead of the load, so that nobody waits but for the code. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/digest.h"
+#include "host/embed.h"
 #include "host/inside.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static engine *shared;
 static unsigned hosts;
 static map *known; /* digest -> module, one reference each */
+static bool alone; /* a compile takes one CPU, not all */
 
 #define INSTANCES 1000
+#define AHEAD_MAX 2 /* at once, of the workers that also look up names */
 
 weir_code modules_engine(engine **out, uint32_t max_instances, weir_error *err)
 {
     weir_code code = WEIR_OK;
     engine_options options = {.max_instances = max_instances ? max_instances : INSTANCES, .on_slice = task_on_slice};
     pthread_mutex_lock(&lock);
+    options.single_thread_compile = alone;
     if (!known && !(known = map_new()))
         code = error_set(err, WEIR_NOMEM, "engine: out of memory");
     if (!code && !shared)
@@ -31,6 +36,13 @@ weir_code modules_engine(engine **out, uint32_t max_instances, weir_error *err)
     }
     pthread_mutex_unlock(&lock);
     return code;
+}
+
+void weir_compile_alone(void)
+{
+    pthread_mutex_lock(&lock);
+    alone = true;
+    pthread_mutex_unlock(&lock);
 }
 
 void modules_release(engine *e)
@@ -149,4 +161,91 @@ weir_code modules_get(module **out, weir_host *host, bytes wasm, const char *nam
     }
     *out = keep(digest, c.module);
     return WEIR_OK;
+}
+
+/* ---- Ahead of the load ---- */
+
+struct weir_ahead {
+    list_node node; /* in its host's, while it waits */
+    weir_host *host;
+    compile compile;
+    char digest[DIGEST_HEX];
+    buf octets;
+    void (*fn)(void *arg, buf *octets, const weir_error *why); /* NULL: nobody is there any more */
+    void *arg;
+};
+
+static void ahead_work(void *arg)
+{
+    work(&((weir_ahead *)arg)->compile);
+}
+
+static void ahead_done(void *arg, bool cancelled);
+
+static weir_code ahead_begin(weir_ahead *a, weir_error *err)
+{
+    weir_code code = job_start(NULL, a->host->loop, ahead_work, ahead_done, a, err);
+    a->host->compiling += !code;
+    return code;
+}
+
+static void ahead_over(weir_ahead *a)
+{
+    if (a->fn)
+        a->fn(a->arg, &a->octets, &a->compile.err);
+    buf_fini(&a->octets);
+    free(a);
+}
+
+static void ahead_done(void *arg, bool cancelled)
+{
+    weir_ahead *a = arg;
+    weir_host *h = a->host;
+    h->compiling--;
+    if (!cancelled && !a->compile.code)
+        module_unref(keep(a->digest, a->compile.module)); /* the process has it */
+    ahead_over(a);
+    list_node *next = list_pop(&h->ahead);
+    weir_ahead *then = next ? LIST_OWNER(next, weir_ahead, node) : NULL;
+    if (then && ahead_begin(then, &then->compile.err))
+        ahead_over(then);
+}
+
+weir_code weir_compile_ahead(weir_ahead **out, weir_host *host, buf *octets, void (*fn)(void *arg, buf *octets, const weir_error *why), void *arg, weir_error *err)
+{
+    weir_ahead *a = calloc(1, sizeof *a);
+    if (!a)
+        return error_set(err, WEIR_NOMEM, "out of memory");
+    *a = (weir_ahead){.host = host, .octets = *octets, .fn = fn, .arg = arg};
+    a->compile = (compile){.engine = host->engine, .wasm = buf_bytes(&a->octets), .folder = host->cache_dir, .err = WEIR_ERROR_INIT};
+    digest_sha256(a->digest, a->compile.wasm);
+    if (host->compiling >= AHEAD_MAX) {
+        list_push(&host->ahead, &a->node);
+    } else if (ahead_begin(a, err)) {
+        free(a);
+        return err ? err->code : WEIR_SYSTEM;
+    }
+    buf_init(octets, octets->max);
+    *out = a;
+    return WEIR_OK;
+}
+
+void weir_ahead_forget(weir_ahead *a)
+{
+    if (!a)
+        return;
+    a->fn = NULL;
+    if (list_linked(&a->node)) {
+        list_remove(&a->node);
+        ahead_over(a);
+    }
+}
+
+void modules_ahead_end(weir_host *host)
+{
+    for (list_node *at; (at = list_pop(&host->ahead));) {
+        weir_ahead *a = LIST_OWNER(at, weir_ahead, node);
+        a->fn = NULL;
+        ahead_over(a);
+    }
 }

@@ -56,6 +56,7 @@ static void ask_free(ask *a)
 {
     list_remove(&a->node);
     job_take(&a->job);
+    weir_ahead_forget(a->ahead);
     free(a->id);
     free(a->name);
     free(a->who);

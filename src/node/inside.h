@@ -32,9 +32,10 @@ typedef struct ask {
     buf query_text, body;
     node_answer fn;
     void *arg;
-    bool held;    /* another one changes the same thing; it waits for that */
-    node_job job; /* of OP_JOB */
-    void *work;   /* of one that asks a plugin: the connection */
+    bool held;                /* another one changes the same thing; it waits for that */
+    node_job job;             /* of OP_JOB */
+    void *work;               /* of one that asks a plugin: the connection */
+    struct weir_ahead *ahead; /* of an upload while it is compiled; it has the body */
     uint64_t began, waited_ms;
     uint64_t number; /* of the thing that it makes or changes */
     bool on;         /* what it is to be */
@@ -205,7 +206,7 @@ struct node {
     const node_share *share; /* NULL: alone */
     list takings;            /* rows of others that wait for their job */
     bool taking;             /* the job that runs brings what the share has already */
-    uint64_t started_at, started_mono;
+    uint64_t started_at, started_mono, max_code;
     list plugins, connections, streams, sinks, tokens, asks, jobs, watches, log_watches;
     map *marks;      /* topic -> node_mark */
     map *names;      /* record_stream_name -> node_stream */

@@ -81,6 +81,7 @@ static weir_code host_of(node *n, const node_options *o, weir_error *err)
         host.cache_dir = cache;
     if (!host.state_dir)
         host.state_dir = o->data_dir;
+    weir_compile_alone();
     if (weir_host_new(&n->host, &host, err))
         return err->code;
     n->loop = weir_host_loop(n->host);
@@ -118,6 +119,8 @@ static weir_code name_of(node *n, const node_options *o, weir_error *err)
     return n->name && n->data_dir ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
 }
 
+#define CODE_MAX ((uint64_t)64 << 20)
+
 static void lists_of(node *n)
 {
     list *const all[] = {&n->plugins, &n->connections, &n->streams, &n->sinks, &n->tokens, &n->asks, &n->jobs, &n->watches, &n->log_watches, &n->ui, &n->due_marks, &n->takings};
@@ -135,6 +138,7 @@ weir_code node_new(node **out, const node_options *o, weir_error *err)
     lists_of(n);
     n->demo = o->demo;
     n->uploads_approved = o->uploads_approved;
+    n->max_code = o->max_code ? o->max_code : CODE_MAX;
     n->started_at = clock_real();
     n->started_mono = clock_mono();
     n->marks = map_new();

@@ -46,6 +46,7 @@ typedef struct node_options {
     uint64_t history_octets;   /* of the history at most; 0: 1 GiB */
     uint64_t history_ms;       /* kept so long; 0: 7 days */
     uint32_t history_flush_ms; /* what a crash may take from the history at most; 0: 200 */
+    uint64_t max_code;         /* of a module that is uploaded: octets of code, and 512 more for each function; 0: 64 MiB */
     bool demo;
     bool uploads_approved; /* plugins get what they ask for without an admin's word: --demo */
 } node_options;

@@ -371,7 +371,7 @@ const node_op plugin_ops[] = {
     {"plugins.list", list_plugins, 0},
     {"plugins.read", read_plugin, 0},
     {"plugins.traps", list_traps, 0},
-    {"plugins.upload", plugin_upload, OP_JOB},
+    {"plugins.upload", plugin_upload, OP_CHANGES},
     {"plugins.approve", plugin_approve, OP_JOB},
     {"plugins.reject", plugin_reject, OP_JOB},
     {"plugins.rollback", plugin_rollback, OP_JOB},

@@ -146,8 +146,11 @@ static weir_code take_version(node_plugin *p, const char *sha256, bytes row, byt
     return code;
 }
 
-void plugin_upload(ask *a)
+/* In a job: what was uploaded, its code compiled. */
+static void take_upload(node *n, void *arg)
 {
+    ask *a = arg;
+    (void)n;
     char file_name[FILE_NAME_MAX + 1], sha[DIGEST_HEX], *id = NULL;
     weir_error err = WEIR_ERROR_INIT;
     bool active = false, created = false;
@@ -176,6 +179,36 @@ void plugin_upload(ask *a)
         ask_fail_with(a, &err);
     else
         plugin_answer(a, p, created);
+}
+
+static void on_compiled(void *arg, buf *octets, const weir_error *why)
+{
+    ask *a = arg;
+    weir_error err = *why;
+    char file_name[FILE_NAME_MAX + 1];
+    buf_fini(&a->body);
+    a->body = *octets;
+    buf_init(octets, 0);
+    a->ahead = NULL;
+    file_name_of(a, file_name);
+    if (err.code) {
+        error_wrap(&err, "plugin '%.100s'", file_name);
+        ask_fail_with(a, &err);
+    } else if (a->n->draining) {
+        ask_fail(a, WEIR_CLOSED, "the node is stopping; nothing new is begun");
+    } else {
+        job_put(a->n, &a->job, take_upload, a);
+    }
+}
+
+/* Compiled before its job begins: that may take minutes, and the jobs behind it would wait. */
+void plugin_upload(ask *a)
+{
+    char file_name[FILE_NAME_MAX + 1];
+    weir_error err = WEIR_ERROR_INIT;
+    file_name_of(a, file_name);
+    if (version_check(a->n, file_name, buf_bytes(&a->body), &err) || weir_compile_ahead(&a->ahead, a->n->host, &a->body, on_compiled, a, &err))
+        ask_fail_with(a, &err);
 }
 
 /* ---- Approve, reject, roll back ---- */

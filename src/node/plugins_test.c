@@ -172,6 +172,103 @@ TEST(plugins, what_is_no_plugin_is_refused_with_a_text)
     fixture_close(&t);
 }
 
+/* ---- What is too much to compile, or takes long ---- */
+
+static void add_leb(buf *out, size_t n)
+{
+    for (; n > 127; n >>= 7)
+        buf_add_char(out, (char)(n | 128));
+    buf_add_char(out, (char)n);
+}
+
+/* A module of `functions`, each with so many nops. */
+static void make_module(buf *out, size_t functions, size_t nops)
+{
+    buf code;
+    buf_init(&code, 64u << 20);
+    buf_init(out, 64u << 20);
+    add_leb(&code, functions);
+    for (size_t i = 0; i < functions; i++) {
+        add_leb(&code, nops + 2);
+        buf_add_char(&code, 0);
+        for (size_t k = 0; k < nops; k++)
+            buf_add_char(&code, 1);
+        buf_add_char(&code, 11);
+    }
+    buf_add_bytes(out, BYTES("\0asm\1\0\0\0\1\4\1\x60\0\0\3"));
+    add_leb(out, functions + (functions > 127) + (functions > 16383) + 1);
+    add_leb(out, functions);
+    for (size_t i = 0; i < functions; i++)
+        buf_add_char(out, 0);
+    buf_add_char(out, 10);
+    add_leb(out, code.len);
+    buf_add_bytes(out, buf_bytes(&code));
+    buf_fini(&code);
+}
+
+TEST(plugins, a_module_of_too_much_code_is_refused_before_it_is_compiled)
+{
+    static const struct {
+        size_t functions, nops;
+        const char *says;
+    } wrong[] = {
+        {131000, 0, "'m.wasm' has 393003 octets of code in 131000 functions, which is too much to compile here: with 512 more for each function it may be 67108864 (plugins.code)"},
+        {1, 2 << 20, "'m.wasm' has a function of 2097154 octets, which is too long to compile here; it may be 2097152"},
+    };
+    fixture t;
+    fixture_open(&t, NULL);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        buf module;
+        make_module(&module, wrong[i].functions, wrong[i].nops);
+        CHECK_INT(ask_octets(&t, "plugins.upload", NULL, NULL, "{\"file_name\":\"m.wasm\"}", buf_bytes(&module)), WEIR_UNSUPPORTED);
+        CHECK_TEXT(t.error, wrong[i].says);
+        buf_fini(&module);
+    }
+    fixture_close(&t);
+}
+
+static void on_slow(void *arg, weir_code code, bool created, bytes json, const char *error)
+{
+    (void)created, (void)json, (void)error;
+    *(weir_code *)arg = code;
+}
+
+TEST(plugins, while_one_is_compiled_for_long_others_are_uploaded_approved_and_run)
+{
+    buf module;
+    weir_code slow = WEIR_OK;
+    fixture t;
+    push(&t); /* streams */
+    make_module(&module, 40000, 0);
+    node_question q = {.op = "plugins.upload", .query = BYTES("{\"file_name\":\"slow.wasm\"}"), .body = buf_bytes(&module), .who = "test"};
+    node_ask(t.n, &q, on_slow, &slow);
+    buf_fini(&module);
+    CHECK_INT(fixture_upload(&t, "woox"), WEIR_OK);
+    CHECK_INT(ask_it(&t, "plugins.approve", "woox-datasource", "{}"), WEIR_OK);
+    CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"plugin\":\"woox-datasource\",\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_OK);
+    fixture_until(&t, "streams.read", "2", "state", "live");
+    nothing_missing(&t);
+    CHECK_INT(slow, WEIR_OK); /* still at it */
+    while (!slow)
+        fixture_turn(&t);
+    CHECK_INT(slow, WEIR_INVALID); /* it says nothing of itself */
+    fixture_close(&t);
+}
+
+TEST(plugins, a_node_ends_while_modules_are_compiled_and_wait_to_be)
+{
+    fixture t;
+    fixture_open(&t, NULL);
+    for (size_t i = 0; i < 4; i++) {
+        buf module;
+        make_module(&module, 2000 + i, 0);
+        node_question q = {.op = "plugins.upload", .query = BYTES("{\"file_name\":\"m.wasm\"}"), .body = buf_bytes(&module), .who = "test"};
+        node_ask(t.n, &q, on_fixture_answer, &t);
+        buf_fini(&module);
+    }
+    fixture_close(&t);
+}
+
 /* ---- Connections ---- */
 
 static weir_code configure(fixture *t, const char *config)

@@ -3,11 +3,16 @@
 #include <stdlib.h>
 
 #include "base/digest.h"
+#include "engine/engine.h"
 #include "node/versions.h"
 #include "plugin/meta.h"
 
 #define ID_MAX 128
 #define MODULE_MAGIC "\0asm"
+/* What the compiler takes for a function beside its code: about 0.1 ms and 6 KB. Its memory grows with the longest one, so that has
+ * a bound of its own, far above what compilers of languages make of an interpreter's loop. */
+#define FUNCTION_WEIGHS 512
+#define FUNCTION_MAX (2 << 20)
 
 /* ---- What it says of itself ---- */
 
@@ -150,6 +155,21 @@ static const char *seems(bytes octets)
     return "it does not begin with its four octets (00 61 73 6d)";
 }
 
+weir_code version_check(const node *n, const char *file_name, bytes octets, weir_error *err)
+{
+    if (octets.len < 8 || memcmp(octets.at, MODULE_MAGIC, 4) != 0)
+        return error_set(err, WEIR_INVALID, "'%.100s' is no WebAssembly module: %s", file_name, seems(octets));
+    module_size m = module_measure(octets);
+    uint64_t weight = m.code + FUNCTION_WEIGHS * (uint64_t)m.functions;
+    if (weight > n->max_code)
+        return error_set(err, WEIR_UNSUPPORTED,
+                         "'%.100s' has %llu octets of code in %u functions, which is too much to compile here: with %d more for each function it may be %llu (plugins.code)",
+                         file_name, (unsigned long long)m.code, m.functions, FUNCTION_WEIGHS, (unsigned long long)n->max_code);
+    if (m.longest > FUNCTION_MAX)
+        return error_set(err, WEIR_UNSUPPORTED, "'%.100s' has a function of %u octets, which is too long to compile here; it may be %d", file_name, m.longest, FUNCTION_MAX);
+    return WEIR_OK;
+}
+
 weir_code version_describe(buf *row, char **id, node *n, const char *file_name, bytes octets, weir_error *err)
 {
     static const char *const nothing[] = {NULL};
@@ -159,8 +179,6 @@ weir_code version_describe(buf *row, char **id, node *n, const char *file_name, 
     options.allow = nothing;
     options.call_ms = 5000;
     options.rate_wait_ms = 1;
-    if (octets.len < 8 || memcmp(octets.at, MODULE_MAGIC, 4) != 0)
-        return error_set(err, WEIR_INVALID, "'%.100s' is no WebAssembly module: %s", file_name, seems(octets));
     weir_code code = weir_plugin_load_bytes(&p, n->host, file_name, octets.at, octets.len, &options, err);
     if (!code && !*weir_plugin_meta(p))
         code = error_set(err, WEIR_INVALID, "plugin '%.100s': it says nothing of itself; a data source has an export 'meta' that answers its pluginId and version", file_name);

@@ -7,6 +7,8 @@
 
 #define VERSIONS_KEPT 10
 
+/* WEIR_INVALID: no module. WEIR_UNSUPPORTED: more code than may be compiled here. */
+weir_code version_check(const node *n, const char *file_name, bytes octets, weir_error *err);
 /* In a job: loads the octets without any grant, and describes them: the version's row, and whose it is (heap). */
 weir_code version_describe(buf *row, char **id, node *n, const char *file_name, bytes octets, weir_error *err);
 /* Behind the others; a copy of `row`. */

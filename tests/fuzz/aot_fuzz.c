@@ -22,6 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (wasm_check(bytes_make(data, size), &has_start, &err) && !*err.text)
         abort();
+    module_size m = module_measure(bytes_make(data, size));
+    if (m.longest > m.code || m.code > size)
+        abort();
     wasm_is_text(bytes_make(data, size));
     return 0;
 }
