@@ -394,12 +394,13 @@ WEIR_API bool weir_slow_policy_find(const char *name, weir_slow_policy *out);
 typedef struct weir_reader_options {
     size_t size;
     weir_slow_policy policy;
-    uint64_t max_records; /* in its queue; 0: 65,536 */
-    uint64_t max_octets;  /* of their lines; 0: 64 MiB */
+    uint64_t max_records;       /* in its queue; 0: 65,536 */
+    uint64_t max_octets;        /* of their lines; 0: 64 MiB */
+    const uint64_t *connection; /* only records of this connection (weir_plugin_options.connection); NULL: of any. Copied */
 } weir_reader_options;
 
 /* clang-format off */
-#define WEIR_READER_OPTIONS_INIT {sizeof(weir_reader_options), WEIR_SLOW_BLOCK, 0, 0}
+#define WEIR_READER_OPTIONS_INIT {sizeof(weir_reader_options), WEIR_SLOW_BLOCK, 0, 0, NULL}
 /* clang-format on */
 
 /* weir_subscribe with a policy and limits of its own (NULL: those). When three quarters of either limit wait, this

@@ -26,7 +26,7 @@ static const struct {
     {"stream", "list show add start stop restart remove", "--connection --plugin --yes", remote_words, false},
     {"secret", "list set remove", "", remote_words, false},
     {"history", "topics", "--from --to --limit --kinds --format --connection", remote_words, false},
-    {"sink", "list show add enable disable remove", "--name --pattern --policy --yes", remote_words, false},
+    {"sink", "list show add enable disable remove", "--name --pattern --connection --policy --yes", remote_words, false},
     {"token", "list create remove", "--scope --expires --yes", remote_words, false},
     {"tail", "", "--from --since-seq --connection --count", remote_words, false},
     {"top", "", "--view --filter --sort --interval --once --server --token-file --data-dir --ca", own_words, false},

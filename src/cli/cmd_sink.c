@@ -15,11 +15,13 @@ static const char help[] =
     "options\n"
     "  --name NAME            add: what it is called\n"
     "  --pattern PATTERN      add: of which topics; '>' for all, which is the default\n"
-    "  --policy POLICY        add: when it is slow: block, drop_oldest, newest_per_key, disconnect\n"
+    "  --connection WHICH     add: only of this connection, by number or name\n"
+    "  --policy POLICY        add: when it is slow: drop_oldest (the default), newest_per_key, disconnect\n"
     "  -y, --yes              remove: do not ask\n"
     "  -j, --json             the daemon's answer as it is\n" REMOTE_HELP
     "\nexamples\n"
     "  weir sink add redis://127.0.0.1:6379/weir --name redis --pattern 'trades.>'\n"
+    "  weir sink add csv:/srv/second.csv --connection second\n"
     "  weir sink list\n";
 
 static const column in_list[] = {
@@ -27,6 +29,7 @@ static const column in_list[] = {
     {"NAME", "name", COLUMN_TEXT, 20},
     {"SPEC", "spec", COLUMN_TEXT, 36},
     {"PATTERN", "pattern", COLUMN_TEXT, 24},
+    {"CONN", "connection", COLUMN_COUNT, 0},
     {"STATE", "state", COLUMN_TEXT, 8},
     {"DELIVERED", "account.delivered", COLUMN_COUNT, 0},
     {"QUEUED", "account.queued", COLUMN_COUNT, 0},
@@ -41,6 +44,7 @@ static const column one_by_one[] = {
     {"name", "name", COLUMN_TEXT, 0},
     {"spec", "spec", COLUMN_TEXT, 0},
     {"pattern", "pattern", COLUMN_TEXT, 0},
+    {"connection", "connection", COLUMN_TEXT, 0},
     {"policy", "policy", COLUMN_TEXT, 0},
     {"state", "state", COLUMN_TEXT, 0},
     {"why", "why", COLUMN_TEXT, 0},
@@ -87,14 +91,20 @@ static int add(asked *a)
         const char *name;
     } members[] = {{ON_NAME, "name"}, {ON_PATTERN, "pattern"}, {ON_POLICY, "policy"}};
     buf body;
+    char connection[24];
+    int code;
+    if (asked_option(a, ON_CONNECTION) && !asked_connection(a, asked_option(a, ON_CONNECTION), connection, &code))
+        return code;
     buf_init(&body, 1 << 20);
     buf_add_char(&body, '{');
     json_put_member(&body, "spec", bytes_of(a->args[0]));
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (asked_option(a, members[i].option))
             json_put_member(&body, members[i].name, bytes_of(asked_option(a, members[i].option)));
+    if (asked_option(a, ON_CONNECTION))
+        json_put_key(&body, "connection"), buf_add_text(&body, connection);
     buf_add_char(&body, '}');
-    int code = asked_print(a, "POST", "/v1/sinks", buf_bytes(&body), print_sink);
+    code = asked_print(a, "POST", "/v1/sinks", buf_bytes(&body), print_sink);
     buf_fini(&body);
     return code;
 }
@@ -124,7 +134,7 @@ static int take_away(asked *a)
 static const verb verbs[] = {
     {"list", "no more", 0, 0, 0, list_all},
     {"show", "the sink's number", 1, 1, 0, show},
-    {"add", "what the sink is, such as ndjson:FILE", 1, 1, WITH(NAME) | WITH(PATTERN) | WITH(POLICY), add},
+    {"add", "what the sink is, such as ndjson:FILE", 1, 1, WITH(NAME) | WITH(PATTERN) | WITH(CONNECTION) | WITH(POLICY), add},
     {"enable", "the sink's number", 1, 1, 0, enable},
     {"disable", "the sink's number", 1, 1, 0, disable},
     {"remove", "the sink's number", 1, 1, WITH(YES), take_away},

@@ -23,7 +23,7 @@ static sub_options queue_of(const weir_reader_options *options, sub_on_ready rea
     weir_reader_options o = WEIR_READER_OPTIONS_INIT;
     if (options)
         memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-    return (sub_options){.policy = o.policy <= WEIR_SLOW_DISCONNECT ? inside[o.policy] : SUB_BLOCK, .max_records = o.max_records, .max_octets = o.max_octets, .on_ready = ready, .arg = arg};
+    return (sub_options){.policy = o.policy <= WEIR_SLOW_DISCONNECT ? inside[o.policy] : SUB_BLOCK, .max_records = o.max_records, .max_octets = o.max_octets, .connection = o.connection, .on_ready = ready, .arg = arg};
 }
 
 bool weir_slow_policy_find(const char *name, weir_slow_policy *out)

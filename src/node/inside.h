@@ -178,6 +178,8 @@ typedef struct node_sink {
     char id_text[24];
     char *name, *spec, *pattern, *policy;
     bool enabled;
+    bool of_one; /* only records of `connection` */
+    uint64_t connection;
     weir_sink *live;
     weir_sink *leaving; /* was `live`, and its other end has still to acknowledge some */
     bool open_then;     /* when that has gone */

@@ -132,6 +132,7 @@ static weir_code open_it(node_sink *k, weir_error *err)
 {
     weir_reader_options options = WEIR_READER_OPTIONS_INIT;
     weir_slow_policy_find(k->policy, &options.policy);
+    options.connection = k->of_one ? &k->connection : NULL;
     weir_code code = weir_sink_open_with(&k->live, k->n->host, k->spec, k->pattern, &options, on_end, k, err);
     if (code) {
         k->live = NULL;
@@ -176,6 +177,14 @@ void sinks_free(node *n)
 
 /* ---- In the store ---- */
 
+static void put_connection(buf *out, const node_sink *k)
+{
+    if (k->of_one)
+        member_u64(out, "connection", k->connection);
+    else
+        member_raw(out, "connection", "null");
+}
+
 static weir_code store_sink(node_sink *k, weir_error *err)
 {
     buf row;
@@ -183,6 +192,7 @@ static weir_code store_sink(node_sink *k, weir_error *err)
     buf_add_char(&row, '{');
     member_text(&row, "name", k->name);
     member_text(&row, "pattern", k->pattern);
+    put_connection(&row, k);
     member_text(&row, "policy", k->policy);
     member_bool(&row, "enabled", k->enabled);
     buf_add_char(&row, '}');
@@ -205,6 +215,7 @@ static void on_row(void *arg, const char *id, bytes row, bytes secret, bool seal
     k->policy = json_text(doc, "policy");
     k->spec = bytes_dup(secret);
     json_bool(json_member(doc, "enabled"), &k->enabled);
+    k->of_one = json_u64(json_member(doc, "connection"), &k->connection);
     if (!k->name || !k->pattern || !k->policy || !k->spec)
         l->code = error_set(l->err, WEIR_NOMEM, "out of memory");
     if (sealed) {
@@ -284,6 +295,7 @@ static void put_sink(buf *out, const node_sink *k)
     member_text(out, "name", k->name);
     member_text(out, "spec", shown);
     member_text(out, "pattern", k->pattern);
+    put_connection(out, k);
     member_text(out, "policy", k->policy);
     member_bool(out, "enabled", k->enabled);
     member_text(out, "state", state);
@@ -329,7 +341,28 @@ static void read_sink(ask *a)
         answer(a, k, false);
 }
 
-static const char *const members[] = {"name", "spec", "pattern", "policy", "enabled", NULL};
+static const char *const members[] = {"name", "spec", "pattern", "connection", "policy", "enabled", NULL};
+
+/* A number, or null: of any. */
+static weir_code take_connection(node_sink *k, json v, weir_error *err)
+{
+    char id[24];
+    uint64_t number;
+    if (v.type == JSON_NONE)
+        return WEIR_OK;
+    if (v.type == JSON_NULL) {
+        k->of_one = false;
+        return WEIR_OK;
+    }
+    if (!json_u64(v, &number))
+        return error_set(err, WEIR_INVALID, "\"connection\" is neither a connection's number nor null");
+    snprintf(id, sizeof id, "%llu", (unsigned long long)number);
+    if (!connection_find(k->n, id))
+        return error_set(err, WEIR_INVALID, "\"connection\": there is no connection '%s'; GET /v1/connections lists them", id);
+    k->of_one = true;
+    k->connection = number;
+    return WEIR_OK;
+}
 
 /* What the body says, over what it is. False: the ask has failed. */
 static bool take_body(ask *a, node_sink *k, json body)
@@ -347,6 +380,8 @@ static bool take_body(ask *a, node_sink *k, json body)
         error_set(&err, WEIR_NOMEM, "out of memory");
     else if (strlen(k->name) > 200)
         error_set(&err, WEIR_INVALID, "\"name\" is longer than 200 octets");
+    else if (take_connection(k, json_member(body, "connection"), &err))
+        ;
     else if (!weir_slow_policy_find(k->policy, &policy) || policy == WEIR_SLOW_BLOCK)
         error_set(&err, WEIR_INVALID, "\"policy\": drop_oldest, newest_per_key or disconnect");
     if (err.code)
@@ -398,6 +433,8 @@ static weir_code exchange(node_sink *k, node_sink *next, weir_error *err)
     TRADE(policy);
 #undef TRADE
     k->enabled = next->enabled;
+    k->of_one = next->of_one;
+    k->connection = next->connection;
     close_it(k);
     k->tries = 0;
     text_replace(&k->why, NULL);
@@ -421,6 +458,8 @@ static void update(ask *a)
         return;
     }
     next->enabled = k->enabled;
+    next->of_one = k->of_one;
+    next->connection = k->connection;
     list_remove(&next->node); /* it only holds what is wanted */
     if (take_body(a, next, body)) {
         if (exchange(k, next, &err))

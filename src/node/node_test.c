@@ -381,6 +381,60 @@ TEST(node, a_sink_gets_the_records_and_is_opened_again)
     fixture_close(&t);
 }
 
+static size_t lines_with(const char *path, const char *what)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    size_t count = 0;
+    buf lines;
+    buf_init(&lines, 64u << 20);
+    CHECK_OK(file_read(&lines, path, &err));
+    for (const char *at = lines.at, *end = at + lines.len; at && (at = memmem(at, (size_t)(end - at), what, strlen(what))); at++)
+        count++;
+    buf_fini(&lines);
+    return count;
+}
+
+TEST(node, a_sink_of_one_connection_gets_none_of_another_that_streams_the_same_topic)
+{
+    fixture t;
+    char body[256], path[128], id[24];
+    const uint64_t second = 2;
+    fixture_page page;
+    fixture_open(&t, &exchange);
+    trades(&t);
+    CHECK_INT(ask_it(&t, "connections.create", NULL, "{\"plugin\":\"woox-datasource\",\"name\":\"second\"}"), WEIR_OK);
+    snprintf(path, sizeof path, "%s/out.ndjson", t.dir);
+    snprintf(body, sizeof body, "{\"spec\":\"ndjson:+%s\",\"pattern\":\"trades.>\",\"connection\":3}", path);
+    CHECK_INT(ask_it(&t, "sinks.create", NULL, body), WEIR_INVALID);
+    CHECK_HAS(t.error, "there is no connection '3'; GET /v1/connections lists them");
+    snprintf(body, sizeof body, "{\"spec\":\"ndjson:+%s\",\"pattern\":\"trades.>\",\"connection\":\"2\"}", path);
+    CHECK_INT(ask_it(&t, "sinks.create", NULL, body), WEIR_INVALID);
+    snprintf(body, sizeof body, "{\"spec\":\"ndjson:+%s\",\"pattern\":\"trades.>\",\"connection\":2}", path);
+    CHECK_INT(ask_it(&t, "sinks.create", NULL, body), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "connection"), "2");
+    snprintf(id, sizeof id, "%.20s", fixture_member(&t, "id"));
+    CHECK_INT(ask_it(&t, "streams.create", NULL, "{\"connection\":2,\"type\":\"trades\",\"identifier\":\"SPOT_BTC_USDT\"}"), WEIR_OK);
+    for (bool enough = false; !enough; buf_fini(&page.lines)) {
+        fixture_history_of(&t, "trades.woox-datasource.SPOT_BTC_USDT", &second, &page);
+        enough = page.lines.len > 4000;
+    }
+    fixture_restart(&t, true);
+    CHECK(lines_with(path, "\"connection\":2,") > 3);
+    CHECK_UINT(lines_with(path, "\"connection\":1,"), 0);
+    CHECK_INT(ask_it(&t, "sinks.read", id, NULL), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "connection"), "2"); /* as it was stored */
+    CHECK_INT(ask_it(&t, "sinks.update", id, "{\"name\":\"second\"}"), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "connection"), "2");
+    CHECK_INT(ask_it(&t, "sinks.update", id, "{\"connection\":null}"), WEIR_OK);
+    CHECK_TEXT(fixture_member(&t, "connection"), "null");
+    fixture_until(&t, "streams.read", "1", "state", "live");
+    uint64_t last = fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 1);
+    fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", last + 20);
+    CHECK(fixture_drain(&t));
+    CHECK(lines_with(path, "\"connection\":1,") > 0);
+    fixture_close(&t);
+}
+
 /* A Redis that hangs for a while is not left with half of it. */
 TEST(node, a_drain_waits_for_sinks_whose_other_end_is_there)
 {

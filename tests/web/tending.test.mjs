@@ -245,11 +245,13 @@ describe('who tends a node', () => {
         const one = section(page, 'tape');
         await one.getByRole('button', {name: 'Edit'}).click();
         await dialog.getByLabel('Pattern').fill('ticker.>');
+        await dialog.getByLabel('Connection').selectOption('1');
         const sent = page.waitForRequest(r => r.method() === 'PATCH' && r.url().includes('/v1/sinks/'));
         await dialog.getByRole('button', {name: 'Save'}).click();
-        assert.deepEqual(JSON.parse((await sent).postData()), {pattern: 'ticker.>'}, 'only what was changed is sent: an address is answered without its password');
+        assert.deepEqual(JSON.parse((await sent).postData()), {pattern: 'ticker.>', connection: 1}, 'only what was changed is sent: an address is answered without its password');
         await dialog.waitFor({state: 'detached'});
         await row.getByText('ticker.>').waitFor();
+        await row.getByText('#1').waitFor();
         await changes(page, () => lines().some(r => r.type === 'ticker'), false, 'what goes into the file');
         await shot(page, 'tending-sink');
         await accessible(page, 'a sink');

@@ -41,7 +41,7 @@ const newStream = (type, identifier, parameters = {}) => {
     return s;
 };
 if (!empty) for (const s of Object.keys(SYMBOLS)) for (const type of ['ticker', 'bbo', 'trades', 'orderbook', 'ohlcv']) newStream(type, s, type === 'ohlcv' ? {timeframe: '1m'} : {});
-let sinks = empty ? [] : [{id: 1, name: 'tape', spec: 'redis://127.0.0.1:6379', pattern: 'trades.>', policy: 'drop_oldest', enabled: true, state: 'open', why: '', account: {accepted: 991, written: 990, buffered: 1, lost: 0, offered: 991, delivered: 990, dropped: 0, queued: 1}}, {id: 2, name: 'archive', spec: 'kafka://kafka.example:9092/weir', pattern: '>', policy: 'block', enabled: true, state: 'waiting', why: 'kafka.example:9092: connection refused; next try in 8 s', account: {accepted: 12, written: 0, buffered: 12, lost: 0, offered: 12, delivered: 0, dropped: 0, queued: 88}}];
+let sinks = empty ? [] : [{id: 1, name: 'tape', spec: 'redis://127.0.0.1:6379', pattern: 'trades.>', connection: null, policy: 'drop_oldest', enabled: true, state: 'open', why: '', account: {accepted: 991, written: 990, buffered: 1, lost: 0, offered: 991, delivered: 990, dropped: 0, queued: 1}}, {id: 2, name: 'archive', spec: 'kafka://kafka.example:9092/weir', pattern: '>', connection: null, policy: 'block', enabled: true, state: 'waiting', why: 'kafka.example:9092: connection refused; next try in 8 s', account: {accepted: 12, written: 0, buffered: 12, lost: 0, offered: 12, delivered: 0, dropped: 0, queued: 88}}];
 const ui = {};
 let tokens = [{id: 1, name: 'admin', scope: 'admin', created_at: ns(started), expires_at: null}];
 const log = [];

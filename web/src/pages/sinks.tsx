@@ -6,14 +6,14 @@ import {count, duration, octets} from '../lib/time';
 import * as api from '../state/api';
 import {href, route} from '../state/route';
 import {mayAdmin} from '../state/session';
-import {refresh, sinks, trouble} from '../state/things';
+import {connections, refresh, sinks, trouble} from '../state/things';
 import type {Sink} from '../state/types';
 import {Button, Danger, Field, Figures, Filter, Head, matches, Section, State, Table, Trouble, Wait} from '../ui/parts';
 import {Dialog} from '../ui/dialog';
 import {toast} from '../ui/toast';
 import {t} from '../text';
 
-const POLICIES = ['drop_oldest', 'block', 'newest_per_key', 'disconnect'];
+const POLICIES = ['drop_oldest', 'newest_per_key', 'disconnect'];
 
 export function SinksPage() {
     const [filter, setFilter] = useState('');
@@ -30,7 +30,7 @@ export function SinksPage() {
                 <Table label={t.pages.sinks} rows={list} keyOf={s => s.id} onOpen={s => { location.hash = href('sinks', s.id); }} selected={open?.id ?? null} empty={filter ? t.noMatch : <Examples />} columns={[
                     {head: t.name, cell: s => <a href={href('sinks', s.id)}>{show(s.name || '#' + s.id)}</a>},
                     {head: t.sinks.spec, wide: true, cell: s => <code>{show(s.spec)}</code>},
-                    {head: t.sinks.pattern, narrow: false, cell: s => <code>{show(s.pattern)}</code>},
+                    {head: t.sinks.pattern, narrow: false, cell: s => <><code>{show(s.pattern)}</code>{s.connection !== null && <span class="dim"> {show(connectionName(s.connection))}</span>}</>},
                     {head: t.state, cell: s => <span title={show(s.why)}><State of={s.enabled ? s.state : 'disabled'} /></span>},
                     {head: t.sinks.written, num: true, cell: s => count(s.account?.written ?? s.account?.delivered ?? 0)},
                     {head: t.sinks.queued, num: true, cell: s => count((s.account?.queued ?? 0) + (s.account?.buffered ?? 0))},
@@ -52,6 +52,11 @@ export function SinksPage() {
     );
 }
 
+function connectionName(id: number): string {
+    const name = connections.value?.find(c => String(c.id) === String(id))?.name;
+    return name ? `#${id} ${name}` : '#' + id;
+}
+
 /** Nothing yet: what would go in. */
 function Examples() {
     return (
@@ -66,13 +71,15 @@ function Edit({sink, onClose}: {sink: Sink | null; onClose: () => void}) {
     const [name, setName] = useState(sink?.name ?? '');
     const [spec, setSpec] = useState(sink?.spec ?? 'ndjson:records.ndjson');
     const [pattern, setPattern] = useState(sink?.pattern ?? '>');
+    const [connection, setConnection] = useState(sink?.connection === null || !sink ? '' : String(sink.connection));
     const [policy, setPolicy] = useState(sink?.policy ?? 'drop_oldest');
     const [bad, setBad] = useState('');
+    const ids = [...new Set([...(connections.value ?? []).map(c => String(c.id)), ...(connection ? [connection] : [])])];
     const send = async (): Promise<void> => {
         try {
-            const typed: Record<string, string> = {name, spec, pattern, policy};
+            const typed: Record<string, unknown> = {name, spec, pattern, connection: connection ? Number(connection) : null, policy};
             // An address is answered without its password: what nobody touched is not sent back.
-            const changed = Object.fromEntries(Object.entries(typed).filter(([k, v]) => !sink || v !== String(sink[k as keyof Sink] ?? '')));
+            const changed = Object.fromEntries(Object.entries(typed).filter(([k, v]) => !sink || v !== (sink[k as keyof Sink] ?? (k === 'connection' ? null : ''))));
             if (sink) await api.patch('/v1/sinks/' + sink.id, changed);
             else await api.post('/v1/sinks', typed);
             await refresh('sinks');
@@ -88,6 +95,7 @@ function Edit({sink, onClose}: {sink: Sink | null; onClose: () => void}) {
                 <Field label={t.name} value={name} onValue={setName} required />
                 <Field label={t.sinks.spec} value={spec} onValue={setSpec} required note={t.sinks.specNote} />
                 <Field label={t.sinks.pattern} value={pattern} onValue={setPattern} required note={t.history.patternNote} />
+                <Field label={t.sinks.connection} value={connection} onValue={setConnection} options={[['', t.sinks.anyConnection], ...ids.map(id => [id, connectionName(Number(id))] as [string, string])]} note={t.sinks.connectionNote} />
                 <Field label={t.sinks.policy} value={policy} onValue={setPolicy} options={POLICIES} note={t.sinks.policyNote} />
                 <Trouble text={bad} />
                 <div class="row"><button type="submit" class="button main">{t.save}</button><Button onClick={onClose}>{t.cancel}</Button></div>

@@ -106,6 +106,7 @@ export interface Sink {
     name: string;
     spec: string;
     pattern: string;
+    connection: number | null; // only of this one
     policy: string;
     enabled: boolean;
     state: string;
