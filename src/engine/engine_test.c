@@ -836,6 +836,26 @@ TEST(engine, used_up_mappings_are_an_error)
     rig_fini(&r);
 }
 
+/* Before they are used up: the engine counts. */
+TEST(engine, a_full_engine_says_which_setting_would_do)
+{
+    machine m;
+    rig r;
+    instance *i;
+    machine_read(&m);
+    if (m.max_map_count >= pool_mappings(12000))
+        test_skip("vm.max_map_count is higher than what would fill this engine");
+    rig_init_with(&r, (engine_options){.no_pool = true, .max_instances = 12000});
+    weir_error err = WEIR_ERROR_INIT;
+    uint32_t live = r.e->live;
+    r.e->live = r.e->capacity;
+    CHECK_INT(instance_new(&i, r.l, NULL, &r.w, &err), WEIR_LIMIT);
+    r.e->live = live;
+    CHECK_HAS(err.text, "'sysctl vm.max_map_count=122000' makes room for 20000");
+    check_usable(&r);
+    rig_fini(&r);
+}
+
 TEST(engine, the_pool_fits_the_machine)
 {
     char why[POOL_WHY];
@@ -845,6 +865,10 @@ TEST(engine, the_pool_fits_the_machine)
     CHECK_TEXT(why, "");
     CHECK_UINT(pool_size(&m, 12000, slot, why), 10588);
     CHECK_HAS(why, "max_map_count");
+    m.max_map_count = pool_mappings(20000);
+    CHECK_UINT(pool_size(&m, 20000, slot, why), 20000);
+    m.max_map_count--;
+    CHECK_UINT(pool_size(&m, 20000, slot, why), 19999);
     m.max_map_count = 1048576;
     CHECK_UINT(pool_size(&m, 30000, slot, why), 20000);
     m.address_space = (uint64_t)100 << 30;

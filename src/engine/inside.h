@@ -89,6 +89,7 @@ typedef struct machine {
 } machine;
 
 #define POOL_WHY 80
+#define POOL_MOST 20000 /* instances */
 
 void machine_read(machine *m);
 
@@ -96,6 +97,9 @@ void machine_read(machine *m);
  * space is short, only as much is reserved as a memory may take; then code checks, and is slower. */
 #define MEMORY_WHOLE ((uint64_t)4 << 30)
 uint64_t pool_reservation(const machine *m, uint64_t max_memory);
+
+/* What vm.max_map_count has to be for so many instances. */
+uint64_t pool_mappings(uint32_t instances);
 
 /* The size of the pool for `wanted` instances (0: as many as sensible), or 0: no pool at all. `why` is what
  * made it smaller than wanted, "" if nothing did. */

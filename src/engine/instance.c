@@ -435,6 +435,11 @@ static weir_code take_place(engine *e, weir_error *err)
 {
     if (__atomic_add_fetch(&e->live, 1, __ATOMIC_RELAXED) <= e->capacity)
         return WEIR_OK;
+    machine m;
+    machine_read(&m);
+    if (m.max_map_count < pool_mappings(e->capacity + 1))
+        return error_set(err, WEIR_LIMIT, "no room for another instance: %u are alive, as many as vm.max_map_count (%llu) allows; 'sysctl vm.max_map_count=%llu' makes room for %u",
+                         e->capacity, (unsigned long long)m.max_map_count, (unsigned long long)pool_mappings(POOL_MOST), POOL_MOST);
     return error_set(err, WEIR_LIMIT, "no room for another instance: %u are alive, as many as this engine holds", e->capacity);
 }
 

@@ -14,8 +14,7 @@
 #define MAPPINGS_OURS 2000 /* the program's own, libraries and heap */
 #define MAPPINGS_UNKNOWN 65530
 #define POOL_UNASKED 4000 /* 9 ms to make; 1,000 take 2.5 ms, 100 0.6 ms */
-#define POOL_MOST 20000
-#define POOL_LEAST 4 /* below this, allocating on demand does better */
+#define POOL_LEAST 4      /* below this, allocating on demand does better */
 #define ADDRESS_SPACE ((uint64_t)1 << 47)
 
 static uint64_t read_number(const char *path, uint64_t otherwise)
@@ -43,6 +42,11 @@ void machine_read(machine *m)
     m->strict_overcommit = read_number("/proc/sys/vm/overcommit_memory", 0) == 2;
     struct sysinfo info;
     m->memory = sysinfo(&info) == 0 ? (uint64_t)info.totalram * info.mem_unit : UINT64_MAX;
+}
+
+uint64_t pool_mappings(uint32_t instances)
+{
+    return MAPPINGS_OURS + (uint64_t)instances * MAPPINGS_EACH;
 }
 
 static void cap(uint64_t *size, uint64_t limit, char *why, size_t why_size, const char *reason)
