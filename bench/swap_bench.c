@@ -10,7 +10,8 @@
 
 #define SYMBOL "SPOT_BTC_USDT"
 #define RATE "20000"
-#define STEP_S 1.0 /* between swaps */
+#define SPEED "1.001" /* faster than time, so that the venue's clock waits for readers whose machine is too slow for the rate */
+#define STEP_S 1.0    /* between swaps */
 
 typedef struct tape {
     uint64_t *at;
@@ -62,6 +63,26 @@ static size_t joined(const tape *early, const tape *late)
     return n == late->count || from + n == early->count ? n : 0;
 }
 
+/* For a failure: where both part, and what comes then. */
+static void show_parting(const char *what, const tape *early, const tape *late)
+{
+    size_t from = 0, n = 0;
+    while (from + 3 < early->count && memcmp(early->at + from, late->at, 3 * sizeof *late->at) != 0)
+        from++;
+    while (n < late->count && from + n < early->count && late->at[n] == early->at[from + n])
+        n++;
+    fprintf(stderr, "%s: from the %zuth record on %zu are the same, then:\n", what, from, n);
+    for (size_t k = n; k < n + 6 && k < late->count && from + k < early->count; k++) {
+        size_t there = from + k, here = k; /* is it only elsewhere? */
+        while (there < early->count && early->at[there] != late->at[k])
+            there++;
+        while (here < late->count && late->at[here] != early->at[from + k])
+            here++;
+        fprintf(stderr, "  %016llx %016llx  (the one comes %zd later there, the other %zd later here; -1: not at all)\n", (unsigned long long)early->at[from + k], (unsigned long long)late->at[k],
+                there < early->count ? (ssize_t)(there - from - k) : -1, here < late->count ? (ssize_t)(here - k) : -1);
+    }
+}
+
 static weir_plugin *open_one(weir_host *h, const char *path, tape *t, const char *type)
 {
     weir_error err = WEIR_ERROR_INIT;
@@ -99,7 +120,7 @@ int main(int argc, char **argv)
     }
     signal(SIGPIPE, SIG_IGN);
     weir_log(WEIR_LOG_ERROR, NULL, NULL);
-    sim_start(&s, argv[1], (const char *const[]){"--rate", RATE, "--seed", "7", NULL});
+    sim_start(&s, argv[1], (const char *const[]){"--rate", RATE, "--seed", "7", "--speed", SPEED, NULL});
     o.ca_file = s.ca;
     o.overrides = s.override_list;
     o.max_instances = 16;
@@ -128,9 +149,13 @@ int main(int argc, char **argv)
     weir_host_account(h, &a);
     size_t both = joined(&mine, &truth);
     both = both ? both : joined(&truth, &mine);
-    if (!both || mine.holes || mine.gaps || a.lost || a.dropped)
-        give_up("%zu of %zu and %zu records are the same; %llu messages lost, %llu records dropped by a reader's queue, %llu numbers left out, %llu gaps told", both, mine.count, truth.count,
-                (unsigned long long)a.lost, (unsigned long long)a.dropped, (unsigned long long)mine.holes, (unsigned long long)mine.gaps);
+    if (!both) {
+        show_parting("the control among the swapped", &mine, &truth);
+        show_parting("the swapped among the control", &truth, &mine);
+    }
+    if (!both || mine.holes || mine.gaps || truth.holes || truth.gaps || a.lost || a.dropped)
+        give_up("%zu of %zu and %zu records are the same; %llu messages lost, %llu records dropped by a reader's queue, %llu numbers left out, %llu gaps told (of the control %llu and %llu)", both, mine.count, truth.count,
+                (unsigned long long)a.lost, (unsigned long long)a.dropped, (unsigned long long)mine.holes, (unsigned long long)mine.gaps, (unsigned long long)truth.holes, (unsigned long long)truth.gaps);
     if (as_json)
         printf("{\"swaps\": %d, \"compared\": %zu, \"per_s\": %.0f, \"lost\": 0, \"doubled\": 0, \"pause_ms\": %.2f, \"pause_mean_ms\": %.2f, \"usual_ms\": %.2f}\n", swaps, both, rate, pause * 1000, sum / swaps * 1000, usual * 1000);
     else

@@ -33,9 +33,9 @@ static void no_close(void *arg, const weir_error *why, uint32_t retry_after_s, u
     (void)arg, (void)why, (void)retry_after_s, (void)http_status;
 }
 
-static void no_message(void *arg, uint64_t recv_real_ns)
+static void no_message(void *arg, plug *s, uint64_t recv_real_ns)
 {
-    (void)arg, (void)recv_real_ns;
+    (void)arg, (void)s, (void)recv_real_ns;
 }
 
 const venue_listener events_listener = {.publish = publish, .socket_up = no_socket, .socket_gone = no_socket, .socket_down = no_close, .message = no_message, .receiving = nothing, .left = nothing};

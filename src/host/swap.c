@@ -48,13 +48,33 @@ static bool manifest_beyond(const manifest *more, const manifest *than, buf *out
     return out->len > before;
 }
 
+static bool asks_for_folder(const weir_plugin *p, const char *guest)
+{
+    bool asks = false;
+    for (size_t i = 0; p->meta && i < p->meta->folder_count; i++)
+        asks |= !strcmp(p->meta->folders[i].guest, guest);
+    return asks;
+}
+
+/* A folder that the old file asked for is no more, whether the user granted it or not. */
+static bool folders_beyond(const weir_plugin *next, const weir_plugin *p, buf *out)
+{
+    size_t before = out->len;
+    for (size_t i = 0; next->meta && i < next->meta->folder_count; i++)
+        if (!asks_for_folder(p, next->meta->folders[i].guest))
+            buf_add_fmt(out, "%s+ folder %s", out->len ? ", " : "", next->meta->folders[i].guest);
+    return out->len > before;
+}
+
 static weir_code check_permissions(const weir_plugin *p, const weir_plugin *next, weir_error *err)
 {
     buf wider;
     weir_code code = WEIR_OK;
     buf_init(&wider, 1 << 20);
     bool more = targets_beyond(next->targets, p->granted, "+", &wider);
-    if (manifest_beyond(next->manifest, p->manifest, &wider) || more) {
+    more |= manifest_beyond(next->manifest, p->manifest, &wider);
+    more |= folders_beyond(next, p, &wider);
+    if (more) {
         targets_beyond(p->granted, next->targets, "-", &wider);
         code = error_set(err, WEIR_REFUSED, "the new file asks for more than was granted: %.*s; to grant it, start anew", (int)(wider.len > 700 ? 700 : wider.len), wider.at ? wider.at : "");
     }

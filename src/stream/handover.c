@@ -19,11 +19,22 @@
 #define FREE 0
 #define GONE 1
 
+/* Hashes, each as often as it was put; open addressing. */
+typedef struct table {
+    uint64_t *at;
+    size_t room, used, live;
+} table;
+
+/* The last records of one socket: WINDOW_MAX of them at least, twice as many at most. */
+typedef struct window {
+    table now, before;
+} window;
+
 /* A record that is held back: this, then its data. */
 typedef struct held {
     world_publication what;
     uint64_t hash;
-    bool twin; /* the old socket brought it, too: known without the window, which may be full */
+    bool twin; /* the old socket brought it, too */
     struct held *next;
     char data[];
 } held;
@@ -37,15 +48,21 @@ typedef struct orphan {
     plug *heir;                                    /* NULL: none is open yet */
     uint64_t since, heir_since, drain_since, last; /* clock_mono; `last`: a message came */
     uint64_t caught;                               /* when it was first seen read to the end; 0: not yet */
-    uint64_t heir_real;                            /* clock_real */
+    uint64_t cut_at;                               /* when it had done its part, or its heir still had something of then to read */
+    uint64_t heir_real, heard_real;                /* clock_real: the heir is open, and brought its first message (0: not yet) */
+    window brought;                                /* what it brought since the heir is open: that comes again over the heir */
+    window again;                                  /* what comes again over itself */
     held *first, **end;
     size_t held_octets;
-    bool joined; /* what was published last is among what is held back */
+    bool busy;   /* it brought a message since the heir is open */
+    bool joined; /* the heir has all that comes from here on; it is cut when its present message is done */
+    bool twins;  /* ... for one that is held back came */
+    bool forgot; /* something that was not remembered */
 } orphan;
 
-/* ---- What has been published: hashes, each as often as it was ----
- * A table, as each record of a busy stream is looked up while the window lives; overlap.c, which does without, says why it
- * is no user of this one. */
+/* ---- What has been published ----
+ * Tables, as each record of a busy stream is looked up while they live; overlap.c, which does without, says why it
+ * is no user of them. */
 
 static uint64_t hash_of(bytes text)
 {
@@ -53,75 +70,102 @@ static uint64_t hash_of(bytes text)
     return h > GONE ? h : h + 2;
 }
 
-static void put(uint64_t *window, size_t room, uint64_t hash)
+static void put(uint64_t *at, size_t room, uint64_t hash)
 {
-    size_t at = hash & (room - 1);
-    while (window[at] > GONE)
-        at = (at + 1) & (room - 1);
-    window[at] = hash;
+    size_t i = hash & (room - 1);
+    while (at[i] > GONE)
+        i = (i + 1) & (room - 1);
+    at[i] = hash;
 }
 
-static void remember(handover *h, uint64_t hash)
+static bool widen(table *t)
 {
-    if (h->live >= WINDOW_MAX)
-        return;
-    if (2 * (h->used + 1) > h->room) {
-        size_t room = h->room ? 2 * h->room : 1024;
-        uint64_t *wider = calloc(room, sizeof *wider);
-        if (!wider)
-            return; /* this one may come twice */
-        for (size_t i = 0; i < h->room; i++)
-            if (h->window[i] > GONE)
-                put(wider, room, h->window[i]);
-        free(h->window);
-        h->window = wider;
-        h->room = room;
-        h->used = h->live;
-    }
-    put(h->window, h->room, hash);
-    h->used++; /* at most one too many, where a gone one's place was taken */
-    h->live++;
-}
-
-static bool was_there(handover *h, uint64_t hash)
-{
-    if (!h->live)
+    size_t room = t->room ? 2 * t->room : 1024;
+    uint64_t *wider = calloc(room, sizeof *wider);
+    if (!wider)
         return false;
-    for (size_t at = hash & (h->room - 1); h->window[at] != FREE; at = (at + 1) & (h->room - 1))
-        if (h->window[at] == hash) {
-            h->window[at] = GONE;
-            h->live--;
+    for (size_t i = 0; i < t->room; i++)
+        if (t->at[i] > GONE)
+            put(wider, room, t->at[i]);
+    free(t->at);
+    *t = (table){wider, room, t->live, t->live};
+    return true;
+}
+
+/* False: no room. */
+static bool remember(window *w, uint64_t hash)
+{
+    table *t = &w->now;
+    if (t->live >= WINDOW_MAX || (2 * (t->used + 1) > t->room && !widen(t)))
+        return false;
+    put(t->at, t->room, hash);
+    t->used++; /* at most one too many, where a gone one's place was taken */
+    t->live++;
+    return true;
+}
+
+/* Lets go of the older ones. */
+static void turn(window *w)
+{
+    free(w->before.at);
+    w->before = w->now;
+    w->now = (table){0};
+}
+
+static bool take_one(table *t, uint64_t hash)
+{
+    if (!t->live)
+        return false;
+    for (size_t i = hash & (t->room - 1); t->at[i] != FREE; i = (i + 1) & (t->room - 1))
+        if (t->at[i] == hash) {
+            t->at[i] = GONE;
+            t->live--;
             return true;
         }
     return false;
 }
 
-static void forget(handover *h)
+static bool was_there(window *w, uint64_t hash)
 {
-    free(h->window);
-    h->window = NULL;
-    h->room = h->used = h->live = 0;
+    return take_one(&w->now, hash) || take_one(&w->before, hash);
 }
 
-static void on_forget(void *arg)
+static void forget(window *w)
 {
-    handover *h = arg;
-    if (list_empty(&h->orphans)) /* else the next handover needs it; its cut sets the timer again */
-        forget(h);
+    turn(w);
+    turn(w);
 }
 
 /* ---- Old sockets ---- */
 
-static void let_go(orphan *o)
+static void drop_held(orphan *o)
 {
-    if (o->heir) {
+    while (o->first) {
+        held *one = o->first;
+        o->first = one->next;
+        free(one);
+    }
+    o->end = &o->first;
+    o->held_octets = 0;
+}
+
+/* It goes its own way. */
+static void release(orphan *o)
+{
+    if (o->heir && o->heir->before == &o->in) {
         o->heir->before = NULL;
         o->heir->draining = false;
     }
-    for (held *one = o->first, *next; one; one = next) {
-        next = one->next;
-        free(one);
-    }
+    o->heir = NULL;
+    o->joined = o->twins = false;
+}
+
+static void let_go(orphan *o)
+{
+    release(o);
+    drop_held(o);
+    forget(&o->brought);
+    forget(&o->again);
     list_remove(&o->node);
     session_close(o->session);
     inbox_fini(&o->in);
@@ -139,9 +183,11 @@ static bool orphan_message(void *arg, bytes message, bool binary, uint64_t recv_
     o->last = loop_now(o->of->loop);
     if (!inbox_put(&o->in, message, binary, recv_real_ns))
         return false;
-    o->of->ops->message(o->of->arg, recv_real_ns);
-    if (o->heir)
+    o->of->ops->message(o->of->arg, NULL, recv_real_ns);
+    if (o->heir) {
+        o->busy = true;
         task_wake(o->heir->task);
+    }
     return true;
 }
 
@@ -173,24 +219,58 @@ static void on_room(void *arg)
 
 /* ---- Joining ---- */
 
+static void let_out(orphan *o)
+{
+    handover *h = o->of;
+    for (held *one = o->first; one; one = one->next)
+        if (one->twin || was_there(&o->brought, one->hash))
+            h->repeats++;
+        else {
+            remember(&o->again, one->hash); /* the old one may be in the middle of its message */
+            h->ops->emit(h->arg, &one->what);
+        }
+    drop_held(o);
+}
+
 /* The old socket has done its part: what was held back goes out, but for what the old one brought. What still waits on
- * the old one the new one brings, too. */
+ * the old one the new one brings, too. What it brought is remembered until the new one has brought it. */
 static void cut(orphan *o)
 {
     handover *h = o->of;
     plug *heir = o->heir;
-    o->heir = NULL;
-    heir->before = NULL;
-    heir->draining = false;
+    bool whole = o->twins; /* all that it brought is behind us: what comes now is new */
+    if (o->forgot || (o->busy && !o->heard_real))
+        h->ops->broken(h->arg, o->forgot ? "memory is out, so records may be there twice" : "the new one has brought nothing yet", 0);
+    release(o);
     h->unread += o->in.count;
-    for (held *one = o->first; one; one = one->next)
-        if (was_there(h, one->hash) || one->twin)
-            h->repeats++;
-        else
-            h->ops->emit(h->arg, &one->what);
-    let_go(o);
-    timer_after(&h->forget, FORGET_NS);
+    let_out(o);
+    session_close(o->session);
+    o->session = NULL;
+    inbox_fini(&o->in);
+    list_remove(&o->node);
+    list_push(&h->after, &o->node);
+    o->heir = heir;
+    o->cut_at = loop_now(h->loop);
+    if (whole)
+        let_go(o);
     task_wake(heir->task);
+}
+
+/* From here on the heir has all that it has. It may be in the middle of a message, so the cut comes when the plugin asks for the
+ * next one: `announced` makes its world hear of that. */
+static void join(orphan *o)
+{
+    o->joined = true;
+    o->heir->announced = false;
+}
+
+void handover_receiving(handover *h)
+{
+    for (list_node *n = h->orphans.head.next, *next; n != &h->orphans.head; n = next) {
+        next = n->next;
+        if (LIST_OWNER(n, orphan, node)->joined)
+            cut(LIST_OWNER(n, orphan, node));
+    }
 }
 
 static void drain(orphan *o)
@@ -204,9 +284,9 @@ static void drain(orphan *o)
 }
 
 /* All that its venue has brought is read: not only what waits in the inbox, also what the kernel holds while that is full. */
-static bool empty(const orphan *o)
+static bool empty(const inbox *in, const session *s)
 {
-    return o->in.count == 0 && !o->in.refused && (!o->session || !session_behind(o->session));
+    return in->count == 0 && !in->refused && (!s || !session_behind(s));
 }
 
 /* Nothing comes over it any more. A machine at its limit lets both sockets wait: so the new one must have brought something
@@ -235,27 +315,43 @@ static void look_at(orphan *o, uint64_t now)
             drain(o);
         return;
     }
-    if (o->heir->task->unanswered || !empty(o)) /* it is at a message of the old one, or has some ahead of it */
+    if (o->joined || o->heir->task->unanswered || !empty(&o->in, o->session)) /* it is at a message of the old one, or has some ahead of it */
         return;
     if (!o->caught)
         o->caught = now;
-    if (!o->session || quiet(o, now) || now - o->caught > OVERLAP_NS)
+    bool both = o->heard_real && (quiet(o, now) || now - o->caught > OVERLAP_NS);
+    if (!o->session || both || now - o->heir_since > LASTING_NS)
         cut(o);
+}
+
+/* One that has been cut. */
+static void look_after(orphan *o, uint64_t now)
+{
+    if (!empty(&o->heir->in, o->heir->session))
+        o->cut_at = now;
+    else if (now - o->cut_at > FORGET_NS)
+        let_go(o);
+}
+
+static void look_all(handover *h, list *all, void (*fn)(orphan *o, uint64_t now))
+{
+    list todo;
+    list_node *node;
+    list_init(&todo);
+    while ((node = list_pop(all)))
+        list_push(&todo, node);
+    while ((node = list_pop(&todo))) {
+        list_push(all, node);
+        fn(LIST_OWNER(node, orphan, node), loop_now(h->loop));
+    }
 }
 
 static void look(void *arg)
 {
     handover *h = arg;
-    list todo;
-    list_node *node;
-    list_init(&todo);
-    while ((node = list_pop(&h->orphans)))
-        list_push(&todo, node);
-    while ((node = list_pop(&todo))) {
-        list_push(&h->orphans, node);
-        look_at(LIST_OWNER(node, orphan, node), loop_now(h->loop));
-    }
-    if (!list_empty(&h->orphans))
+    look_all(h, &h->after, look_after);
+    look_all(h, &h->orphans, look_at);
+    if (!list_empty(&h->orphans) || !list_empty(&h->after))
         timer_after(&h->look, LOOK_NS);
 }
 
@@ -265,27 +361,31 @@ void handover_init(handover *h, loop *l, const handover_ops *ops, void *arg)
 {
     *h = (handover){.loop = l, .ops = ops, .arg = arg};
     list_init(&h->orphans);
+    list_init(&h->after);
     timer_init(&h->look, l, look, h);
-    timer_init(&h->forget, l, on_forget, h);
 }
 
-static orphan *kept_for(const handover *h, uint64_t url)
+static orphan *handed_to(const list *all, const plug *heir)
 {
-    for (list_node *n = h->orphans.head.next; n != &h->orphans.head; n = n->next)
-        if (LIST_OWNER(n, orphan, node)->url == url)
+    for (list_node *n = all->head.next; heir && n != &all->head; n = n->next)
+        if (LIST_OWNER(n, orphan, node)->heir == heir)
             return LIST_OWNER(n, orphan, node);
     return NULL;
 }
 
 static bool take(handover *h, plug *s)
 {
-    orphan *o = calloc(1, sizeof *o);
+    orphan *o = calloc(1, sizeof *o), *before = handed_to(&h->after, s);
     if (!o)
         return false;
     o->of = h;
     o->url = s->url;
     o->since = o->last = loop_now(h->loop);
     o->end = &o->first;
+    if (before) { /* what `s` would bring again, its inbox may hold */
+        o->again = before->brought;
+        before->brought = (window){0};
+    }
     o->in = s->in;
     o->in.on_room = on_room;
     o->in.arg = o;
@@ -296,6 +396,13 @@ static bool take(handover *h, plug *s)
     return true;
 }
 
+/* The heir of one that still is open: that one has all that it has, and it goes. Else it is lost with it. */
+static void leave_out(handover *h, plug *s)
+{
+    *(handed_to(&h->orphans, s)->session ? &h->unread : &h->lost) += s->in.count;
+    inbox_fini(&s->in);
+}
+
 bool handover_take(handover *h, task *t)
 {
     bool any = false, all = true;
@@ -304,12 +411,10 @@ bool handover_take(handover *h, task *t)
         if (s->state != PLUG_OPEN)
             continue;
         any = true;
-        if (!kept_for(h, s->url))
+        if (handed_to(&h->orphans, s))
+            leave_out(h, s);
+        else
             all &= take(h, s);
-        else { /* the older one has all that this one has */
-            h->unread += s->in.count;
-            inbox_fini(&s->in);
-        }
         handover_socket_gone(h, s);
     }
     any |= !list_empty(&h->orphans);
@@ -326,43 +431,46 @@ void handover_drop(handover *h, bool stopped)
         *(stopped ? &h->unread : &h->lost) += o->in.count;
         let_go(o);
     }
+    while ((node = h->after.head.next) != &h->after.head)
+        let_go(LIST_OWNER(node, orphan, node));
     timer_stop(&h->look);
-    timer_stop(&h->forget);
-    forget(h);
 }
 
 void handover_socket_up(handover *h, plug *s)
 {
-    orphan *o = kept_for(h, s->url);
-    if (!o || o->heir)
+    for (list_node *n = h->orphans.head.next; n != &h->orphans.head; n = n->next) {
+        orphan *o = LIST_OWNER(n, orphan, node);
+        if (o->url != s->url || o->heir)
+            continue;
+        o->heir = s;
+        o->heir_since = loop_now(h->loop);
+        o->heir_real = clock_real();
+        o->heard_real = 0;
+        o->busy = o->forgot = false;
+        forget(&o->brought); /* what an heir before it would have brought again, this one has not */
+        s->before = &o->in;
         return;
-    o->heir = s;
-    o->heir_since = loop_now(h->loop);
-    o->heir_real = clock_real();
-    if (h->orphans.head.next == h->orphans.head.prev) /* what an heir before it would have brought again, this one has not */
-        forget(h);
-    s->before = &o->in;
+    }
+}
+
+void handover_heard(handover *h, const plug *s, uint64_t recv_real_ns)
+{
+    orphan *o = handed_to(&h->orphans, s);
+    if (o && !o->heard_real)
+        o->heard_real = recv_real_ns;
 }
 
 void handover_socket_gone(handover *h, plug *s)
 {
-    for (list_node *n = h->orphans.head.next; n != &h->orphans.head; n = n->next) {
-        orphan *o = LIST_OWNER(n, orphan, node);
-        if (o->heir != s)
-            continue;
-        o->heir = NULL; /* the next one's turn; what this one brought comes again */
-        s->before = NULL;
-        s->draining = false;
-        while (o->first) {
-            held *one = o->first;
-            o->first = one->next;
-            free(one);
-        }
-        o->end = &o->first;
-        o->held_octets = 0;
-        if (!o->session)
-            h->ops->broken(h->arg, "the connection is closed", 0);
-    }
+    orphan *o = handed_to(&h->after, s);
+    if (o)
+        let_go(o);
+    if (!(o = handed_to(&h->orphans, s)))
+        return;
+    release(o); /* the next one's turn; what this one brought comes again */
+    drop_held(o);
+    if (!o->session)
+        h->ops->broken(h->arg, "the connection is closed", 0);
 }
 
 static bool hold(orphan *o, const world_publication *what, uint64_t hash)
@@ -384,58 +492,73 @@ static bool hold(orphan *o, const world_publication *what, uint64_t hash)
 }
 
 /* Of the records that are held back: the one that the old socket brings as well. It is marked. */
-static bool joins(const orphan *o, uint64_t hash)
+static bool is_twin(orphan *o, uint64_t hash)
 {
     for (held *one = o->first; one; one = one->next)
-        if (one->hash == hash)
-            return one->twin = true;
+        if (one->hash == hash && !one->twin)
+            return one->twin = o->twins = true;
     return false;
 }
 
-static handover_verdict from_old(handover *h, orphan *o, const world_publication *what)
+/* There is no room for it. True: the new one has it, for it had begun before, so it comes by that one alone. */
+static bool overflows(orphan *o, uint64_t hash, uint64_t recv_ns)
 {
-    uint64_t hash = hash_of(what->data);
-    o->joined = joins(o, hash);
-    if (o->joined || what->ts_recv >= o->heir_real) /* what came before, the new socket cannot have */
-        remember(h, hash);
-    return HANDOVER_PASS;
+    if (o->heard_real && recv_ns > o->heard_real + QUIET_NS) {
+        join(o);
+        return true;
+    }
+    if (o->brought.now.live >= WINDOW_MAX) /* the oldest are from long before the new one's first */
+        turn(&o->brought);
+    o->forgot |= !remember(&o->brought, hash);
+    return false;
 }
 
-static orphan *handed_to(const handover *h, const plug *heir)
+static handover_verdict from_old(handover *h, orphan *o, const world_publication *what, uint64_t hash)
 {
-    for (list_node *n = h->orphans.head.next; heir && n != &h->orphans.head; n = n->next)
-        if (LIST_OWNER(n, orphan, node)->heir == heir)
-            return LIST_OWNER(n, orphan, node);
-    return NULL;
+    bool left_out = was_there(&o->again, hash);
+    if (what->ts_recv >= o->heir_real) { /* what came before, the new socket cannot have */
+        if (is_twin(o, hash))
+            join(o);
+        else if (!remember(&o->brought, hash))
+            left_out |= overflows(o, hash, what->ts_recv);
+    }
+    h->repeats += left_out;
+    return left_out ? HANDOVER_DOUBLE : HANDOVER_PASS;
 }
 
-void handover_published(handover *h, const task *t)
+/* One of the new socket's, or the rest of the old one's last message, behind the cut. */
+static handover_verdict behind_cut(handover *h, const task *t, uint64_t hash)
 {
-    orphan *o = list_empty(&h->orphans) ? NULL : handed_to(h, t->received_from);
-    if (!o || !o->joined)
-        return;
-    cut(o);
-    if (list_empty(&h->orphans)) /* all that the old one brought is behind us: what comes now is new */
-        forget(h);
+    orphan *o = handed_to(&h->after, t->received_from);
+    if (o && t->received_before && !was_there(&o->again, hash)) {
+        remember(&o->brought, hash);
+        return HANDOVER_PASS;
+    }
+    if (!o || (!t->received_before && !was_there(&o->brought, hash)))
+        return HANDOVER_PASS;
+    h->repeats++;
+    return HANDOVER_DOUBLE;
 }
 
 handover_verdict handover_publish(handover *h, const task *t, const world_publication *what)
 {
-    const plug *from = t->received_from;
-    if (list_empty(&h->orphans) && !h->live)
+    if (list_empty(&h->orphans) && list_empty(&h->after))
         return HANDOVER_PASS;
-    orphan *o = handed_to(h, from);
-    if (o && t->received_before)
-        return from_old(h, o, what);
     uint64_t hash = hash_of(what->data);
-    if (o && hold(o, what, hash)) {
+    orphan *o = handed_to(&h->orphans, t->received_from);
+    if (!o)
+        return behind_cut(h, t, hash);
+    if (t->received_before)
+        return from_old(h, o, what, hash);
+    if (hold(o, what, hash)) {
         drain(o);
         return HANDOVER_HELD;
     }
-    if (from && was_there(h, hash)) {
+    if (was_there(&o->brought, hash)) {
         h->repeats++;
         return HANDOVER_DOUBLE;
     }
+    o->forgot |= !remember(&o->again, hash); /* it passes, so the old one need not bring it */
     return HANDOVER_PASS;
 }
 

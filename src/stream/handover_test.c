@@ -17,6 +17,7 @@ static void to_both(const char *text)
 static void begin_live(void)
 {
     begin("streams.wasm");
+    w.plugin.silence_ms = 100000000;
     open_stream("", 0);
     UNTIL(w.subscribed == 1 && is(STREAM_LIVE));
 }
@@ -215,7 +216,129 @@ static void many(const char *name, int count)
     }
 }
 
+/* One message may make several records; where the two sockets join at the first of them, the others are there once, too. */
+TEST(handover, joins_behind_the_whole_message_that_both_brought)
+{
+    static const char *const both[] = {"2+3+4", "2+2+4", "1+2+3"};
+    static const char *const seen[] = {"2345", "2245", "1235"};
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++) {
+        replaced("quit now");
+        successor();
+        to(1, both[i]);
+        settle();
+        to(0, both[i]);
+        to(0, "5");
+        to(1, "5");
+        expect_frames(seen[i]);
+        later(600);
+        to(1, "6");
+        expect_frames("6");
+        expect_none();
+        CHECK_UINT(stream_lost(w.stream), 0);
+        end();
+    }
+}
+
+/* What the first socket brought waits in the second one's inbox, unread, when that one is replaced, too. */
+TEST(handover, to_a_second_successor_leaves_out_what_the_first_one_had_not_read_yet)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    to(0, "2");
+    to(0, "3");
+    expect_frames("23");
+    to(1, "quit now"); /* before what comes again */
+    settle();
+    to(1, "2");
+    to(1, "3");
+    to(1, "4");
+    later(600);
+    later(100);
+    expect_frames("s");
+    expect("quit now");
+    later(4000);
+    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+    expect_none();
+    to(2, "5");
+    settle();
+    to(1, "5");
+    to(2, "6");
+    expect_frames("456");
+    expect_none();
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+/* A venue may be late with the subscription of the new socket: the old one goes on. */
+TEST(handover, does_not_end_before_the_new_socket_has_brought_anything)
+{
+    replaced("quit now");
+    successor();
+    later(1100);
+    to(0, "2");
+    expect_frames("2");
+    for (int i = 0; i < 20; i++)
+        later(500);
+    to(0, "3");
+    expect_frames("3");
+    to_both("4");
+    later(600);
+    to_both("5");
+    later(600);
+    to(1, "6");
+    settle();
+    later(3000);
+    expect_frames("456");
+    expect_none();
+    end();
+}
+
+TEST(handover, to_a_socket_that_brings_nothing_is_a_gap)
+{
+    for (int closed = 0; closed <= 1; closed++) {
+        replaced("quit now");
+        successor();
+        later(1100);
+        to(0, "2");
+        expect_frames("2");
+        if (closed)
+            server_ws_abort(w.all[0]);
+        for (int i = 0; i < (closed ? 2 : 130); i++)
+            later(500);
+        CHECK(w.all[0] == NULL);
+        to(1, "3");
+        expect("\"cause\":\"disconnected\"");
+        expect_frames("3");
+        expect_none();
+        end();
+    }
+}
+
 #define MORE_THAN_IS_REMEMBERED 66000 /* handover.c: WINDOW_MAX */
+
+/* Then the new socket, which had begun before, brings the rest. */
+TEST(handover, ends_when_the_old_socket_has_brought_more_than_is_remembered)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    mono += NS_PER_S;
+    real += NS_PER_S;
+    many("a", 1 << 16);
+    to(0, "b");
+    to(0, "c");
+    settle();
+    to(1, "a65535");
+    to(1, "b");
+    to(1, "c");
+    expect_frames("sbc");
+    expect_none();
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
 
 /* A venue that is far behind brings more over the old socket, before the two join, than is remembered. */
 TEST(handover, joins_at_one_record_however_much_the_old_socket_brought_before)

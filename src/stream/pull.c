@@ -253,9 +253,10 @@ static void socket_down(void *arg, const weir_error *why, uint32_t retry_after_s
     defer(s->plugin->loop, &s->act);
 }
 
-static void message(void *arg, uint64_t recv_real_ns)
+static void message(void *arg, plug *p, uint64_t recv_real_ns)
 {
     stream *s = arg;
+    handover_heard(&s->pull.handover, p, recv_real_ns);
     s->last_recv = recv_real_ns;
     record_stream_counts(s->records)->received++;
 }
@@ -263,6 +264,7 @@ static void message(void *arg, uint64_t recv_real_ns)
 static void receiving(void *arg)
 {
     stream *s = arg;
+    handover_receiving(&s->pull.handover);
     s->pull.became_live = true;
     defer(s->plugin->loop, &s->act);
 }
@@ -315,10 +317,8 @@ static weir_code publish(void *arg, const world_publication *what, weir_error *e
         return error_set(err, WEIR_BUSY, "a reader is full");
     }
     s->task->unanswered = false;
-    if (handover_publish(&s->pull.handover, s->task, what) == HANDOVER_PASS) {
+    if (handover_publish(&s->pull.handover, s->task, what) == HANDOVER_PASS)
         emit(s, what, s->task->received_before);
-        handover_published(&s->pull.handover, s->task);
-    }
     return WEIR_OK;
 }
 

@@ -453,9 +453,9 @@ static void ignore_down(void *arg, const weir_error *why, uint32_t retry_after_s
     (void)arg, (void)why, (void)retry_after_s, (void)http_status;
 }
 
-static void ignore_message(void *arg, uint64_t recv_real_ns)
+static void ignore_message(void *arg, plug *s, uint64_t recv_real_ns)
 {
-    (void)arg, (void)recv_real_ns;
+    (void)arg, (void)s, (void)recv_real_ns;
 }
 
 static const venue_listener listener = {publish, ignore_socket, ignore_socket, ignore_down, ignore_message, ignore, ignore};

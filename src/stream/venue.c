@@ -31,7 +31,7 @@ static bool plug_message(void *arg, bytes message, bool binary, uint64_t recv_re
     if (!socket_message(p, message, binary, recv_real_ns))
         return false;
     if (v->listener)
-        v->listener->message(v->arg, recv_real_ns);
+        v->listener->message(v->arg, p, recv_real_ns);
     return true;
 }
 

@@ -17,7 +17,7 @@ typedef struct venue_listener {
     void (*socket_up)(void *arg, plug *s);
     void (*socket_gone)(void *arg, plug *s); /* one that was up, whoever closed it; before socket_down */
     void (*socket_down)(void *arg, const weir_error *why, uint32_t retry_after_s, uint16_t http_status);
-    void (*message)(void *arg, uint64_t recv_real_ns); /* one arrived from the venue */
+    void (*message)(void *arg, plug *s, uint64_t recv_real_ns); /* one arrived from the venue */
     void (*receiving)(void *arg);
     void (*left)(void *arg); /* the instance stands still between two messages (task_ask_leave) */
 } venue_listener;

@@ -55,14 +55,21 @@ static weir_plugin *load(scene *s, const char *guest, const char *config, const 
     return p;
 }
 
-static void begin(scene *s, const char *guest, const char *config, const char *const *allow, double rate)
+/* A machine that has other things to do makes all of this slow, and nothing else: the venue's clock, which is a little faster
+ * than time, waits for its readers, and nobody takes a pause for a dead connection. */
+static void open_world(scene *s, double rate)
 {
     static sim_options venue;
+    venue = (sim_options){.seed = 7, .tls = true, .rate = rate, .speed = 1.001, .no_limits = true, .faults = "", .silence_ms = 600000};
+    *s = (scene){0};
+    e2e_open_patient(&s->world, &venue, 60000);
+}
+
+static void begin(scene *s, const char *guest, const char *config, const char *const *allow, double rate)
+{
     weir_error err = WEIR_ERROR_INIT;
     weir_sub *sub;
-    venue = (sim_options){.seed = 7, .tls = true, .rate = rate, .no_limits = true, .faults = ""};
-    *s = (scene){0};
-    e2e_open_patient(&s->world, &venue, SANITIZED ? 5000 : 400);
+    open_world(s, rate);
     s->plugin = load(s, guest, config, allow);
     CHECK_OK(weir_subscribe(&sub, s->world.host, "trades.*.SPOT_BTC_USDT", on_record, &s->tape, &err));
     CHECK_OK(weir_stream_open(&s->stream, s->plugin, "trades", "SPOT_BTC_USDT", NULL, &err));
@@ -204,7 +211,6 @@ TEST(swap, of_a_pull_plugin_under_load_loses_and_doubles_nothing)
 static void swap_hybrid(weir_route route, const char *config, const char *by)
 {
     static scene s;
-    static const sim_options venue = {.seed = 7, .tls = true, .rate = 2000, .no_limits = true, .faults = ""};
     static const char *const versions[] = {"hybrid_2.wasm", "2.0.0", "hybrid.wasm", "1.0.0"};
     weir_error err = WEIR_ERROR_INIT;
     weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
@@ -213,8 +219,7 @@ static void swap_hybrid(weir_route route, const char *config, const char *by)
     char made[60];
     o.config_json = config;
     o.stream_route = route;
-    s = (scene){0};
-    e2e_open(&s.world, &venue);
+    open_world(&s, 2000);
     CHECK_OK(weir_plugin_load(&s.plugin, s.world.host, guest_path("hybrid.wasm"), &o, &err));
     CHECK_OK(weir_plugin_load(&s.control, s.world.host, guest_path("hybrid.wasm"), &o, &err));
     CHECK_OK(weir_subscribe(&sub, s.world.host, "trades.>", on_record, &s.tape, &err));
@@ -234,10 +239,7 @@ static void swap_hybrid(weir_route route, const char *config, const char *by)
     e2e_until(&s.world, enough, &s, 60, "as many records as the control has");
     weir_host_account(s.world.host, &a);
     CHECK_UINT(a.lost + a.gaps + a.dropped, 0);
-    size_t both = joined(&s.tape, &s.truth);
-    if (!both)
-        both = joined(&s.truth, &s.tape);
-    CHECK(both >= 15000);
+    check_same(&s.tape, &s.truth, 15000);
     end(&s);
 }
 
@@ -307,6 +309,63 @@ TEST(swap, keeps_what_the_user_allowed)
     end(&s);
 }
 
+/* ---- Folders ---- */
+
+/* What the plugins wrote into their folder: a digit for each trade. */
+static size_t notes(const char *folder, char *last)
+{
+    char path[100], text[1000];
+    size_t all = 0, n;
+    snprintf(path, sizeof path, "%s/made", folder);
+    FILE *f = fopen(path, "r");
+    *last = 0;
+    while (f && (n = fread(text, 1, sizeof text, f)) > 0) {
+        all += n;
+        *last = text[n - 1];
+    }
+    if (f)
+        fclose(f);
+    return all;
+}
+
+static void check_notes(const scene *s, const char *folder, char version)
+{
+    char last;
+    CHECK(notes(folder, &last) >= s->tape.count); /* nobody's notes were lost */
+    CHECK_INT(last, version);
+}
+
+TEST(swap, goes_on_with_the_folder_and_refuses_a_file_that_asks_for_another)
+{
+    static scene s;
+    weir_error err = WEIR_ERROR_INIT;
+    weir_plugin_options o = WEIR_PLUGIN_OPTIONS_INIT;
+    weir_sub *sub;
+    char folder[] = "/tmp/weir-swap-XXXXXX", granted[60], made[60];
+    CHECK(mkdtemp(folder));
+    snprintf(granted, sizeof granted, "%s:/notes", folder);
+    snprintf(made, sizeof made, "%s/made", folder);
+    o.folders = (const char *const[]){granted, NULL};
+    open_world(&s, 200);
+    CHECK_OK(weir_plugin_load(&s.plugin, s.world.host, guest_path("push_woox_dir.wasm"), &o, &err));
+    CHECK_OK(weir_subscribe(&sub, s.world.host, "trades.*.SPOT_BTC_USDT", on_record, &s.tape, &err));
+    CHECK_OK(weir_stream_open(&s.stream, s.plugin, "trades", "SPOT_BTC_USDT", NULL, &err));
+    until_more(&s, 20);
+    check_notes(&s, folder, '4');
+    CHECK_OK(weir_plugin_swap(s.plugin, guest_path("push_woox_dir_2.wasm"), &err));
+    until_more(&s, 20);
+    check_notes(&s, folder, '5');
+    refused_of(&s, "5.0.0", guest_path("push_woox_dir_wide.wasm"), WEIR_REFUSED, "the new file asks for more than was granted: + folder /secrets; to grant it, start anew");
+    refused_of(&s, "5.0.0", guest_path("push_woox_wide.wasm"), WEIR_REFUSED, "+ https https://api.woox.io/v3/*");
+    check_notes(&s, folder, '5');
+    CHECK_OK(weir_plugin_swap(s.plugin, guest_path("push_woox_dir.wasm"), &err));
+    until_more(&s, 20);
+    check_notes(&s, folder, '4');
+    CHECK_UINT(s.tape.gaps, 0);
+    end(&s);
+    CHECK(unlink(made) == 0 && rmdir(folder) == 0);
+}
+
 /* A pull plugin that calls itself as the push plugin does. */
 static const char other_kind[] =
     "(module (import \"extism:host/env\" \"alloc\" (func $alloc (param i64) (result i64)))"
@@ -347,8 +406,7 @@ TEST(swap, of_a_hybrid_that_loses_its_callbacks_is_refused_only_where_streams_ru
         weir_sub *sub;
         o.config_json = "{\"topic\":\"trade@SPOT_BTC_USDT\"}";
         o.stream_route = callback ? WEIR_ROUTE_CALLBACK : WEIR_ROUTE_AUTO;
-        s = (scene){0};
-        e2e_open(&s.world, &(sim_options){.seed = 7, .tls = true, .rate = 200, .no_limits = true, .faults = ""});
+        open_world(&s, 200);
         CHECK_OK(weir_plugin_load(&s.plugin, s.world.host, guest_path("hybrid.wasm"), &o, &err));
         CHECK_OK(weir_subscribe(&sub, s.world.host, "trades.>", on_record, &s.tape, &err));
         CHECK_OK(weir_stream_open(&s.stream, s.plugin, "trades", "x", NULL, &err));

@@ -1,11 +1,18 @@
 /* A push plugin (generation 3) for the trades of WOO X: each frame's "data" as it came, so that records can be
- * compared. Made thrice, to be put into each other's place: push_woox_2.c is version 2.0.0 of it, push_woox_wide.c
- * version 3.0.0, which asks for more. */
+ * compared. Made some times, to be put into each other's place: push_woox_2.c is version 2.0.0 of it, push_woox_wide.c
+ * version 3.0.0, which asks for more, push_woox_dir.c, _dir_2.c and _dir_wide.c are versions 4.0.0 to 6.0.0 with folders:
+ * each appends its version's digit to /notes/made for each trade. */
 #include "weir_pdk.h"
 
 #ifndef VERSION
 #define VERSION "1.0.0"
 #define MORE ""
+#endif
+#ifdef FOLDERS
+#include <fcntl.h>
+#include <unistd.h>
+#else
+#define FOLDERS ""
 #endif
 
 static char room[1 << 16];
@@ -13,7 +20,7 @@ static char room[1 << 16];
 WEIR_EXPORT(meta)
 {
     weir_output(weir_text("{\"pluginId\":\"push-woox\",\"name\":\"Push\",\"appId\":\"datasrc\",\"version\":\"" VERSION "\",\"category\":\"test\","
-                          "\"resources\":{\"allowedNetworkTargets\":[{\"pattern\":\"wss://wss.woox.io/*\"}" MORE "]}}"));
+                          "\"resources\":{\"allowedNetworkTargets\":[{\"pattern\":\"wss://wss.woox.io/*\"}" MORE "]" FOLDERS "}}"));
     return 0;
 }
 
@@ -41,6 +48,17 @@ WEIR_EXPORT(handle_command)
     return weir_reply(&b);
 }
 
+static bool note(void)
+{
+#ifdef O_APPEND
+    int fd = open("/notes/made", O_WRONLY | O_CREAT | O_APPEND, 0600);
+    bool good = fd >= 0 && write(fd, VERSION, 1) == 1;
+    return fd >= 0 && close(fd) == 0 && good;
+#else
+    return true;
+#endif
+}
+
 WEIR_EXPORT(handle_stream_message)
 {
     static char text[1 << 15];
@@ -51,6 +69,8 @@ WEIR_EXPORT(handle_stream_message)
         weir_put_text(&b, "{\"success\":true,\"action\":\"ignore\"}");
         return weir_reply(&b);
     }
+    if (!note())
+        return weir_refuse("/notes/made cannot be written");
     weir_put_text(&b, "{\"success\":true,\"action\":\"data\",\"dataType\":\"trades\",\"data\":");
     weir_put_str(&b, data);
     weir_put_text(&b, "}");

@@ -2,7 +2,7 @@
  * stream is an honest one that publishes each frame's text. It connects to wss://wss.woox.io/v3/public
  * and subscribes to the topic "identifier".
  *
- * Whatever the behaviour, a frame "die now" traps, and behind the record of a frame "quit now" start_stream returns.
+ * Whatever the behaviour, a frame "a+b" makes two records, "a" and "b", a frame "die now" traps, and behind the record of a frame "quit now" start_stream returns.
  *
  *     return        returns "started" at once, the socket open: a feed that is dead
  *     refuse        {"success":false} and 1, before connecting
@@ -42,6 +42,17 @@ static bool publish(weir_str frame)
     return weir_publish_end(&publisher, NULL);
 }
 
+static void publish_parts(weir_str frame)
+{
+    uint32_t from = 0;
+    for (uint32_t i = 0; i < frame.len; i++)
+        if (frame.at[i] == '+') {
+            publish(weir_slice(frame.at + from, i - from));
+            from = i + 1;
+        }
+    publish(weir_slice(frame.at + from, frame.len - from));
+}
+
 static int32_t started(void)
 {
     weir_output(weir_text("{\"success\":true,\"data\":{\"status\":\"started\"}}"));
@@ -77,7 +88,7 @@ static int32_t receive(weir_str how)
         if (frames == 3 && weir_is(how, "spin"))
             for (volatile uint32_t n = 0;; n = n + 1)
                 ;
-        publish(frame);
+        publish_parts(frame);
         if (weir_is(frame, "quit now"))
             return started();
         if (weir_is(how, "hold"))
