@@ -456,8 +456,10 @@ void handover_socket_up(handover *h, plug *s)
 void handover_heard(handover *h, const plug *s, uint64_t recv_real_ns)
 {
     orphan *o = handed_to(&h->orphans, s);
-    if (o && !o->heard_real)
-        o->heard_real = recv_real_ns;
+    if (!o || o->heard_real)
+        return;
+    o->heard_real = recv_real_ns;
+    look_at(o, loop_now(h->loop)); /* the old one may have been silent for long */
 }
 
 void handover_socket_gone(handover *h, plug *s)

@@ -34,6 +34,7 @@ typedef struct push {
     timer renew;        /* when to make it */
     backoff heir_tries; /* between those that fail */
     uint64_t life_ends; /* clock_mono; 0: not known */
+    channels *awaits;   /* those that came by the connection before and not yet by this one; NULL: none */
     bool talks_first;   /* its answer to connected says more than the marker: no socket is made without it */
     char connection[33];
     char id[24]; /* the stream's, for plugins that name none */
@@ -111,10 +112,11 @@ void push_socket_room(void *arg);  /* an inbox has some again */
 void push_renew_init(stream *s);
 /* When this socket's end is known: in time before it. */
 void push_renew_plan(stream *s);
-/* From now on the successor is the socket. */
+/* From now on the successor is the socket. A gap begins, if something was on the old one and is not yet on this one. */
 void push_renew_hand_over(stream *s, const char *how);
-/* The old one ended while its successor was being made. */
-void push_renew_early(stream *s, const weir_error *why);
+/* The plugin has had data of this text: what was awaited may be whole with it. */
+void push_renew_had(stream *s, bytes text);
+void push_renew_await_no_more(stream *s); /* the socket goes */
 /* The successor is of no use; the present one goes on. */
 void push_renew_failed(void *arg, const char *why, uint32_t retry_after_s);
 
@@ -132,7 +134,7 @@ void push_message_done(stream *s, uint64_t *count);
 /* So it is, for the records it would have been are a gap. */
 void push_message_lose(stream *s, const char *why);
 /* The plugin has had it, so the successor need not bring it again. */
-void push_message_had(push *p);
+void push_message_had(stream *s);
 /* So many that the old connection had brought, or that only opened the new one. */
 void push_message_left_out(stream *s, uint64_t messages);
 

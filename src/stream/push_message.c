@@ -10,11 +10,14 @@ void push_message_left_out(stream *s, uint64_t messages)
     record_stream_counts(s->records)->doubles += messages;
 }
 
-void push_message_had(push *p)
+void push_message_had(stream *s)
 {
+    push *p = s->push;
     inbox_message m;
-    if (!p->on_answer && !p->trial && inbox_take(p->from, &m))
-        successor_old(&p->heir, m.text);
+    if (p->on_answer || p->trial || !inbox_take(p->from, &m))
+        return;
+    successor_old(&p->heir, m.text);
+    push_renew_had(s, m.text);
 }
 
 /* The one that was asked about is done with, and counted as taken or lost. What the book asked for is counted as
@@ -51,7 +54,7 @@ void push_message_lose(stream *s, const char *why)
                  (unsigned long long)p->refused, why);
     stream_tell_gap(s, &gap);
     push_book_missed(&p->book);
-    push_message_had(p);
+    push_message_had(s);
     push_message_done(s, &s->lost_total);
 }
 

@@ -2,7 +2,8 @@
  * stream does as the successor's owner (successor.h). Where there may not be two at once it is dialled anew, at a quiet
  * moment.
  * What can go wrong: the successor comes to nothing: the present socket goes on, with a next try after the back-off; the
- * present one ends first: what stands by takes over as it is, with a gap if it was not subscribed for sure. */
+ * present one ends first: what stands by takes over as it is, with a gap if it was not subscribed for sure; a channel is late on the
+ * successor: a gap, which lasts until it is there. */
 #include <stdio.h>
 
 #include "base/rand.h"
@@ -22,10 +23,48 @@ void push_renew_plan(stream *s)
         timer_stop(&p->renew);
 }
 
+/* What the old one brought, this one does not bring for sure. */
+static void begin_gap(stream *s)
+{
+    push *p = s->push;
+    stream_begin_gap(s, RECORD_GAP_DISCONNECTED);
+    p->heir.in.lost = true;
+    if (p->book.on || channels_joined(p->heir.channels)) /* a book knows itself when it is whole */
+        return;
+    p->awaits = p->heir.channels;
+    p->heir.channels = NULL;
+    s->resyncs_later = true;
+}
+
+void push_renew_await_no_more(stream *s)
+{
+    push *p = s->push;
+    if (!p->awaits)
+        return;
+    channels_free(p->awaits);
+    p->awaits = NULL;
+    s->resyncs_later = false;
+}
+
+void push_renew_had(stream *s, bytes text)
+{
+    push *p = s->push;
+    if (!p->awaits || successor_waits(&p->heir)) /* it is still the old one's */
+        return;
+    channels_heir(p->awaits, text);
+    if (!channels_joined(p->awaits))
+        return;
+    push_renew_await_no_more(s);
+    stream_resynced(s, "what came late on the new connection is there");
+}
+
 void push_renew_hand_over(stream *s, const char *how)
 {
     push *p = s->push;
     char why[200];
+    push_renew_await_no_more(s);
+    if (!successor_whole(&p->heir))
+        begin_gap(s);
     session_close(p->session);
     p->in.refused = false; /* the successor brings it */
     p->open_since = p->heir.opened_at;
@@ -39,17 +78,6 @@ void push_renew_hand_over(stream *s, const char *how)
     if (s->state == STREAM_LIVE)
         hub_publish_status(s->plugin->hub, s->records, RECORD_LIVE, why);
     push_pump(s);
-}
-
-/* The old one ended while its successor was being made. If that brought something it was subscribed in time. */
-void push_renew_early(stream *s, const weir_error *why)
-{
-    push *p = s->push;
-    if (!successor_heard(&p->heir)) {
-        stream_begin_gap(s, RECORD_GAP_DISCONNECTED);
-        p->heir.in.lost = true;
-    }
-    push_renew_hand_over(s, why->text);
 }
 
 static void heir_received(void *arg)
@@ -120,7 +148,7 @@ static void on_renew(void *arg)
         return;
     }
     session_options o = push_socket_wanted(s);
-    if (successor_open(&p->heir, &o, lifetime_margin(p->life_ends - p->open_since), &err))
+    if (successor_open(&p->heir, &o, p->marker.messages, p->marker.message_count, lifetime_margin(p->life_ends - p->open_since), &err))
         push_renew_failed(s, err.text, 0);
 }
 

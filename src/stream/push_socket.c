@@ -17,6 +17,7 @@ void push_socket_drop(stream *s)
 {
     push *p = s->push;
     timer_stop(&p->renew);
+    push_renew_await_no_more(s);
     if (p->heir.phase != SUCCESSOR_FOLLOWS)
         s->lost_total += successor_drop(&p->heir);
     p->old = p->in.count + p->heir.in.count;
@@ -70,8 +71,8 @@ static void on_closed(void *arg, const weir_error *why, uint16_t http_status, ui
     push *p = s->push;
     bool was_open = p->open;
     p->session = NULL; /* frees itself */
-    if (s->state != STREAM_STOPPING && successor_stands(&p->heir)) {
-        push_renew_early(s, why);
+    if (s->state != STREAM_STOPPING && successor_stands(&p->heir)) { /* it ended while its successor was being made */
+        push_renew_hand_over(s, why->text);
         return;
     }
     push_socket_drop(s);

@@ -151,7 +151,7 @@ static void done_with_message(stream *s)
     push *p = s->push;
     bool trial = p->trial;
     if (p->held.action == VERDICT_DATA)
-        push_message_had(p);
+        push_message_had(s);
     push_message_done(s, &s->taken_total);
     if (trial)
         obey_trial(s, &p->held);
@@ -231,7 +231,7 @@ bool push_verdict_publish(void *arg, const call_result *r)
         }
     }
     if (v.action == VERDICT_DATA)
-        push_message_had(p);
+        push_message_had(s);
     push_message_done(s, &s->taken_total);
     push_pump(s);
     return true;

@@ -412,6 +412,125 @@ TEST(renew, a_trap_in_the_middle_costs_no_connection)
     finish();
 }
 
+/* ---- Several channels on one connection ---- */
+
+#define CHANNELS "{\"marker\":\"two\"}"
+
+/* Two channels, each alive on the old connection; the new one brings the first alone so far. */
+static void begin_late(void)
+{
+    begin("push.wasm");
+    w.answers = true;
+    w.plugin.config = "{}";
+    w.plugin.has_shutdown = true;
+    CHECK_OK(lifetimes_add(&lives, BYTES("wss://wss.woox.io=2000s"), &err));
+    w.plugin.lifetimes = &lives;
+    w.plugin.silence_ms = 100000000;
+    open_stream(CHANNELS, 0);
+    UNTIL(is(STREAM_LIVE) && w.subscribed == 1);
+    CHECK_TEXT(w.last, "{\"id\":\"1\",\"cmd\":\"SUBSCRIBE\",\"params\":[\"trade@A\",\"trade@B\"]}");
+    old = w.ws;
+    later(1940000);
+    for (int i = 0; i < 22 && w.upgrades == 1; i++)
+        later(1000);
+    UNTIL(w.subscribed == 2);
+    settle();
+    new = w.ws;
+    tell(new, w.last); /* the answer */
+    tell_both("\"trade@A\" 1");
+    tell(old, "\"trade@B\" 1");
+}
+
+static void expect_channel(const char *channel, int number)
+{
+    char part[60];
+    snprintf(part, sizeof part, "\"frame\":\"\\\"trade@%s\\\" %d\"", channel, number);
+    expect(part);
+}
+
+TEST(renew, the_old_connection_stays_until_a_channel_that_is_late_has_come)
+{
+    begin_late();
+    later(1000);
+    later(3000);
+    CHECK_UINT(stream_open_sockets(w.stream), 2);
+    tell_both("\"trade@A\" 2");
+    tell(old, "\"trade@B\" 2");
+    tell(new, "\"trade@B\" 3");
+    later(500);
+    CHECK_UINT(stream_open_sockets(w.stream), 2); /* the old one may be behind */
+    tell(old, "\"trade@B\" 3");
+    later(500);
+    CHECK_UINT(stream_open_sockets(w.stream), 1);
+    tell(new, "\"trade@B\" 4");
+    expect_channel("A", 1);
+    expect_channel("B", 1);
+    expect_channel("A", 2);
+    expect_channel("B", 2);
+    expect_channel("B", 3);
+    expect_channel("B", 4);
+    expect_none();
+    CHECK_UINT(counts()->gaps, 0);
+    finish();
+}
+
+/* The next record is a status of that kind. */
+static void expect_status(const char *state)
+{
+    record *r = sub_next(w.sub);
+    CHECK(r && r->kind == RECORD_STATUS && record_has(r, state));
+    record_unref(r);
+}
+
+TEST(renew, a_channel_that_does_not_come_is_a_gap_until_it_does)
+{
+    for (int early = 0; early <= 1; early++) {
+        begin_late();
+        later(1000);
+        if (early)
+            server_ws_abort(old); /* before its time is over */
+        else
+            later(31000);
+        UNTIL(stream_open_sockets(w.stream) == 1);
+        expect_channel("A", 1);
+        expect_channel("B", 1);
+        tell(new, "\"trade@A\" 2");
+        expect("\"cause\":\"disconnected\"");
+        expect_channel("A", 2);
+        tell(new, "\"trade@A\" 3");
+        expect_channel("A", 3);
+        CHECK(sub_next(w.sub) == NULL); /* not whole yet */
+        tell(new, "\"trade@B\" 9");
+        expect_channel("B", 9);
+        expect_status("\"state\":\"resynced\"");
+        tell(new, "\"trade@B\" 10");
+        expect_channel("B", 10);
+        CHECK_UINT(counts()->gaps, 1);
+        finish();
+    }
+}
+
+TEST(renew, a_connection_lost_while_a_channel_is_missing_is_a_gap_of_its_own)
+{
+    begin_late();
+    server_ws_abort(old);
+    UNTIL(stream_open_sockets(w.stream) == 1);
+    tell(new, "\"trade@A\" 2");
+    expect_channel("A", 1);
+    expect_channel("B", 1);
+    expect("\"cause\":\"disconnected\"");
+    expect_channel("A", 2);
+    server_ws_abort(new);
+    UNTIL(is(STREAM_WAITING));
+    later(2000);
+    UNTIL(w.subscribed == 3 && is(STREAM_LIVE));
+    say("\"trade@A\" 5");
+    expect("\"cause\":\"disconnected\"");
+    expect_status("\"state\":\"resynced\"");
+    expect_channel("A", 5);
+    finish();
+}
+
 /* ---- Order books ---- */
 
 /* A venue that sends the new subscription's snapshot late, behind changes that both connections brought: the book begins anew

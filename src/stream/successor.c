@@ -33,11 +33,18 @@ static uint64_t within(uint64_t ns, uint64_t most)
     return ns < most ? ns : most;
 }
 
-/* Both brought one and the same. */
+/* Both brought one and the same, or what was late has come. */
 static void look(successor *n)
 {
-    if (n->overlap.joined && (n->phase == SUCCESSOR_GATHERS || n->phase == SUCCESSOR_TRIES))
-        enter(n, SUCCESSOR_SETTLES, within(SETTLE_NS, n->margin_ns / 4));
+    uint64_t settle = within(SETTLE_NS, n->margin_ns / 4);
+    if (n->overlap.joined && (n->phase == SUCCESSOR_GATHERS || n->phase == SUCCESSOR_TRIES)) {
+        enter(n, SUCCESSOR_SETTLES, settle);
+        n->wait_until = loop_now(n->loop) + within(PATIENCE_NS, n->margin_ns / 2);
+    }
+    if (n->phase != SUCCESSOR_SETTLES || !n->waits || !channels_joined(n->channels))
+        return;
+    n->waits = false;
+    timer_after(&n->step, settle); /* the old one may be behind with it */
 }
 
 static void on_step(void *arg)
@@ -62,7 +69,11 @@ static void on_step(void *arg)
             timer_after(&n->step, patience);
         return;
     case SUCCESSOR_SETTLES:
-        n->ops->ready(n->arg);
+        n->waits = !channels_joined(n->channels) && loop_now(n->loop) < n->wait_until;
+        if (n->waits)
+            timer_at(&n->step, n->wait_until);
+        else
+            n->ops->ready(n->arg);
         return;
     case SUCCESSOR_FOLLOWS:
         if (n->merged)
@@ -99,6 +110,7 @@ static bool on_message(void *arg, bytes message, bool binary, uint64_t recv_real
         return false;
     n->ops->received(n->arg);
     overlap_new(&n->overlap, message);
+    channels_heir(n->channels, message);
     if (!n->heard && n->phase == SUCCESSOR_GATHERS)
         timer_after(&n->step, within(TRY_NS, n->margin_ns / 2));
     n->heard = true;
@@ -139,13 +151,16 @@ void successor_init(successor *n, loop *l, size_t inbox_max, void (*on_room)(voi
     timer_init(&n->step, l, on_step, n);
 }
 
-weir_code successor_open(successor *n, const session_options *o, uint64_t margin_ns, weir_error *err)
+weir_code successor_open(successor *n, const session_options *o, const bytes *initial, size_t count, uint64_t margin_ns, weir_error *err)
 {
     assert(n->phase == SUCCESSOR_NONE);
     n->margin_ns = margin_ns;
-    n->open = n->heard = n->merged = n->anew = false;
-    if (!overlap_init(&n->overlap))
+    n->open = n->heard = n->merged = n->anew = n->waits = false;
+    if (!(n->channels = channels_new(initial, count)) || !overlap_init(&n->overlap)) {
+        channels_free(n->channels);
+        n->channels = NULL;
         return error_set(err, WEIR_NOMEM, "out of memory");
+    }
     enter(n, SUCCESSOR_DIALS, 0);
     weir_code code = session_open(&n->session, o, &reader, n, err);
     if (code)
@@ -162,6 +177,8 @@ size_t successor_drop(successor *n)
     n->session = NULL;
     n->open = false;
     overlap_fini(&n->overlap);
+    channels_free(n->channels);
+    n->channels = NULL;
     inbox_fini(&n->in);
     n->in.refused = false;
     enter(n, SUCCESSOR_NONE, 0);
@@ -173,6 +190,8 @@ void successor_old(successor *n, bytes text)
     if (!successor_stands(n) && !successor_waits(n))
         return;
     overlap_old(&n->overlap, text);
+    if (successor_stands(n))
+        channels_old(n->channels, text);
     look(n);
 }
 
@@ -184,6 +203,11 @@ void successor_tried(successor *n)
 bool successor_heard(const successor *n)
 {
     return n->heard || !n->overlap.old_count;
+}
+
+bool successor_whole(const successor *n)
+{
+    return successor_heard(n) && channels_joined(n->channels);
 }
 
 session *successor_take(successor *n, const session_reader *by, void *arg)

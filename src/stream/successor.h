@@ -5,7 +5,9 @@
  *
  *     DIALS      until its initial messages are sent
  *     GATHERS    its messages wait; those of the old one go on. overlap.h looks for one that both brought
- *     SETTLES    there was one: another moment, for a venue that serves one connection before the other; then `ready`
+ *     SETTLES    there was one: another moment, for a venue that serves one connection before the other, and until each channel
+ *                that brought data by the old one meanwhile has come by this one, too (channels.h), half a minute at most;
+ *                then `ready`
  *     TRIES      there was none for some seconds (texts that differ by connection): the plugin is asked about the
  *                successor's messages, too, in order, until it makes data of one; then the owner takes it
  *     FOLLOWS    it was taken (successor_take) and the old one closed; what the old one brought is left out until
@@ -14,13 +16,15 @@
  * What can go wrong is told by `failed`, and the old one goes on: it cannot be dialled or greeted, it ends, it
  * brings nothing or no data while the old one does. If the old one ends first, the owner takes the
  * successor as it is (successor_stands, successor_heard).
- * What is not seen: a channel among several of one connection that the venue begins to serve on the successor more than
- * SETTLE after another; nothing tells a channel that is late from one that is quiet. All on the loop's thread. */
+ * A channel that is still missing when the owner takes it is a gap until it comes (successor_whole). What is not seen: one that
+ * brought nothing by the old one while both were open; nothing tells a channel that is late from one that is quiet.
+ * All on the loop's thread. */
 #ifndef STREAM_SUCCESSOR_H
 #define STREAM_SUCCESSOR_H
 
 #include "loop/loop.h"
 #include "plugin/inbox.h"
+#include "stream/channels.h"
 #include "stream/overlap.h"
 #include "stream/session.h"
 
@@ -49,14 +53,17 @@ typedef struct successor {
     bool open, heard, merged, anew;
     uint64_t opened_at; /* clock_mono */
     uint64_t margin_ns;
+    uint64_t wait_until; /* clock_mono: for channels that are late */
+    bool waits;
+    channels *channels; /* NULL: taken by the owner, or in phase NONE */
     timer step;
     inbox in; /* what it brought */
     overlap overlap;
 } successor;
 
 void successor_init(successor *n, loop *l, size_t inbox_max, void (*on_room)(void *arg), const successor_ops *ops, void *arg);
-/* In phase NONE. `margin_ns`: how long the old one has at least; shortens what is waited for. */
-weir_code successor_open(successor *n, const session_options *o, uint64_t margin_ns, weir_error *err);
+/* In phase NONE. `initial`: what greet will send. `margin_ns`: how long the old one has at least; shortens what is waited for. */
+weir_code successor_open(successor *n, const session_options *o, const bytes *initial, size_t count, uint64_t margin_ns, weir_error *err);
 /* Ends it, in any phase; no report. Answers how many of its messages waited. */
 size_t successor_drop(successor *n);
 
@@ -74,6 +81,7 @@ static inline bool successor_stands(const successor *n) /* it is greeted, and no
     return n->phase >= SUCCESSOR_GATHERS && n->phase <= SUCCESSOR_SETTLES;
 }
 bool successor_heard(const successor *n); /* so it was subscribed; or the old one brought nothing either */
+bool successor_whole(const successor *n); /* and to all that the old one brought */
 
 /* Takes it over: the session is the caller's, read by `reader` from now on; its messages belong into n->in until
  * successor_merge. */

@@ -202,7 +202,7 @@ TEST(swap, of_a_pull_plugin_under_load_loses_and_doubles_nothing)
     e2e_until(&s.world, enough, &s, 60, "as many records as the control has");
     weir_host_account(s.world.host, &a);
     CHECK_UINT(a.lost + a.gaps + a.dropped, 0);
-    CHECK(a.repeats > 0);
+
     check_same(&s.tape, &s.truth, 35000);
     end(&s);
 }

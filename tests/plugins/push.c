@@ -13,7 +13,7 @@
  * The stream's parameter "marker" says how the wish is answered: refuse, no_id, no_url, elsewhere (an address
  * that meta does not list), bare (the older library: text frames, no responseType), raw (frames as they are), exclusive (its connection
  * lives for 100 s and may have no other beside it), else a StreamMarker. Its
- * With "woox" it is one that the simulated exchange understands: the trades of its symbol. Its parameter "event" is the action with which error and disconnected are answered. */
+ * With "woox" it is one that the simulated exchange understands: the trades of its symbol, with "two" that of two channels, trade@A and trade@B. Its parameter "event" is the action with which error and disconnected are answered. */
 #include "weir_pdk.h"
 
 static uint64_t frames;
@@ -81,10 +81,10 @@ WEIR_EXPORT(handle_command)
     if (weir_is(how, "elsewhere"))
         return answer("{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"streamID\":\"s\",\"websocketUrl\":\"wss://evil.example/\"}}", 0);
     weir_buf b = weir_buf_over(room, sizeof room);
-    if (weir_is(how, "woox")) {
+    if (weir_is(how, "woox") || weir_is(how, "two")) {
         weir_put_text(&b, "{\"result\":true,\"responseType\":\"StreamMarker\",\"data\":{\"_stream\":true,\"streamID\":\"s\",\"websocketUrl\":\"wss://wss.woox.io/v3/public\","
                           "\"initialMessages\":[\"{\\\"id\\\":\\\"1\\\",\\\"cmd\\\":\\\"SUBSCRIBE\\\",\\\"params\\\":[\\\"trade@");
-        weir_put_str(&b, weir_json_raw(weir_json_member(params, "symbol")));
+        weir_put_str(&b, weir_is(how, "two") ? weir_text("A\\\",\\\"trade@B") : weir_json_raw(weir_json_member(params, "symbol")));
         weir_put_text(&b, "\\\"]}\"],\"streamContext\":{}}}");
         return weir_reply(&b);
     }
