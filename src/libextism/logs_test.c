@@ -26,3 +26,23 @@ TEST(logs, the_oldest_lines_go_when_nobody_drains)
     extism_log_drain(take);
     CHECK_INT(drained, 0);
 }
+
+static bool said;
+
+static void look(const char *data, ExtismSize size)
+{
+    (void)size;
+    said |= strstr(data, "EXTISM_MEMDUMP '/no/such/folder/dump' cannot be written: No such file or directory") != NULL;
+}
+
+TEST(logs, a_dump_that_cannot_be_written_is_told)
+{
+    extism_log_custom("error"); /* unless a test before this one has */
+    setenv("EXTISM_MEMDUMP", "/no/such/folder/dump", 1);
+    ExtismPlugin *p = plugin_of("(module (func (export \"trap\") unreachable))");
+    CHECK_INT(call_of(p, "trap", ""), 134);
+    extism_plugin_free(p);
+    unsetenv("EXTISM_MEMDUMP");
+    extism_log_drain(look);
+    CHECK(said);
+}
