@@ -93,7 +93,21 @@ static void seal(overlap *o)
 {
     o->sealed = true;
     for (size_t i = 0; i < old_kept(o); i++)
-        o->left += o->old_first == SIZE_MAX || old_number(o, i) >= o->old_first;
+        o->left += o->old[i] && (o->old_first == SIZE_MAX || old_number(o, i) >= o->old_first);
+}
+
+bool overlap_had(overlap *o, bytes text)
+{
+    size_t place = 0;
+    if (!o->joined)
+        return false;
+    if (o->taken >= o->first) {
+        if (!count(o->old, old_kept(o), hash_of(o, text), &place))
+            return false;
+        o->old[place] = 0;
+    }
+    o->taken++;
+    return true;
 }
 
 bool overlap_double(overlap *o, bytes text)

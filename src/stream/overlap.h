@@ -35,8 +35,10 @@ void overlap_fini(overlap *o);
 void overlap_old(overlap *o, bytes text);
 void overlap_new(overlap *o, bytes text);
 
-/* The next of the new connection's messages, as they are read: is it to be left out? The first call ends
- * the gathering. */
+/* The next of the new connection's messages while both are gathered, once they are joined: can it be left out already? So
+ * it need not wait, however many come. */
+bool overlap_had(overlap *o, bytes text);
+/* The next of them as they are read: is it to be left out? The first call ends the gathering. */
 bool overlap_double(overlap *o, bytes text);
 /* Nothing of the old connection is left that the new one might still bring. */
 bool overlap_done(const overlap *o);

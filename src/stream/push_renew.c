@@ -96,6 +96,11 @@ static void heir_ready(void *arg)
     push_renew_hand_over(arg, "the old one's time is nearly over");
 }
 
+static void heir_left_out(void *arg, size_t messages)
+{
+    push_message_left_out(arg, messages);
+}
+
 /* What it had brought the present one brings, too. */
 void push_renew_failed(void *arg, const char *why, uint32_t retry_after_s)
 {
@@ -116,6 +121,7 @@ static const successor_ops heir_ops = {
     .received = heir_received,
     .changed = heir_changed,
     .ready = heir_ready,
+    .left_out = heir_left_out,
     .failed = push_renew_failed,
 };
 

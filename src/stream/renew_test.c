@@ -128,6 +128,35 @@ TEST(renew, gives_the_old_connection_a_moment_to_bring_what_the_new_one_has_alre
     finish();
 }
 
+/* More comes while both are open than may wait of the new one, and than is remembered of the old one. */
+TEST(renew, a_fast_stream_loses_nothing_and_doubles_nothing)
+{
+    enum { BATCHES = 50,
+           EACH = 400 };
+    char text[40];
+    begin_with("", "wss://wss.woox.io=100s");
+    second();
+    tell(new, "ignore");
+    for (int batch = 0; batch < BATCHES; batch++) {
+        for (int side = 0; side < 2; side++)
+            for (int i = 0; i < EACH; i++) {
+                snprintf(text, sizeof text, "fast-%d", batch * EACH + i);
+                server_ws_send(side == batch % 2 ? old : new, false, bytes_of(text));
+            }
+        for (int i = 0; i < EACH; i++) {
+            snprintf(text, sizeof text, "\"frame\":\"fast-%d\"", batch * EACH + i);
+            expect(text);
+        }
+    }
+    CHECK_UINT(stream_open_sockets(w.stream), 2);
+    later(1000);
+    CHECK_UINT(stream_open_sockets(w.stream), 1);
+    tell(new, "1");
+    expect_frames("1");
+    check_account(BATCHES * EACH + 1);
+    finish();
+}
+
 /* And again and again: a week, two messages an hour. */
 TEST(renew, goes_on_for_a_week)
 {

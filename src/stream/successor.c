@@ -185,6 +185,18 @@ size_t successor_drop(successor *n)
     return waited;
 }
 
+/* On a fast stream it brings more than may wait, and the old one more than is remembered: what both have brought goes at once. */
+static void make_room(successor *n)
+{
+    inbox_message m;
+    size_t had = 0;
+    if (n->phase != SUCCESSOR_SETTLES || n->anew || n->in.used < n->in.max / 4)
+        return;
+    for (; inbox_take(&n->in, &m) && overlap_had(&n->overlap, m.text); had++)
+        inbox_drop(&n->in);
+    n->ops->left_out(n->arg, had);
+}
+
 void successor_old(successor *n, bytes text)
 {
     if (!successor_stands(n) && !successor_waits(n))
@@ -193,6 +205,7 @@ void successor_old(successor *n, bytes text)
     if (successor_stands(n))
         channels_old(n->channels, text);
     look(n);
+    make_room(n);
 }
 
 void successor_tried(successor *n)

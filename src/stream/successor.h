@@ -40,6 +40,7 @@ typedef struct successor_ops {
     void (*received)(void *arg);                                        /* a message, put by */
     void (*changed)(void *arg);                                         /* its socket opened, or there is one to try */
     void (*ready)(void *arg);                                           /* to be taken */
+    void (*left_out)(void *arg, size_t messages);                       /* that many of those put by, for the old one brought them */
     void (*failed)(void *arg, const char *why, uint32_t retry_after_s); /* to be dropped */
 } successor_ops;
 
