@@ -140,6 +140,7 @@ TEST(handover, to_a_second_successor_calls_nothing_lost_that_the_oldest_socket_b
     to(0, "quit now"); /* the plugin reads the oldest one, while "2" waits on the second */
     expect_frames("2");
     expect("quit now");
+    UNTIL(is(STREAM_WAITING)); /* for the back-off */
     later(4000);
     UNTIL(w.upgrades == 3 && w.subscribed == 3);
     to(0, "3");
@@ -258,6 +259,7 @@ TEST(handover, to_a_second_successor_leaves_out_what_the_first_one_had_not_read_
     later(100);
     expect_frames("s");
     expect("quit now");
+    UNTIL(is(STREAM_WAITING)); /* for the back-off */
     later(4000);
     UNTIL(w.upgrades == 3 && w.subscribed == 3);
     expect_none();
@@ -364,6 +366,7 @@ TEST(handover, to_a_second_successor_has_all_of_the_memory_for_itself)
     many("a", MORE_THAN_IS_REMEMBERED);
     to(0, "quit now");
     expect("quit now");
+    UNTIL(is(STREAM_WAITING)); /* for the back-off */
     later(4000);
     UNTIL(w.upgrades == 3 && w.subscribed == 3);
     to(2, "s");
@@ -395,6 +398,7 @@ TEST(handover, remembers_to_its_end_though_one_ended_shortly_before)
     later(3000);
     to(1, "quit now");
     expect("quit now");
+    UNTIL(is(STREAM_WAITING)); /* for the back-off */
     later(1000);
     UNTIL(w.upgrades == 3 && w.subscribed == 3);
     to(2, "s");
