@@ -101,8 +101,10 @@ static int add(asked *a)
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (asked_option(a, members[i].option))
             json_put_member(&body, members[i].name, bytes_of(asked_option(a, members[i].option)));
-    if (asked_option(a, ON_CONNECTION))
-        json_put_key(&body, "connection"), buf_add_text(&body, connection);
+    if (asked_option(a, ON_CONNECTION)) {
+        json_put_key(&body, "connection");
+        buf_add_text(&body, connection);
+    }
     buf_add_char(&body, '}');
     code = asked_print(a, "POST", "/v1/sinks", buf_bytes(&body), print_sink);
     buf_fini(&body);

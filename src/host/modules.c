@@ -205,10 +205,11 @@ static void ahead_done(void *arg, bool cancelled)
     if (!cancelled && !a->compile.code)
         module_unref(keep(a->digest, a->compile.module)); /* the process has it */
     ahead_over(a);
-    list_node *next = list_pop(&h->ahead);
-    weir_ahead *then = next ? LIST_OWNER(next, weir_ahead, node) : NULL;
-    if (then && ahead_begin(then, &then->compile.err))
-        ahead_over(then);
+    for (list_node *at; h->compiling < AHEAD_MAX && (at = list_pop(&h->ahead));) {
+        weir_ahead *then = LIST_OWNER(at, weir_ahead, node);
+        if (ahead_begin(then, &then->compile.err))
+            ahead_over(then);
+    }
 }
 
 weir_code weir_compile_ahead(weir_ahead **out, weir_host *host, buf *octets, void (*fn)(void *arg, buf *octets, const weir_error *why), void *arg, weir_error *err)

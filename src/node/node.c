@@ -8,6 +8,7 @@
 #include "node/inside.h"
 
 #define KEY_OCTETS 32
+#define CODE_MAX ((uint64_t)64 << 20) /* node_options.max_code */
 
 /* ---- The key for secrets ---- */
 
@@ -118,8 +119,6 @@ static weir_code name_of(node *n, const node_options *o, weir_error *err)
     n->data_dir = strdup(o->data_dir);
     return n->name && n->data_dir ? WEIR_OK : error_set(err, WEIR_NOMEM, "out of memory");
 }
-
-#define CODE_MAX ((uint64_t)64 << 20)
 
 static void lists_of(node *n)
 {

@@ -96,32 +96,34 @@ static void seal(overlap *o)
         o->left += o->old[i] && (o->old_first == SIZE_MAX || old_number(o, i) >= o->old_first);
 }
 
+/* The old one brought it, and that is used up now. */
+static bool use_up(overlap *o, bytes text, size_t *place)
+{
+    if (!count(o->old, old_kept(o), hash_of(o, text), place))
+        return false;
+    o->old[*place] = 0;
+    return true;
+}
+
 bool overlap_had(overlap *o, bytes text)
 {
-    size_t place = 0;
-    if (!o->joined)
+    size_t place;
+    if (!o->joined || (o->taken >= o->first && !use_up(o, text, &place)))
         return false;
-    if (o->taken >= o->first) {
-        if (!count(o->old, old_kept(o), hash_of(o, text), &place))
-            return false;
-        o->old[place] = 0;
-    }
     o->taken++;
     return true;
 }
 
 bool overlap_double(overlap *o, bytes text)
 {
-    size_t place = 0;
-    uint64_t hash = hash_of(o, text);
+    size_t place;
     if (!o->sealed)
         seal(o);
     if (o->taken++ < o->first && o->first != SIZE_MAX)
         return true;
-    if (!count(o->old, old_kept(o), hash, &place))
+    if (!use_up(o, text, &place))
         return false;
     o->left -= o->old_first == SIZE_MAX || old_number(o, place) >= o->old_first;
-    o->old[place] = 0;
     return true;
 }
 

@@ -7,7 +7,7 @@
  *     GATHERS    its messages wait; those of the old one go on. overlap.h looks for one that both brought
  *     SETTLES    there was one: another moment, for a venue that serves one connection before the other, and until each channel
  *                that brought data by the old one meanwhile has come by this one, too (channels.h), half a minute at most;
- *                then `ready`
+ *                then `ready`. Meanwhile what both have brought is left out (left_out) where much waits
  *     TRIES      there was none for some seconds (texts that differ by connection): the plugin is asked about the
  *                successor's messages, too, in order, until it makes data of one; then the owner takes it
  *     FOLLOWS    it was taken (successor_take) and the old one closed; what the old one brought is left out until
