@@ -4,7 +4,7 @@
  * the best round counts. Time is CPU time of the whole process, all threads, for inserts (what waits for the disk is the disk's
  * matter; bench.json has the wall clock, too), and of the wall for questions, since two threads take part and one waits.
  *
- * usage: store_bench [--json] [RECORDS [ROUNDS]] */
+ * usage: store_bench [RECORDS [ROUNDS]] [--json] */
 #include "bench/bench.h"
 
 #include <ftw.h>
@@ -241,18 +241,17 @@ static void compare_questions(double *ours, double *bare, double *many, int roun
 
 int main(int argc, char **argv)
 {
-    bool as_json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    bool as_json = argc > 1 && strcmp(argv[argc - 1], "--json") == 0;
     double ours = 1e9, bare = 1e9, ours_wall = 1e9, bare_wall = 1e9, ask = 0, select = 0, many = 0, cpu, wall;
     int rounds = 3;
 
     argc -= as_json;
-    argv += as_json;
     if (argc > 1)
         count = strtoul(argv[1], NULL, 10);
     if (argc > 2)
         rounds = atoi(argv[2]);
     if (loop_new(&l, NULL) || count < 1000 || rounds < 1)
-        give_up("usage: store_bench [--json] [RECORDS [ROUNDS]]");
+        give_up("usage: store_bench [RECORDS [ROUNDS]] [--json]");
     if (count < CANDLES * STREAMS)
         count = CANDLES * STREAMS; /* so that each stream has as many candles as are asked for */
     make_records();

@@ -42,9 +42,11 @@ struct task {
     timer wait_timer; /* of a park with a deadline */
     timer call_timer; /* of the whole call */
     bool active, waiting, woken;
-    uint64_t deadline; /* clock_mono; 0: none */
-    uint64_t call_ms;  /* for the error's text */
-    uint32_t ticks;    /* of CPU since the last host call */
+    uint64_t began, deadline; /* of the call, clock_mono; 0: none */
+    uint64_t call_ms;
+    uint64_t waited;     /* in this call, ns */
+    uint32_t call_ticks; /* of CPU in this call */
+    uint32_t ticks;      /* since the last host call */
     bool overran;      /* stopped for using the CPU too long */
     char export_name[64];
     char waiting_in[32]; /* the host function it is parked in */
@@ -103,7 +105,8 @@ weir_code task_new(task **out, loop *l, linked *code, const task_options *option
  * on_done comes. NULL is fine. */
 void task_free(task *t);
 
-/* Starts a call. `call_ms` bounds the whole call, 0 does not. `input` is copied. The task must be idle. */
+/* Starts a call. `call_ms` bounds the whole call, what it waits and what it computes; 0 does not. Time in which a busy machine gives it no
+ * turn is not its own, up to ten times as much. `input` is copied. The task must be idle. */
 void task_call(task *t, const char *export_name, bytes input, uint64_t call_ms, task_done on_done, void *arg);
 /* Begins at once what task_call has queued; on_done may come from within. On the loop's own stack only. */
 void task_run(task *t);

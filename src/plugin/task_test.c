@@ -62,6 +62,43 @@ TEST(task, a_computing_call_past_its_time_is_stopped)
     fake_end(&f);
 }
 
+/* A machine that gives the thread no turn for long takes nothing of the call's own time, within reason. */
+TEST(task, a_call_that_had_no_turn_is_not_stopped_for_that)
+{
+    fake f;
+    int turns = 0;
+    fake_begin(&f, ENDLESS, NULL);
+    task_call(f.task, "spin", BYTES(""), 500, fake_done, &f);
+    test_mono += 900 * NS_PER_MS;
+    for (; !f.over && turns < 1000; turns++) {
+        loop_step(f.loop, 0);
+        test_mono += 5 * NS_PER_MS;
+    }
+    CHECK_INT(f.code, WEIR_TIMEOUT);
+    CHECK_HAS(text_of(&f.why), "spin stopped after 500 ms");
+    CHECK(turns >= 95 && turns < 120); /* each a tick, which is 5 ms to it */
+
+    f.over = false;
+    task_call(f.task, "spin", BYTES(""), 500, fake_done, &f);
+    loop_step(f.loop, 0);
+    test_mono += 5000 * NS_PER_MS; /* ten times its time */
+    loop_step(f.loop, 0);
+    CHECK(f.over);
+    CHECK_INT(f.code, WEIR_TIMEOUT);
+    fake_end(&f);
+}
+
+TEST(task, a_wait_that_ended_in_time_is_no_reason_to_stop_though_it_is_seen_late)
+{
+    fake f;
+    fake_begin(&f, "ask.wasm", NULL);
+    fake_call(&f, "sleep_ms", "50", 200);
+    fake_later(&f, 900); /* both its wait and its time have passed */
+    CHECK(f.over);
+    CHECK_INT(f.code, WEIR_OK);
+    fake_end(&f);
+}
+
 /* Between two host calls the CPU is limited by ticks, whatever the clock says. */
 TEST(task, a_guest_that_only_computes_is_stopped)
 {

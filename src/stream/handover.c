@@ -54,9 +54,11 @@ typedef struct orphan {
     window again;                                  /* what comes again over itself */
     held *first, **end;
     size_t held_octets;
+    uint64_t twin_real;                            /* the message in which one that is held back came over it, too, arrived; 0: none did */
+    uint64_t turned_real;                          /* what is in `brought.now` came later */
+    uint64_t cut_real;
     bool busy;   /* it brought a message since the heir is open */
     bool joined; /* the heir has all that comes from here on; it is cut when its present message is done */
-    bool twins;  /* ... for one that is held back came */
     bool forgot; /* something that was not remembered */
 } orphan;
 
@@ -157,7 +159,8 @@ static void release(orphan *o)
         o->heir->draining = false;
     }
     o->heir = NULL;
-    o->joined = o->twins = false;
+    o->joined = false;
+    o->twin_real = 0;
 }
 
 static void let_go(orphan *o)
@@ -238,7 +241,6 @@ static void cut(orphan *o)
 {
     handover *h = o->of;
     plug *heir = o->heir;
-    bool whole = o->twins; /* all that it brought is behind us: what comes now is new */
     if (o->forgot || (o->busy && !o->heard_real))
         h->ops->broken(h->arg, o->forgot ? "memory is out, so records may be there twice" : "the new one has brought nothing yet", 0);
     release(o);
@@ -251,8 +253,7 @@ static void cut(orphan *o)
     list_push(&h->after, &o->node);
     o->heir = heir;
     o->cut_at = loop_now(h->loop);
-    if (whole)
-        let_go(o);
+    o->cut_real = clock_real();
     task_wake(heir->task);
 }
 
@@ -298,6 +299,13 @@ static bool quiet(const orphan *o, uint64_t now)
     return (heard > since && heard - since > QUIET_NS) || now - since > OVERLAP_NS;
 }
 
+/* A record that is held back came over it, and what it brings now is so much later that it cannot be ahead of that: a record may
+ * look like one of another moment, a price like the same price before, and at that one the two would be joined with a hole. */
+static bool past_twin(const orphan *o, uint64_t real)
+{
+    return o->twin_real && real > o->twin_real + QUIET_NS;
+}
+
 static void look_at(orphan *o, uint64_t now)
 {
     handover *h = o->of;
@@ -319,7 +327,7 @@ static void look_at(orphan *o, uint64_t now)
         return;
     if (!o->caught)
         o->caught = now;
-    bool both = o->heard_real && (quiet(o, now) || now - o->caught > OVERLAP_NS);
+    bool both = o->heard_real && (quiet(o, now) || past_twin(o, clock_real()) || now - o->caught > OVERLAP_NS);
     if (!o->session || both || now - o->heir_since > LASTING_NS)
         cut(o);
 }
@@ -445,7 +453,7 @@ void handover_socket_up(handover *h, plug *s)
         o->heir = s;
         o->heir_since = loop_now(h->loop);
         o->heir_real = clock_real();
-        o->heard_real = 0;
+        o->heard_real = o->turned_real = 0;
         o->busy = o->forgot = false;
         forget(&o->brought); /* what an heir before it would have brought again, this one has not */
         s->before = &o->in;
@@ -498,7 +506,7 @@ static bool is_twin(orphan *o, uint64_t hash)
 {
     for (held *one = o->first; one; one = one->next)
         if (one->hash == hash && !one->twin)
-            return one->twin = o->twins = true;
+            return one->twin = true;
     return false;
 }
 
@@ -515,25 +523,41 @@ static bool overflows(orphan *o, uint64_t hash, uint64_t recv_ns)
     return false;
 }
 
+/* What came long before the new socket's first message, that one does not bring. */
+static void forget_older(orphan *o, uint64_t recv_ns)
+{
+    if (o->heard_real || recv_ns < o->turned_real + QUIET_NS)
+        return;
+    turn(&o->brought);
+    o->turned_real = recv_ns;
+}
+
 static handover_verdict from_old(handover *h, orphan *o, const world_publication *what, uint64_t hash)
 {
     bool left_out = was_there(&o->again, hash);
     if (what->ts_recv >= o->heir_real) { /* what came before, the new socket cannot have */
+        forget_older(o, what->ts_recv);
         if (is_twin(o, hash))
-            join(o);
+            o->twin_real = o->twin_real ? o->twin_real : what->ts_recv;
         else if (!remember(&o->brought, hash))
             left_out |= overflows(o, hash, what->ts_recv);
+        if (past_twin(o, what->ts_recv))
+            join(o);
     }
     h->repeats += left_out;
     return left_out ? HANDOVER_DOUBLE : HANDOVER_PASS;
 }
 
 /* One of the new socket's, or the rest of the old one's last message, behind the cut. */
-static handover_verdict behind_cut(handover *h, const task *t, uint64_t hash)
+static handover_verdict behind_cut(handover *h, const task *t, uint64_t hash, uint64_t recv_ns)
 {
     orphan *o = handed_to(&h->after, t->received_from);
     if (o && t->received_before && !was_there(&o->again, hash)) {
         remember(&o->brought, hash);
+        return HANDOVER_PASS;
+    }
+    if (o && !t->received_before && recv_ns > o->cut_real + 2 * QUIET_NS) { /* the old one cannot have brought it */
+        let_go(o);
         return HANDOVER_PASS;
     }
     if (!o || (!t->received_before && !was_there(&o->brought, hash)))
@@ -549,7 +573,7 @@ handover_verdict handover_publish(handover *h, const task *t, const world_public
     uint64_t hash = hash_of(what->data);
     orphan *o = handed_to(&h->orphans, t->received_from);
     if (!o)
-        return behind_cut(h, t, hash);
+        return behind_cut(h, t, hash, what->ts_recv);
     if (t->received_before)
         return from_old(h, o, what, hash);
     if (hold(o, what, hash)) {

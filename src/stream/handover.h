@@ -3,7 +3,8 @@
  * A pull plugin's instance ends (it traps, returns unasked, gives way to other code) and its sockets are open. They stay
  * open, and what comes over them waits in their inboxes. The next instance dials afresh. Its first record is held
  * back: from then on its ws_receive brings what waits on the old socket, while its own messages wait, until
- *   the record that is held back comes over the old socket, too      there the two are joined, behind that message
+ *   the record that is held back came over the old socket, too,      the two are joined, behind a whole message; at once would be
+ *   and what it brings now came QUIET later                          too early, as a record may look like one of another moment
  *   the old socket is closed and read                                nothing more will come over it
  *   it is read, and silent for QUIET while the new one is not        the same; or both are silent for OVERLAP
  *   it is read, and was OVERLAP before                               both have brought the same for so long

@@ -50,6 +50,14 @@ static void expect_frames(const char *frames)
     }
 }
 
+/* A record that both brought was long enough ago. */
+static void joined(void)
+{
+    settle();
+    later(600);
+    later(100);
+}
+
 static uint64_t last_seq(void)
 {
     return record_stream_seq(stream_records(w.stream));
@@ -146,7 +154,9 @@ TEST(handover, to_a_second_successor_calls_nothing_lost_that_the_oldest_socket_b
     to(0, "3");
     to(2, "3");
     to(2, "4");
-    expect_frames("34");
+    expect_frames("3");
+    joined();
+    expect_frames("4");
     CHECK_UINT(stream_lost(w.stream), 0);
     end();
 }
@@ -267,7 +277,9 @@ TEST(handover, to_a_second_successor_leaves_out_what_the_first_one_had_not_read_
     settle();
     to(1, "5");
     to(2, "6");
-    expect_frames("456");
+    expect_frames("45");
+    joined();
+    expect_frames("6");
     expect_none();
     CHECK_UINT(stream_lost(w.stream), 0);
     end();
@@ -352,7 +364,90 @@ TEST(handover, joins_at_one_record_however_much_the_old_socket_brought_before)
     many("a", MORE_THAN_IS_REMEMBERED);
     to_both("x"); /* the second one on the new socket is another trade */
     to(1, "y");
-    expect_frames("xxy");
+    expect_frames("x");
+    joined();
+    expect_frames("xy");
+    expect_none();
+    end();
+}
+
+/* Of two records that look the same the old socket brings the earlier one, too: the two are not joined at that. */
+TEST(handover, does_not_join_at_a_record_that_looks_like_one_of_another_moment)
+{
+    replaced("quit now");
+    successor();
+    to(1, "x");
+    settle();
+    to(0, "x");
+    expect_frames("x");
+    to(0, "2");
+    expect_frames("2");
+    to_both("3");
+    expect_frames("3");
+    later(400);
+    to(0, "x"); /* this is the one */
+    expect_frames("x");
+    later(200);
+    to_both("4");
+    expect_frames("4");
+    later(100);
+    to_both("5");
+    expect_frames("5");
+    expect_none();
+    CHECK(w.all[0] == NULL);
+    CHECK_UINT(stream_lost(w.stream), 0);
+    end();
+}
+
+/* A price may come back: what the old socket alone brought, long before or after the new one is read, makes no double of it. */
+TEST(handover, leaves_out_nothing_that_only_looks_like_what_came_long_before)
+{
+    replaced("quit now");
+    successor();
+    later(1100); /* the new socket is silent: the old one is read */
+    for (const char *c = "pqr"; *c; c++) {
+        to(0, (char[]){*c, '\0'});
+        expect_frames((char[]){*c, '\0'});
+        later(600);
+    }
+    to(0, "w");
+    expect_frames("w");
+    later(600);
+    to(1, "p");
+    settle();
+    later(600);
+    later(100);
+    expect_frames("p");
+    CHECK(w.all[0] == NULL);
+    later(1100);
+    to(1, "w");
+    to(1, "w");
+    expect_frames("ww");
+    expect_none();
+    end();
+}
+
+TEST(handover, remembers_until_the_new_socket_is_read_however_long_that_takes)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    to(0, "2");
+    to(0, "3");
+    expect_frames("23");
+    to(1, "nap"); /* the plugin reads nothing for seven seconds */
+    to(1, "2");
+    to(1, "3");
+    to(1, "4");
+    later(600);
+    later(100);
+    expect_frames("s");
+    expect("\"frame\":\"nap\"");
+    CHECK(w.all[0] == NULL);
+    for (int i = 0; i < 8; i++)
+        later(1000);
+    expect_frames("4");
     expect_none();
     end();
 }
@@ -485,7 +580,9 @@ TEST(handover, goes_on_when_the_successor_dies_in_the_middle_of_it)
     to(0, "4");
     to(2, "4");
     to(2, "5");
-    expect_frames("345");
+    expect_frames("34");
+    joined();
+    expect_frames("5");
     expect_none();
     CHECK_UINT(stream_lost(w.stream), 1);
     end();

@@ -2,7 +2,8 @@
  * stream is an honest one that publishes each frame's text. It connects to wss://wss.woox.io/v3/public
  * and subscribes to the topic "identifier".
  *
- * Whatever the behaviour, a frame "a+b" makes two records, "a" and "b", a frame "die now" traps, and behind the record of a frame "quit now" start_stream returns.
+ * Whatever the behaviour, a frame "a+b" makes two records, "a" and "b", a frame "die now" traps, behind the record of a frame "nap" it does nothing for seven
+ * seconds, and behind that of a frame "quit now" start_stream returns.
  *
  *     return        returns "started" at once, the socket open: a feed that is dead
  *     refuse        {"success":false} and 1, before connecting
@@ -89,6 +90,8 @@ static int32_t receive(weir_str how)
             for (volatile uint32_t n = 0;; n = n + 1)
                 ;
         publish_parts(frame);
+        if (weir_is(frame, "nap"))
+            weir_sleep_ms(7000);
         if (weir_is(frame, "quit now"))
             return started();
         if (weir_is(how, "hold"))
