@@ -200,7 +200,7 @@ typedef struct weir_plugin_options {
     const char *config_json; /* {"name":"value"}: for plugin_configure and Extism's config_get. NULL: none */
     /* Targets granted, NULL at the end: must lie within those that meta asks for. NULL: all of them. */
     const char *const *allow;
-    uint32_t call_ms;      /* of one call; 0: 30,000 */
+    uint32_t call_ms;      /* of one call, what it waits and computes; 0: 30,000 */
     bool strict_imports;   /* refuse a module with an import that nobody offers, instead of a stub for it */
     uint64_t memory_bytes; /* linear memory of one instance; 0: 256 MiB */
     uint32_t cpu_ms;       /* between two host calls; 0: 10,000 */

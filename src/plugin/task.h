@@ -47,7 +47,7 @@ struct task {
     uint64_t waited;     /* in this call, ns */
     uint32_t call_ticks; /* of CPU in this call */
     uint32_t ticks;      /* since the last host call */
-    bool overran;      /* stopped for using the CPU too long */
+    bool overran;        /* stopped for using the CPU too long */
     char export_name[64];
     char waiting_in[32]; /* the host function it is parked in */
     call_result result;  /* with our words where the guest layer has none */

@@ -54,8 +54,8 @@ typedef struct orphan {
     window again;                                  /* what comes again over itself */
     held *first, **end;
     size_t held_octets;
-    uint64_t twin_real;                            /* the message in which one that is held back came over it, too, arrived; 0: none did */
-    uint64_t turned_real;                          /* what is in `brought.now` came later */
+    uint64_t twin_real;   /* the message in which one that is held back came over it, too, arrived; 0: none did */
+    uint64_t turned_real; /* what is in `brought.now` came later */
     uint64_t cut_real;
     bool busy;   /* it brought a message since the heir is open */
     bool joined; /* the heir has all that comes from here on; it is cut when its present message is done */
