@@ -107,19 +107,22 @@ void answer(asked *q, uint16_t status, bytes json)
     answer_with(q, status, json, no_header);
 }
 
-static void put_error(buf *out, const char *code, const char *text)
+/* `needs`: a scope, where the token's does not reach; NULL. */
+static void put_error(buf *out, const char *code, const char *text, const char *needs)
 {
     buf_add_text(out, "{\"error\":{");
     json_put_member(out, "code", bytes_of(code));
     json_put_member(out, "text", bytes_of(text));
+    if (needs)
+        json_put_member(out, "needs", bytes_of(needs));
     buf_add_text(out, "}}");
 }
 
-static void answer_text(asked *q, uint16_t status, const char *code, const char *text, http_header more)
+static void answer_text(asked *q, uint16_t status, const char *code, const char *text, const char *needs, http_header more)
 {
     buf body;
     buf_init(&body, 16 * WEIR_ERROR_TEXT);
-    put_error(&body, code, text);
+    put_error(&body, code, text, needs);
     audit(q, status, NULL);
     answer_with(q, status, buf_bytes(&body), more);
     buf_fini(&body);
@@ -139,7 +142,21 @@ void answer_error(asked *q, uint16_t status, const char *code, const char *forma
         more = (http_header){BYTES("WWW-Authenticate"), BYTES("Bearer realm=\"weir\"")};
     if (status == 415)
         more = (http_header){BYTES("Accept-Encoding"), BYTES("identity")};
-    answer_text(q, status, code, err.text, more);
+    answer_text(q, status, code, err.text, NULL, more);
+}
+
+void scope_text(char *out, size_t size, const route *to, const caller *who)
+{
+    snprintf(out, size, "'%s' needs the scope %s; '%.60s' has %s", to->op, scope_name(to->scope), who->name, scope_name(who->scope));
+}
+
+void answer_scope(asked *q)
+{
+    char text[WEIR_ERROR_TEXT];
+    weir_error err = WEIR_ERROR_INIT;
+    scope_text(text, sizeof text, q->route, &q->who);
+    error_set(&err, WEIR_REFUSED, "%s", text); /* escapes it */
+    answer_text(q, 403, "REFUSED", err.text, scope_name(q->route->scope), no_header);
 }
 
 void answer_code(asked *q, weir_code code, const char *text)
@@ -147,7 +164,7 @@ void answer_code(asked *q, weir_code code, const char *text)
     http_header more = no_header;
     if (code == WEIR_LIMIT)
         more = (http_header){BYTES("Retry-After"), BYTES("1")};
-    answer_text(q, status_of(code), weir_code_name(code), text && *text ? text : weir_code_text(code), more);
+    answer_text(q, status_of(code), weir_code_name(code), text && *text ? text : weir_code_text(code), NULL, more);
 }
 
 void answer_retry(asked *q, uint64_t wait_ns)
@@ -156,10 +173,10 @@ void answer_retry(asked *q, uint64_t wait_ns)
     uint64_t s = (wait_ns + NS_PER_S - 1) / NS_PER_S;
     snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)s);
     snprintf(text, sizeof text, "too many requests from here; again in %s s", seconds);
-    answer_text(q, 429, "LIMIT", text, (http_header){BYTES("Retry-After"), bytes_of(seconds)});
+    answer_text(q, 429, "LIMIT", text, NULL, (http_header){BYTES("Retry-After"), bytes_of(seconds)});
 }
 
-void answer_refused(void *arg, bytes peer, uint16_t status, const char *why, buf *body)
+void answer_refused(void *arg, bytes peer, uint16_t status, const char *why, const char *needs, buf *body)
 {
     api *a = arg;
     static const struct {
@@ -176,7 +193,7 @@ void answer_refused(void *arg, bytes peer, uint16_t status, const char *why, buf
     bool first;
     if ((status == 413 || status == 401 || status == 403) && !rate_take(&a->refusals, peer, clock_mono(), &first))
         audit_add(a, &nobody, "refused", why, status);
-    put_error(body, code, why);
+    put_error(body, code, why, needs);
 }
 
 /* ---- Parameters of the query ---- */

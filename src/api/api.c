@@ -99,7 +99,7 @@ static bool passes_scope(asked *q)
     }
     if (q->who.scope >= need)
         return true;
-    answer_error(q, 403, "REFUSED", "'%s' needs the scope %s; '%s' has %s", q->route->op, scope_name(need), q->who.name, scope_name(q->who.scope));
+    answer_scope(q);
     return false;
 }
 
@@ -208,8 +208,9 @@ static void rule_of_stranger(const route *to, const caller *who, bool has_token,
 {
     rule->max = BODY_UNKNOWN;
     rule->status = who->known ? 403 : 401;
+    rule->note = who->known ? scope_name(to->scope) : NULL;
     if (who->known)
-        snprintf(rule->why, sizeof rule->why, "'%s' needs the scope %s; '%.60s' has %s", to->op, scope_name(to->scope), who->name, scope_name(who->scope));
+        scope_text(rule->why, sizeof rule->why, to, who);
     else
         snprintf(rule->why, sizeof rule->why, has_token ? "nobody has this token, or it has expired" : "no token: send 'Authorization: Bearer weir_...', or log in at /v1/session");
 }

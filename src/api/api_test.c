@@ -36,10 +36,12 @@ TEST(api, wants_a_token_a_good_one_and_one_that_may)
     CHECK_INT(request("GET", "/v1/plugins", w.read, NULL), 200);
     CHECK_TEXT(body_heard, "{\"plugins\":[]}");
     CHECK_INT(request("POST", "/v1/streams", w.read, "{\"type\":\"x\",\"identifier\":\"y\",\"connection\":1}"), 403);
-    CHECK_HAS(body_heard, "'streams.create' needs the scope operate; 'eye' has read");
+    CHECK_TEXT(body_heard, "{\"error\":{\"code\":\"REFUSED\",\"text\":\"'streams.create' needs the scope operate; 'eye' has read\",\"needs\":\"operate\"}}");
     CHECK_INT(request("POST", "/v1/streams", w.operate, "{\"type\":\"x\",\"identifier\":\"y\",\"connection\":1}"), 404);
     CHECK_HAS(body_heard, "there is no connection 1");
+    CHECK(!strstr(body_heard, "\"needs\""));
     CHECK_INT(request("GET", "/v1/tokens", w.operate, NULL), 403);
+    CHECK_HAS(body_heard, "\"needs\":\"admin\"}");
     CHECK_INT(request("GET", "/v1/tokens", w.admin, NULL), 200);
     CHECK(!strstr(body_heard, w.admin));
     world_close();
@@ -256,8 +258,10 @@ TEST(api, takes_large_bodies_from_those_only_who_may_send_them)
     world_open(NULL, NULL);
     CHECK_INT(request_octets("POST", "/v1/plugins", NULL, "Content-Type: application/wasm\r\n", bytes_make(large, sizeof large)), 401);
     CHECK_HAS(body_heard, "\"code\":\"REFUSED\"");
+    CHECK(!strstr(body_heard, "\"needs\""));
     CHECK_INT(request_octets("POST", "/v1/plugins", w.operate, "Content-Type: application/wasm\r\n", bytes_make(large, sizeof large)), 403);
     CHECK_HAS(body_heard, "needs the scope admin");
+    CHECK_HAS(body_heard, "\"needs\":\"admin\"}"); /* of a body that was not waited for, too */
     CHECK_INT(request_octets("POST", "/v1/plugins", w.admin, "Content-Type: application/wasm\r\n", bytes_make(large, sizeof large)), 400);
     CHECK_INT(request_octets("POST", "/v1/streams", w.admin, NULL, bytes_make(large, sizeof large)), 413);
     CHECK_INT(request_octets("POST", "/v1/session", NULL, NULL, bytes_make(large, 5000)), 413);

@@ -133,10 +133,12 @@ void session_end(asked *q);
 void answer(asked *q, uint16_t status, bytes json);
 void answer_as(asked *q, uint16_t status, const http_header *headers, size_t count, bytes body);
 void answer_error(asked *q, uint16_t status, const char *code, const char *format, ...) PRINTF_LIKE(4, 5);
-void answer_code(asked *q, weir_code code, const char *text);                            /* as the node says it */
-void answer_retry(asked *q, uint64_t wait_ns);                                           /* 429 */
-void answer_refused(void *arg, bytes peer, uint16_t status, const char *why, buf *body); /* the server's on_refuse */
-void audit(asked *q, uint16_t status, const char *target);                               /* if this must be there */
+void answer_scope(asked *q); /* 403, with the scope that the route needs as `needs` */
+void scope_text(char *out, size_t size, const route *to, const caller *who);
+void answer_code(asked *q, weir_code code, const char *text);                                               /* as the node says it */
+void answer_retry(asked *q, uint64_t wait_ns);                                                              /* 429 */
+void answer_refused(void *arg, bytes peer, uint16_t status, const char *why, const char *needs, buf *body); /* the server's on_refuse */
+void audit(asked *q, uint16_t status, const char *target);                                                  /* if this must be there */
 void audit_add(api *a, const caller *who, const char *action, const char *target, uint16_t status);
 void asked_free(asked *q);
 server_request *asked_take(asked *q); /* the request goes on by itself (a stream, a socket); q is gone */

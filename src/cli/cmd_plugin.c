@@ -323,7 +323,7 @@ static int approve(asked *a)
 static int rollback(asked *a)
 {
     int code = choose(a, "/rollback", asked_option(a, ON_SHA256));
-    if (code == EXIT_REFUSED)
+    if (code == EXIT_REFUSED && !remote_token_refused(a->remote))
         fprintf(stderr, "weir: 'weir plugin approve %s --sha256 SHA' shows what a version asks for, grants it and goes over to it\n", a->args[0]);
     return code;
 }

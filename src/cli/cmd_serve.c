@@ -17,7 +17,7 @@ static void help(void)
           "options\n"
           "  --config FILE     settings, TOML; else $WEIR_SERVE_CONFIG, else " SYSTEM_FILE " if it is there\n"
           "  --cluster URL     join the nodes that share this NATS: nats://HOST:PORT (short for --cluster-servers)\n"
-          "  --demo            a simulated exchange with live streams, in a temporary folder\n"
+          "  --demo            a simulated exchange with live streams; in a temporary folder, or kept in --data-dir if that is given\n"
           "  --admin-token     make another token of scope admin, write it to DATA_DIR/admin.token and say it\n"
           "  --check-config    read the settings, try what they name, say what is wrong\n"
           "  --print-config    a commented sample file with all settings and their defaults\n"
@@ -32,6 +32,7 @@ static void help(void)
           "exit codes: 0 stopped in good order; 1 it could not run; 2 a setting makes no sense; 6 stopped, but something was cut\n\n"
           "examples\n"
           "  weir serve --demo\n"
+          "  weir serve --demo --data-dir ~/weir-demo\n"
           "  weir serve --print-config > weir.toml && weir serve --config weir.toml --check-config\n",
           stdout);
 }
@@ -127,13 +128,16 @@ static settings *read_all(void *arg, weir_error *err)
     return NULL;
 }
 
-static int check(const settings *s)
+static int check(const settings *s, bool demo)
 {
     weir_error err = WEIR_ERROR_INIT;
     char folder[4096];
-    if (daemon_check(s, &err))
+    if (daemon_check(s, demo, &err))
         return cli_fail(EXIT_USAGE, "%s", err.text);
-    daemon_folder(s, folder, sizeof folder);
+    if (demo && !*settings_text(s, "data_dir"))
+        snprintf(folder, sizeof folder, "a temporary folder");
+    else
+        daemon_folder(s, folder, sizeof folder);
     printf("fine; data_dir is %s\n", folder);
     return EXIT_FINE;
 }
@@ -151,7 +155,7 @@ int cmd_serve(int argc, char **argv)
     } else if (w.print) {
         settings_print_sample(stdout);
     } else if (w.check) {
-        code = check(s);
+        code = check(s, w.demo);
     } else {
         daemon_start start = {.settings = s, .demo = w.demo, .admin_token = w.admin_token, .again = read_all, .arg = &w};
         code = daemon_run(&start);

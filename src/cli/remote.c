@@ -27,6 +27,7 @@ struct remote {
     char *token_note;  /* why there is none, if that can be said */
     char folder[4096]; /* the daemon's, or "" */
     bool local;        /* on this machine */
+    bool token_refused;
 };
 
 bool remote_option(remote_options *o, int option, const char *value)
@@ -57,6 +58,11 @@ loop *remote_loop(remote *r)
 const char *remote_where(const remote *r)
 {
     return r->base;
+}
+
+bool remote_token_refused(const remote *r)
+{
+    return r->token_refused;
 }
 
 /* ---- Where ---- */
@@ -363,8 +369,8 @@ static weir_code no_token(const remote *r, weir_error *err)
                      r->base, r->token_note ? " (" : "", r->token_note ? r->token_note : "", r->token_note ? ")" : "");
 }
 
-/* The daemon's own words, of {"error":{"code","text"}}. False: they are none of these. */
-static bool own_words(bytes body, buf *text, weir_code *code)
+/* The daemon's own words, of {"error":{"code","text","needs"}}; `scope`: the token's does not reach. False: they are none of these. */
+static bool own_words(bytes body, buf *text, weir_code *code, bool *scope)
 {
     json doc;
     if (json_read(&doc, body, NULL))
@@ -372,6 +378,7 @@ static bool own_words(bytes body, buf *text, weir_code *code)
     json error = json_member(doc, "error"), name = json_member(error, "code");
     if (!json_string_add(json_member(error, "text"), text))
         return false;
+    *scope = json_member(error, "needs").type == JSON_STRING;
     for (int i = WEIR_OK + 1; i <= WEIR_BUSY; i++)
         if (json_is(name, weir_code_name((weir_code)i)))
             *code = (weir_code)i;
@@ -400,21 +407,24 @@ static void say_command(buf *text)
     }
 }
 
-static weir_code judge(const remote *r, uint16_t status, bytes body, weir_error *err)
+static weir_code judge(remote *r, uint16_t status, bytes body, weir_error *err)
 {
     buf text;
     weir_code code = WEIR_FAILED;
+    bool scope = false;
+    r->token_refused = status == 401;
     if (status >= 200 && status < 300)
         return WEIR_OK;
     if (status == 401)
         return no_token(r, err);
     buf_init(&text, 1 << 16);
-    bool said = own_words(body, &text, &code);
+    bool said = own_words(body, &text, &code, &scope);
+    r->token_refused = scope;
     say_command(&text);
     buf_add_char(&text, '\0');
     if (!said)
         code = error_set(err, WEIR_NETWORK, "%s answers with status %u, and not as a weir serve does; is that one?", r->base, status);
-    else if (status == 403 && strstr(text.at, "needs the scope"))
+    else if (scope)
         code = error_set(err, WEIR_REFUSED, "%s (the token is that of '%s')", text.at, r->token_from ? r->token_from : "nobody");
     else if (status == 421)
         code = error_set(err, WEIR_REFUSED, "%s; --server has to use a name that it goes by (listen.hosts)", text.at);
@@ -424,7 +434,7 @@ static weir_code judge(const remote *r, uint16_t status, bytes body, weir_error 
     return code;
 }
 
-weir_code remote_judge(const remote *r, const http_response *response, weir_error *err)
+weir_code remote_judge(remote *r, const http_response *response, weir_error *err)
 {
     return response->error.code ? nobody_there(r, &response->error, err) : judge(r, response->status, response->body, err);
 }

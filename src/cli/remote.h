@@ -49,7 +49,8 @@ bool remote_option(remote_options *o, int option, const char *value);
 remote *remote_open(const remote_options *o, int *code);
 void remote_close(remote *r); /* NULL is fine */
 loop *remote_loop(remote *r);
-const char *remote_where(const remote *r); /* "http://127.0.0.1:8080" */
+const char *remote_where(const remote *r);  /* "http://127.0.0.1:8080" */
+bool remote_token_refused(const remote *r); /* was the last question, for the token: none, a wrong one, one whose scope does not reach */
 
 /* ---- One question, and wait ---- */
 
@@ -72,7 +73,7 @@ int remote_fetch(remote *r, remote_answer *a, const char *path);
 /* http_start with the token and the address; on_done as there. */
 weir_code remote_start(remote *r, http_call **out, const char *method, const char *path, void (*on_done)(void *arg, const http_response *response), void *arg, weir_error *err);
 /* What is wrong with a response, in `err`, with what would help; WEIR_OK: nothing. The exit code for it is remote_exit. */
-weir_code remote_judge(const remote *r, const http_response *response, weir_error *err);
+weir_code remote_judge(remote *r, const http_response *response, weir_error *err);
 int remote_exit(weir_code code);
 
 weir_code remote_ws(remote *r, ws_client **out, const char *path, const ws_client_events *events, void *arg, weir_error *err);

@@ -20,6 +20,7 @@
 
 #define ADMIN_FILE "admin.token"
 #define ADDRESS_FILE "address"
+#define STORE_FILE "settings.db"
 
 typedef struct daemon {
     const daemon_start *start;
@@ -66,18 +67,41 @@ static weir_code readable(const char *what, const char *path, weir_error *err)
     return code ? error_wrap(err, "%s", what) : WEIR_OK;
 }
 
-weir_code daemon_check(const settings *s, weir_error *err)
+/* A demo's records are of a simulated exchange: they never come beside real ones. */
+static weir_code check_whose(const char *folder, bool demo, weir_error *err)
+{
+    char store[4200];
+    snprintf(store, sizeof store, "%s/" STORE_FILE, folder);
+    if (demo && !demo_has(folder) && access(store, F_OK) == 0)
+        return error_set(err, WEIR_INVALID, "data_dir: '%s' has the data of a weir serve that is no demo; give --demo another folder, or leave data_dir out: then it has one of its own that goes with it", folder);
+    if (!demo && demo_has(folder))
+        return error_set(err, WEIR_INVALID, "data_dir: '%s' has the data of a demo; go on with it by --demo, or name another folder", folder);
+    return WEIR_OK;
+}
+
+static weir_code check_folder(const settings *s, bool demo, weir_error *err)
 {
     char folder[4096];
-    bool certificate = *settings_text(s, "tls.certificate"), key = *settings_text(s, "tls.key");
+    if (demo && !*settings_text(s, "data_dir"))
+        return WEIR_OK;
     if (!daemon_folder(s, folder, sizeof folder))
         return error_set(err, WEIR_INVALID, "data_dir: there is no place for it, neither STATE_DIRECTORY nor HOME is set; set data_dir");
-    if (certificate != key)
-        return error_set(err, WEIR_INVALID, "tls.certificate and tls.key belong together; %s is not set", certificate ? "tls.key" : "tls.certificate");
     if (file_make_folder(folder, err))
         return error_wrap(err, "data_dir");
     if (access(folder, W_OK | X_OK))
         return error_set(err, WEIR_SYSTEM, "data_dir: '%s' cannot be written to", folder);
+    return check_whose(folder, demo, err);
+}
+
+weir_code daemon_check(const settings *s, bool demo, weir_error *err)
+{
+    bool certificate = *settings_text(s, "tls.certificate"), key = *settings_text(s, "tls.key");
+    if (certificate != key)
+        return error_set(err, WEIR_INVALID, "tls.certificate and tls.key belong together; %s is not set", certificate ? "tls.key" : "tls.certificate");
+    if (demo && *settings_text(s, "cluster.servers"))
+        return error_set(err, WEIR_INVALID, "cluster.servers: a demo is one node alone, with a simulated exchange in its own process; leave it out");
+    if (check_folder(s, demo, err))
+        return err->code;
     if (readable("tls.certificate", settings_text(s, "tls.certificate"), err) || readable("tls.key", settings_text(s, "tls.key"), err) ||
         readable("secrets.key_file", settings_text(s, "secrets.key_file"), err) || readable("venues.ca_file", settings_text(s, "venues.ca_file"), err))
         return err->code;
@@ -134,7 +158,7 @@ static weir_code start_cluster(daemon_state *d, weir_error *err)
         .records_octets = settings_number(s, "cluster.records_size"),
         .records_ms = settings_number(s, "cluster.records_age"),
     };
-    return *o.servers && !d->demo ? cluster_new(&d->cluster, d->node, &o, err) : WEIR_OK;
+    return *o.servers ? cluster_new(&d->cluster, d->node, &o, err) : WEIR_OK;
 }
 
 static weir_code start_api(daemon_state *d, weir_error *err)
@@ -194,9 +218,9 @@ static void announce(const daemon_state *d, const char *token)
     if (*token)
         printf("the admin's token is in %s/" ADMIN_FILE "\n", d->folder);
     if (d->demo)
-        printf("a simulated exchange, in a folder that goes with this process; Ctrl-C stops it\n"
+        printf("a simulated exchange, %s; Ctrl-C stops it\n"
                "from another shell: weir top --data-dir %s\n",
-               d->folder);
+               demo_keeps(d->demo) ? "in a folder that is kept" : "in a folder that goes with this process", d->folder);
     fflush(stdout);
 }
 
@@ -375,11 +399,13 @@ static weir_code listen_to_signals(daemon_state *d, weir_error *err)
 static weir_code up(daemon_state *d, weir_error *err)
 {
     char token[NODE_TOKEN_TEXT];
-    if (d->start->demo && demo_new(&d->demo, err))
+    if (daemon_check(d->settings, d->start->demo, err))
+        return err->code;
+    if (d->start->demo && demo_new(&d->demo, or_null(settings_text(d->settings, "data_dir")), settings_list(d->settings, "venues.overrides"), err))
         return err->code;
     if (d->demo)
         snprintf(d->folder, sizeof d->folder, "%s", demo_folder(d->demo));
-    else if (daemon_check(d->settings, err) || !daemon_folder(d->settings, d->folder, sizeof d->folder))
+    else if (!daemon_folder(d->settings, d->folder, sizeof d->folder))
         return err->code;
     if (start_node(d, err) || start_cluster(d, err) || start_api(d, err) || listen_to_signals(d, err) || write_pid(d, err) || admin_token(d, token, err))
         return err->code;

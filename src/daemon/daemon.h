@@ -10,7 +10,7 @@
 
 typedef struct daemon_start {
     settings *settings;
-    bool demo;
+    bool demo;        /* in data_dir, if that is set, else in a folder of its own */
     bool admin_token; /* make another token of scope admin and say it */
     /* The settings anew, from the same places, for SIGHUP; NULL and an error: they are wrong. */
     settings *(*again)(void *arg, weir_error *err);
@@ -25,7 +25,7 @@ enum { DAEMON_FINE = 0,
 /* Runs until it is told to end. The answer is the exit code; what went wrong is said on stderr. */
 int daemon_run(const daemon_start *start);
 /* What daemon_run would begin with, tried: folders, files, certificate. WEIR_OK: it would. */
-weir_code daemon_check(const settings *s, weir_error *err);
+weir_code daemon_check(const settings *s, bool demo, weir_error *err);
 /* Where the data is, by settings and surroundings. False: there is no place. */
 bool daemon_folder(const settings *s, char *out, size_t size);
 

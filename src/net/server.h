@@ -19,7 +19,8 @@ typedef struct server_ws server_ws;
 typedef struct server_body_rule {
     size_t max;
     uint16_t status;
-    char why[200]; /* empty: what the status says */
+    char why[200];    /* empty: what the status says */
+    const char *note; /* on_refuse gets it as it is; NULL */
 } server_body_rule;
 
 typedef struct server_options {
@@ -38,8 +39,9 @@ typedef struct server_options {
     bool no_deflate;
     /* A head has come, of a request with a body: change `rule`, which is max_body and 413. NULL: that for all. Look, do not answer. */
     void (*on_head)(void *arg, server_request *r, server_body_rule *rule);
-    /* A request that cannot be read is answered `status`: writes the body, of type application/json. NULL: plain text. */
-    void (*on_refuse)(void *arg, bytes peer, uint16_t status, const char *why, buf *body);
+    /* A request that cannot be read is answered `status`: writes the body, of type application/json. `note`: of the rule that refuses
+     * it, else NULL. NULL: plain text. */
+    void (*on_refuse)(void *arg, bytes peer, uint16_t status, const char *why, const char *note, buf *body);
     /* A whole request has come: answer with server_reply or server_upgrade, now or later. */
     void (*on_request)(void *arg, server_request *r);
     void *arg;

@@ -10,14 +10,15 @@ static void on_head(void *arg, server_request *r, server_body_rule *rule)
     CHECK_UINT(rule->max, 1024 * 1024);
     rule->max = bytes_is(server_path(r), "/large") ? 100000 : 10;
     rule->status = locked ? 401 : 413;
+    rule->note = locked ? "a key" : NULL;
     snprintf(rule->why, sizeof rule->why, locked ? "who are you?" : "ten are enough");
 }
 
-static void on_refuse(void *arg, bytes peer, uint16_t status, const char *why, buf *body)
+static void on_refuse(void *arg, bytes peer, uint16_t status, const char *why, const char *note, buf *body)
 {
     (void)arg;
     CHECK(bytes_starts(peer, BYTES("127.0.0.1:")));
-    buf_add_fmt(body, "{\"status\":%u,\"why\":\"%s\"}", status, why);
+    buf_add_fmt(body, "{\"status\":%u,\"why\":\"%s\",\"note\":\"%s\"}", status, why, note ? note : "none");
 }
 
 TEST(server, lets_the_owner_say_how_large_a_body_may_be_and_how_a_refusal_reads)
@@ -39,7 +40,7 @@ TEST(server, lets_the_owner_say_how_large_a_body_may_be_and_how_a_refusal_reads)
         hear(fd, NULL);
         CHECK_HAS(heard, "HTTP/1.1 413 ");
         CHECK_HAS(heard, "Content-Type: application/json; charset=utf-8\r\n");
-        CHECK_HAS(heard, "{\"status\":413,\"why\":\"ten are enough\"}");
+        CHECK_HAS(heard, "{\"status\":413,\"why\":\"ten are enough\",\"note\":\"none\"}");
         CHECK(strstr(heard, "WWW-Authenticate") == NULL);
         close(fd);
     }
@@ -49,7 +50,7 @@ TEST(server, lets_the_owner_say_how_large_a_body_may_be_and_how_a_refusal_reads)
     hear(fd, NULL);
     CHECK(!strncmp(heard, "HTTP/1.1 401 ", 13)); /* and not 100 before it */
     CHECK_HAS(heard, "WWW-Authenticate: Bearer\r\n");
-    CHECK_HAS(heard, "who are you?");
+    CHECK_HAS(heard, "\"why\":\"who are you?\",\"note\":\"a key\"}");
     close(fd);
     fd = dial();
     fresh();

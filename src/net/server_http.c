@@ -527,11 +527,13 @@ void http_refuse(conn *c, uint16_t status, const char *why)
     const server_options *o = &c->server->options;
     http_header headers[] = {{BYTES("Content-Type"), BYTES("text/plain")}, {BYTES("X-Content-Type-Options"), BYTES("nosniff")}, {BYTES("WWW-Authenticate"), BYTES("Bearer")}};
     buf body;
+    const server_request *r = c->request;
+    const char *note = r && why == r->rule.why ? r->rule.note : NULL;
     buf_init(&body, 4096);
     c->head_only = false;
     if (o->on_refuse) {
         headers[0].value = BYTES("application/json; charset=utf-8");
-        o->on_refuse(o->arg, bytes_of(c->peer), status, why ? why : reason(status), &body);
+        o->on_refuse(o->arg, bytes_of(c->peer), status, why ? why : reason(status), note, &body);
     } else {
         buf_add_fmt(&body, "%u %s%s%s\n", status, reason(status), why ? ": " : "", why ? why : "");
     }
