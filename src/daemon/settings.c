@@ -10,7 +10,7 @@
 #include "engine/toml.h"
 
 const setting settings_table[] = {
-    {"data_dir", SETTING_TEXT, "", "Where all is kept: settings, history, modules, compiled code. Empty: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/weir/serve, else ~/.local/state/weir/serve.", NULL, false, false},
+    {"data_dir", SETTING_TEXT, "", "Where all is kept: settings, history, modules, compiled code. Empty: $STATE_DIRECTORY (systemd), else $XDG_STATE_HOME/weir/serve, else ~/.local/state/weir/serve; of --demo a temporary folder.", NULL, false, false},
     {"name", SETTING_TEXT, "", "What this node is called. Empty: the machine's name.", NULL, false, false},
     {"pid_file", SETTING_TEXT, "", "Where the process's number is written; removed at the end. Empty: nowhere.", NULL, false, false},
     {"drain", SETTING_DURATION, "10s", "How long a stop may take: streams end, the history is written. What has not ended then is cut.", NULL, true, false},

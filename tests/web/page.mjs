@@ -74,6 +74,23 @@ export async function accessible(page, where) {
     assert.deepEqual(found, [], `axe on ${where}`);
 }
 
+/** What can be typed into or chosen from is told from its surroundings: its edge from what it holds and from what is around it, as
+ * WCAG 1.4.11 wants it of one of the two. (A field without an edge of its own stands in a frame that does it.) */
+export async function fieldsShow(page, where) {
+    const lost = await page.evaluate(() => {
+        const colour = text => (/^rgba?\(([\d.]+), ([\d.]+), ([\d.]+)(?:, ([\d.]+))?\)$/.exec(text) ?? []).slice(1).map(Number);
+        const light = ([r, g, b]) => [r, g, b].map(x => x / 255).map(x => (x <= 0.03928 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4)).reduce((sum, x, i) => sum + x * [0.2126, 0.7152, 0.0722][i], 0);
+        const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+        return [...document.querySelectorAll('input:not([type="checkbox"], [type="file"]), select, textarea')].flatMap(e => {
+            const style = getComputedStyle(e), edge = colour(style.borderTopColor), inside = colour(style.backgroundColor);
+            if (!e.getClientRects().length || parseFloat(style.borderTopWidth) === 0 || parseFloat(style.borderLeftWidth) === 0 || edge[3] === 0) return [];
+            const by = contrast(edge, inside);
+            return by < 3 ? [`${e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.tagName}: ${by.toFixed(2)}`] : [];
+        });
+    });
+    assert.deepEqual(lost, [], `fields that cannot be seen on ${where}`);
+}
+
 export async function goto(page, name) {
     await page.evaluate(n => { location.hash = '#/' + n; }, name);
     await page.waitForFunction(n => location.hash === '#/' + n, name);

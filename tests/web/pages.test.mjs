@@ -2,7 +2,7 @@
 // the window, nothing in the console.
 import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
-import {accessible, alive, done, goto} from './page.mjs';
+import {accessible, alive, done, fieldsShow, goto} from './page.mjs';
 import {serve} from './serve.mjs';
 import {log, open, shot, WEIR} from './setting.mjs';
 
@@ -25,6 +25,7 @@ for (const theme of ['dark', 'light'])
                 await shot(p, `page-${name.replaceAll('/', '-')}-${theme}-${width}`);
                 assert.ok(await p.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${name} is wider than the window`);
                 await accessible(p, `${name}, ${theme}, ${width}`);
+                await fieldsShow(p, `${name}, ${theme}, ${width}`);
             }
             if (width < 500) {
                 await goto(p, 'market');

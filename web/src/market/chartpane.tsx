@@ -117,7 +117,7 @@ function Legend({pane, data, bar}: {pane: Pane; data: ChartData; bar: number | n
             {bar !== null && <span class="dim">{moment(c, data)}</span>}
             <Value name={t.market.o} value={price(c.open, places)} tone={tone} /><Value name={t.market.h} value={price(c.high, places)} tone={tone} />
             <Value name={t.market.l} value={price(c.low, places)} tone={tone} /><Value name={t.market.c} value={price(c.close, places)} tone={tone} />
-            <span class={tone}>{moved === null ? '' : moved + '%'}</span>
+            <span class={decimal.compare(c.close, from) >= 0 ? 'up' : 'down'}>{moved === null ? '' : moved + '%'}</span>
             <Value name={t.market.v} value={decimal.brief(c.volume)} tone="" />
         </div>
     );
