@@ -82,16 +82,6 @@ static bool pool_unwanted(const engine_options *o)
     return o->no_pool || (set && *set && strcmp(set, "0") != 0);
 }
 
-/* As many instances as there are mappings for, when nothing is set aside for them. */
-static uint32_t capacity_on_demand(const machine *m, uint32_t wanted)
-{
-    char why[POOL_WHY];
-    machine open = *m;
-    open.address_space = UINT64_MAX;
-    open.strict_overcommit = false;
-    return pool_size(&open, wanted ? wanted : UINT32_MAX, 1, why);
-}
-
 static weir_code start_wasm(engine *e, const engine_options *o, weir_error *err)
 {
     machine m;
@@ -113,7 +103,7 @@ static weir_code start_wasm(engine *e, const engine_options *o, weir_error *err)
     }
     if (!try_engine(e, o, 0, why))
         return error_set(err, WEIR_SYSTEM, "the WebAssembly engine cannot start: %s", why);
-    e->capacity = capacity_on_demand(&m, asked);
+    e->capacity = asked && asked < POOL_MOST ? asked : POOL_MOST;
     return WEIR_OK;
 }
 

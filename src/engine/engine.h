@@ -172,9 +172,9 @@ void instance_free(instance *i);
 
 /* A function of the instance, looked up once. */
 typedef struct func {
-    uint64_t handle[2]; /* the engine's own */
-    uint32_t slots;     /* values that a call needs: the larger of parameters and results */
-    char type[ENGINE_TYPE_SIZE];
+    uint64_t handle[2];          /* the engine's own */
+    const module_extern *export; /* its name and type; of the module, which outlives its instances */
+    uint32_t slots;              /* values that a call needs: the larger of parameters and results */
 } func;
 
 bool instance_func(instance *i, const char *name, func *out); /* false: no such function export */

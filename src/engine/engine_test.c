@@ -303,7 +303,7 @@ TEST(engine, a_call_hands_values_in_and_out)
     check_usable(&r);
     func f;
     CHECK(instance_func(r.i, "swap", &f));
-    CHECK_TEXT(f.type, "IF(FI)");
+    CHECK_TEXT(f.export->type, "IF(FI)");
     CHECK_UINT(f.slots, 2);
     value v[2] = {{.f64 = 2.5}, {.i64 = -7}};
     instance_call(r.i, &f, v);
@@ -836,8 +836,107 @@ TEST(engine, used_up_mappings_are_an_error)
     rig_fini(&r);
 }
 
-/* Before they are used up: the engine counts. */
-TEST(engine, a_full_engine_says_which_setting_would_do)
+/* Leaves fewer than an engine wants to have left, in one area whose every second page is of another kind. NULL: cannot. */
+static char *crowd(uint64_t max, size_t *len)
+{
+    uint64_t pages = max - mappings_now() - MAPPINGS_SPARE / 2;
+    *len = pages * 4096;
+    char *area = mmap(NULL, *len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (area == MAP_FAILED)
+        return NULL;
+    for (size_t k = 0; k < pages; k += 2)
+        CHECK_INT(mprotect(area + k * 4096, 4096, PROT_NONE), 0);
+    return area;
+}
+
+TEST(engine, a_process_full_of_mappings_is_told_how_many_would_do)
+{
+    machine m;
+    rig r;
+    machine_read(&m);
+    if (m.max_map_count > 200000)
+        test_skip("vm.max_map_count is too high to use it up quickly");
+    rig_init_with(&r, (engine_options){.no_pool = true});
+    size_t len;
+    char *area = crowd(m.max_map_count, &len);
+    CHECK(area);
+    uint32_t taken = 0;
+    while (mappings_take(MEMORY_MOST))
+        taken += MEMORY_MOST;
+    weir_error err = WEIR_ERROR_INIT;
+    instance *i;
+    CHECK_INT(instance_new(&i, r.l, NULL, &r.w, &err), WEIR_LIMIT);
+    uint64_t wanted = mappings_wanted(mappings_now(), POOL_MOST - 1, MEMORY_MOST + STACK_MAPPINGS);
+    munmap(area, len);
+    mappings_give(taken);
+    char text[200];
+    snprintf(text, sizeof text, "1 are alive, as many as vm.max_map_count (%llu) allows; 'sysctl vm.max_map_count=%llu' makes room for 20000",
+             (unsigned long long)m.max_map_count, (unsigned long long)wanted);
+    CHECK_HAS(err.text, text);
+    CHECK_OK(instance_new(&i, r.l, NULL, &r.w, &err)); /* counted anew */
+    instance_free(i);
+    check_usable(&r);
+    rig_fini(&r);
+}
+
+/* What mappings.c counts with is Wasmtime's doing. */
+TEST(engine, instances_on_demand_take_no_more_mappings_than_is_counted)
+{
+#ifdef SANITIZED
+    test_skip("sanitizers have mappings of their own");
+#endif
+    static const struct {
+        const char *data; /* where the memory's data is */
+        int most;
+        bool fiber;
+    } cases[] = {
+        {"", MEMORY_LEAST, false},
+        {"(data (i32.const 8) \"first page\")", MEMORY_LEAST + 1, false},
+        {"(data (i32.const 70000) \"in between\")", MEMORY_MOST, false},
+        {"(data (i32.const 70000) \"in between\")", MEMORY_MOST + STACK_MAPPINGS, true},
+    };
+    enum { N = 50 };
+    engine *e = engine_make((engine_options){.no_pool = true, .max_instances = N});
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        char text[200];
+        instance *i[N];
+        weir_error err = WEIR_ERROR_INIT;
+        instance_limits limits = {.on_caller = !cases[c].fiber};
+        snprintf(text, sizeof text, "(module (memory (export \"memory\") 3) %s (func (export \"f\")))", cases[c].data);
+        linked *l = link_text(e, text);
+        uint64_t before = mappings_now();
+        for (int k = 0; k < N; k++) {
+            func f;
+            value v[1];
+            CHECK_OK(instance_new(&i[k], l, &limits, NULL, &err));
+            CHECK(instance_func(i[k], "f", &f));
+            instance_call(i[k], &f, v);
+            CHECK_INT(instance_resume(i[k]), RUN_DONE);
+        }
+        uint64_t now = mappings_now();
+        CHECK(now - before <= (uint64_t)N * (uint64_t)cases[c].most + 20);
+        CHECK(now - before >= (uint64_t)N * MEMORY_LEAST - 20);
+        for (int k = 0; k < N; k++)
+            instance_free(i[k]);
+        linked_free(l);
+    }
+    engine_free(e);
+}
+
+TEST(engine, an_engine_holds_no_more_than_it_was_asked_to)
+{
+    rig r;
+    instance *i;
+    rig_init_with(&r, (engine_options){.no_pool = true, .max_instances = 1});
+    weir_error err = WEIR_ERROR_INIT;
+    CHECK_INT(instance_new(&i, r.l, NULL, &r.w, &err), WEIR_LIMIT);
+    CHECK_HAS(err.text, "1 are alive, as many as this engine holds");
+    check_usable(&r);
+    rig_fini(&r);
+}
+
+/* A pool is as large as the mappings allow, and says so when it is full. */
+TEST(engine, a_full_pool_says_which_setting_would_do)
 {
     machine m;
     rig r;
@@ -845,12 +944,14 @@ TEST(engine, a_full_engine_says_which_setting_would_do)
     machine_read(&m);
     if (m.max_map_count >= pool_mappings(12000))
         test_skip("vm.max_map_count is higher than what would fill this engine");
-    rig_init_with(&r, (engine_options){.no_pool = true, .max_instances = 12000});
+    rig_init_with(&r, (engine_options){.max_instances = 4});
     weir_error err = WEIR_ERROR_INIT;
-    uint32_t live = r.e->live;
-    r.e->live = r.e->capacity;
+    uint32_t live = r.e->live, capacity = r.e->capacity;
+    r.e->live = r.e->capacity = 12000; /* making it so large takes long */
     CHECK_INT(instance_new(&i, r.l, NULL, &r.w, &err), WEIR_LIMIT);
     r.e->live = live;
+    r.e->capacity = capacity;
+    CHECK_HAS(err.text, "12000 are alive");
     CHECK_HAS(err.text, "'sysctl vm.max_map_count=122000' makes room for 20000");
     check_usable(&r);
     rig_fini(&r);

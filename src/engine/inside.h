@@ -2,6 +2,7 @@
  *
  *   engine.c    settings, pool, life of an engine       module.c    compile, imports and exports
  *   pool.c      how many instances the machine can hold wasm.c      what a file is, if not a module
+ *   mappings.c  what is left for instances without one
  *   ticker.c    the thread that counts ticks            aot.c       the folder of compiled files
  *   link.c      imports bound to C functions            trap.c      why a guest stopped, in words
  *   parts.c     several modules in one instance
@@ -25,8 +26,8 @@ struct engine {
     slice_verdict (*on_slice)(void *guest);
     uint64_t max_memory;
     uint64_t reserved; /* address space of one linear memory */
-    uint32_t capacity;
-    uint32_t live; /* instances; atomic */
+    uint32_t capacity; /* instances, whatever else ends them */
+    uint32_t live;     /* atomic */
     bool pooled;
     bool interrupts, fuel;
     char settings[40]; /* what changes compiled code, as text; part of a cache key */
@@ -104,6 +105,20 @@ uint64_t pool_mappings(uint32_t instances);
 /* The size of the pool for `wanted` instances (0: as many as sensible), or 0: no pool at all. `why` is what
  * made it smaller than wanted, "" if nothing did. */
 uint32_t pool_size(const machine *m, uint32_t wanted, uint64_t memory_slot, char why[POOL_WHY]);
+
+/* ---- mappings.c: where there is no pool ---- */
+
+#define MAPPINGS_SPARE 1000 /* for the program's threads and large blocks */
+#define MEMORY_MOST 4       /* mappings of a linear memory: what is before, in and behind its data, and what it may grow into */
+#define MEMORY_LEAST 2
+#define STACK_MAPPINGS 2 /* of a fiber: its guard, too */
+
+bool mappings_take(uint32_t n);
+void mappings_give(uint32_t n);
+uint64_t mappings_now(void);
+
+/* What vm.max_map_count has to be for `more` instances that take up to `each`, beside the `now` mappings that there are. */
+uint64_t mappings_wanted(uint64_t now, uint32_t more, uint32_t each);
 
 /* ---- module.c ---- */
 

@@ -53,6 +53,7 @@ struct instance {
     bool starting;   /* its start section runs, on a fiber of its own */
     bool on_caller;  /* no fiber: a resume runs the job where it is called */
     int start_ticks;
+    bool counted; /* among the process's mappings: it lives in no pool */
     wasmtime_context_t *cx;
     wasmtime_call_future_t *fiber; /* NULL before the first call and after a cancel */
     seat *seat;
@@ -408,8 +409,7 @@ static weir_code start_store(instance *i, const instance_limits *limits, weir_er
 
     i->store = wasmtime_store_new(e->wasm, NULL, NULL);
     i->cx = wasmtime_store_context(i->store);
-    i->ticker = limits && limits->on_caller ? NULL : e->ticker;
-    i->on_caller = limits && limits->on_caller;
+    i->ticker = i->on_caller ? NULL : e->ticker;
     i->on_slice = e->on_slice;
     wasmtime_store_limiter(i->store, (int64_t)memory, elements, -1, -1, -1);
     if (i->ticker && !(i->seat = ticker_seat(i->ticker)))
@@ -431,26 +431,53 @@ static weir_code start_store(instance *i, const instance_limits *limits, weir_er
     return WEIR_OK;
 }
 
-static weir_code take_place(engine *e, weir_error *err)
+static weir_code no_mappings(uint32_t live, uint64_t wanted, weir_error *err)
 {
-    if (__atomic_add_fetch(&e->live, 1, __ATOMIC_RELAXED) <= e->capacity)
-        return WEIR_OK;
     machine m;
     machine_read(&m);
-    if (m.max_map_count < pool_mappings(e->capacity + 1))
-        return error_set(err, WEIR_LIMIT, "no room for another instance: %u are alive, as many as vm.max_map_count (%llu) allows; 'sysctl vm.max_map_count=%llu' makes room for %u",
-                         e->capacity, (unsigned long long)m.max_map_count, (unsigned long long)pool_mappings(POOL_MOST), POOL_MOST);
+    return error_set(err, WEIR_LIMIT, "no room for another instance: %u are alive, as many as vm.max_map_count (%llu) allows; 'sysctl vm.max_map_count=%llu' makes room for %u",
+                     live, (unsigned long long)m.max_map_count, (unsigned long long)wanted, POOL_MOST);
+}
+
+/* The most mappings that it takes, or the least. */
+static uint32_t mappings_of(const instance *i, uint32_t memory)
+{
+    return ((uint32_t)i->linked->part_count + 1) * memory + (i->on_caller ? 0 : STACK_MAPPINGS);
+}
+
+static weir_code no_mappings_on_demand(const instance *i, weir_error *err)
+{
+    uint32_t live = __atomic_load_n(&i->linked->module->engine->live, __ATOMIC_RELAXED) - 1; /* it counts itself */
+    uint32_t more = live < POOL_MOST ? POOL_MOST - live : 0;
+    return no_mappings(live, mappings_wanted(mappings_now(), more, mappings_of(i, MEMORY_MOST)), err);
+}
+
+static weir_code take_place(instance *i, weir_error *err)
+{
+    engine *e = i->linked->module->engine;
+    machine m;
+    if (__atomic_add_fetch(&e->live, 1, __ATOMIC_RELAXED) <= e->capacity) {
+        i->counted = !e->pooled && mappings_take(mappings_of(i, MEMORY_MOST));
+        return i->counted || e->pooled ? WEIR_OK : no_mappings_on_demand(i, err);
+    }
+    machine_read(&m);
+    if (e->pooled && m.max_map_count < pool_mappings(e->capacity + 1))
+        return no_mappings(e->capacity, pool_mappings(POOL_MOST), err);
     return error_set(err, WEIR_LIMIT, "no room for another instance: %u are alive, as many as this engine holds", e->capacity);
 }
 
 /* Says why instantiating failed. What the words stand for: a pool or the kernel's mappings used up;
  * a memory or table that starts larger than allowed; a trap of the start section or of a segment. */
-static weir_code instantiation_error(weir_error *err, const trap *t)
+static weir_code instantiation_error(const instance *i, weir_error *err, const trap *t)
 {
     const char *text = trap_text(t);
+    machine m;
     if (strstr(text, "maximum concurrent"))
         return error_set(err, WEIR_LIMIT, "no room for another instance: the engine's pool is full (%s)", text);
-    if (strstr(text, "Cannot allocate memory") || strstr(text, "os error 12"))
+    bool refused = strstr(text, "Cannot allocate memory") || strstr(text, "os error 12");
+    if (refused && i->counted && (machine_read(&m), m.max_map_count < mappings_now() + 2 * MEMORY_MOST))
+        return no_mappings_on_demand(i, err);
+    if (refused)
         return error_set(err, WEIR_LIMIT, "no room for another instance: the kernel gives no more mappings (raise the sysctl "
                                           "vm.max_map_count) or memory");
     if (trap_kind_of(t) == TRAP_OTHER && strstr(text, "exceeds"))
@@ -475,7 +502,7 @@ static weir_code run_start(instance *i, weir_error *err)
     i->starting = false;
     if (run == RUN_PARKED)
         return error_set(err, WEIR_TRAPPED, "its start section waits for the host, which only a call of an export may do");
-    return i->outcome.kind == OUTCOME_RETURNED ? WEIR_OK : instantiation_error(err, i->failure);
+    return i->outcome.kind == OUTCOME_RETURNED ? WEIR_OK : instantiation_error(i, err, i->failure);
 }
 
 static weir_code instantiate(instance *i, weir_error *err)
@@ -492,7 +519,7 @@ static weir_code instantiate(instance *i, weir_error *err)
     trap *t = trap_take(take_raised(i), wasm, error);
     if (!t)
         return WEIR_OK;
-    weir_code code = instantiation_error(err, t);
+    weir_code code = instantiation_error(i, err, t);
     trap_free(t);
     return code;
 }
@@ -523,10 +550,11 @@ weir_code instance_new(instance **out, linked *l, const instance_limits *limits,
         return error_set(err, WEIR_NOMEM, "instance: out of memory");
     i->guest = guest;
     i->linked = l;
+    i->on_caller = limits && limits->on_caller;
     __atomic_add_fetch(&l->refs, 1, __ATOMIC_RELAXED);
     *out = i; /* already here, since a start section calls host functions */
     weir_code code;
-    if ((code = take_place(l->module->engine, err)) || (code = start_store(i, limits, err)) || (code = instantiate(i, err))) {
+    if ((code = take_place(i, err)) || (code = start_store(i, limits, err)) || (code = instantiate(i, err))) {
         *out = NULL;
         instance_free(i);
         return code;
@@ -555,6 +583,8 @@ void instance_free(instance *i)
     if (i->store)
         wasmtime_store_delete(i->store);
     __atomic_sub_fetch(&i->linked->module->engine->live, 1, __ATOMIC_RELAXED);
+    if (i->counted)
+        mappings_give(mappings_of(i, MEMORY_LEAST));
     linked_unref(i->linked);
     free(i);
 }
@@ -586,7 +616,7 @@ bool instance_func(instance *i, const char *name, func *out)
     if (!x || x->kind != EXTERN_FUNC || !wasmtime_instance_export_get(i->cx, &i->handle, name, strlen(name), &found))
         return false;
     memcpy(out->handle, &found.of.func, sizeof out->handle);
-    memcpy(out->type, x->type, sizeof out->type);
+    out->export = x;
     wasm_functype_t *type = wasmtime_func_type(i->cx, &found.of.func);
     size_t params = wasm_functype_params(type)->size, results = wasm_functype_results(type)->size;
     out->slots = (uint32_t)(params > results ? params : results);

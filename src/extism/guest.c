@@ -86,6 +86,7 @@ void guest_free(guest *g)
     buf_fini(&c->http_text);
     buf_fini(&c->http_body);
     buf_fini(&c->input);
+    free(c->words);
     free(c);
 }
 
@@ -130,54 +131,69 @@ static export_fit export_judge(const char *type)
 
 static void export_look_up(guest *g, const char *name, guest_func *out)
 {
-    out->fit = instance_func(g->inst, name, &out->f) ? export_judge(out->f.type) : EXPORT_MISSING;
+    out->fit = instance_func(g->inst, name, &out->f) ? export_judge(out->f.export->type) : EXPORT_MISSING;
 }
 
 /* The export by name, from the guest's small table where it was called before. `spare` serves a
- * name that is too long for the table. */
+ * name that the module does not have. */
 static const guest_func *export_find(guest *g, const char *name, guest_func *spare)
 {
     guest_core *c = guest_core_of(g);
-    if (strlen(name) >= GUEST_NAME) {
-        export_look_up(g, name, spare);
-        return spare;
-    }
+    bytes wanted = bytes_of(name);
     for (int i = 0; i < GUEST_FUNCS && c->funcs[i].fit != EXPORT_UNKNOWN; i++)
-        if (strcmp(c->funcs[i].name, name) == 0)
+        if (bytes_equal(c->funcs[i].f.export->name, wanted))
             return &c->funcs[i];
+    export_look_up(g, name, spare);
+    if (spare->fit == EXPORT_MISSING)
+        return spare;
     guest_func *slot = &c->funcs[c->func_next++ % GUEST_FUNCS];
-    snprintf(slot->name, sizeof slot->name, "%s", name);
-    export_look_up(g, name, slot);
+    *slot = *spare;
     return slot;
 }
 
 /* ---- Results ---- */
+
+/* Where texts go. NULL: out of memory, and the call's end has fewer words. */
+static guest_words *words_of(guest_core *c)
+{
+    if (!c->words)
+        c->words = calloc(1, sizeof *c->words);
+    return c->words;
+}
+
+static void one_line(char *at)
+{
+    for (; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == '\x7f')
+            *at = ' ';
+}
 
 /* The text for people: one line, no control characters. */
 static void why_set(guest_core *c, const char *format, ...) PRINTF_LIKE(2, 3);
 static void why_set(guest_core *c, const char *format, ...)
 {
     va_list args;
+    guest_words *w = words_of(c);
+    c->result.why = "it failed, and there is no memory to say why";
+    if (!w)
+        return;
     va_start(args, format);
-    vsnprintf(c->why, sizeof c->why, format, args);
+    vsnprintf(w->why, sizeof w->why, format, args);
     va_end(args);
-    for (char *at = c->why; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == '\x7f')
-            *at = ' ';
-    c->result.why = c->why;
+    one_line(w->why);
+    c->result.why = w->why;
 }
 
 /* What the guest said last on stderr, where that explains an end that has no text of its own. */
 static void why_add_stderr(guest_core *c)
 {
     bytes said = wasi_last_words(c->pub.wasi);
-    size_t len = strlen(c->why);
-    if (said.len == 0)
+    guest_words *w = c->words;
+    if (said.len == 0 || !w)
         return;
-    snprintf(c->why + len, sizeof c->why - len, "; it said '" BYTES_FMT "'", BYTES_ARG(said));
-    for (char *at = c->why + len; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == '\x7f')
-            *at = ' ';
+    size_t len = strlen(w->why);
+    snprintf(w->why + len, sizeof w->why - len, "; it said '" BYTES_FMT "'", BYTES_ARG(said));
+    one_line(w->why + len);
 }
 
 static void call_over(guest_core *c, weir_code code, int32_t rc)
@@ -220,8 +236,8 @@ static void result_stopped(guest_core *c, weir_code code, const char *text)
 
 static void result_returned(guest_core *c)
 {
-    int32_t rc = c->fit == EXPORT_ODD_RESULT ? RC_HOST : c->steps[c->step_now].f.type[0] == 'i' ? c->values[0].i32
-                                                                                                : 0;
+    int32_t rc = c->fit == EXPORT_ODD_RESULT ? RC_HOST : c->steps[c->step_now].f.export->type[0] == 'i' ? c->values[0].i32
+                                                                                                        : 0;
     bool said = c->result.error.len > 0;
     c->result.needs_reset = c->call_name[0] == '_' && strcmp(c->call_name, "_start") == 0;
     if (said) {
@@ -283,7 +299,7 @@ static void outcome_take(guest_core *c, const outcome *o)
 static bool step_add(guest_core *c, const char *name, const char *type)
 {
     guest_step_info *s = &c->steps[c->step_count];
-    if (!instance_func(c->pub.inst, name, &s->f) || strcmp(s->f.type, type) != 0)
+    if (!instance_func(c->pub.inst, name, &s->f) || strcmp(s->f.export->type, type) != 0)
         return false;
     s->init = name;
     c->step_count++;
@@ -460,8 +476,13 @@ void guest_cancel(guest *g, weir_code why, const char *text)
     guest_core *c = guest_core_of(g);
     if (c->phase != GUEST_CALLING)
         return;
+    guest_words *w = words_of(c);
     c->cancel_code = why;
-    snprintf(c->cancel_text, sizeof c->cancel_text, "%s", text ? text : "cancelled");
+    c->cancel_text = "cancelled";
+    if (w && text) {
+        snprintf(w->cancel, sizeof w->cancel, "%s", text);
+        c->cancel_text = w->cancel;
+    }
     if (c->stepping)
         return; /* it runs now: SLICE_KILL or its next wait ends it, and guest_step comes back with this reason */
     bool entered = c->entered;
@@ -495,7 +516,7 @@ static bool nested_run(guest *g, const guest_func *f, int32_t *rc, buf *out, wei
     }
     if (t)
         trap_free(t);
-    *rc = t || f->f.type[0] != 'i' ? 0 : values[0].i32;
+    *rc = t || f->f.export->type[0] != 'i' ? 0 : values[0].i32;
     uint64_t error_at = kernel_error(g->kernel);
     if (*rc == 0 && error_at && kernel_length(g->kernel, error_at) > 0)
         *rc = RC_HOST;

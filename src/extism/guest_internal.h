@@ -7,7 +7,7 @@
 #include "extism/wasi.h"
 
 #define GUEST_FUNCS 8 /* exports remembered by name */
-#define GUEST_NAME 64 /* longer names are looked up each time */
+#define GUEST_NAME 64 /* of the export that is called, in texts */
 #define GUEST_WHY 1024
 #define GUEST_STEPS 3 /* two initialisers at most, then the export */
 
@@ -22,15 +22,19 @@ typedef enum export_fit {
 
 /* An export looked up once. */
 typedef struct guest_func {
-    char name[GUEST_NAME];
-    export_fit fit;
     func f;
+    export_fit fit;
 } guest_func;
 
 typedef struct guest_step_info {
     const char *init; /* name of the initialiser; NULL: the export itself */
     func f;
 } guest_step_info;
+
+/* Texts about a call that went wrong; most guests never have one. */
+typedef struct guest_words {
+    char why[GUEST_WHY], cancel[256];
+} guest_words;
 
 typedef enum guest_phase { GUEST_IDLE,
                            GUEST_CALLING,
@@ -39,7 +43,6 @@ typedef enum guest_phase { GUEST_IDLE,
 /* A guest and its private half. */
 typedef struct guest_core {
     guest pub;
-    char *label; /* pub.name when none was given */
     guest_func funcs[GUEST_FUNCS];
     uint32_t func_next; /* overwritten when all are taken */
 
@@ -55,9 +58,9 @@ typedef struct guest_core {
     value values[2];
 
     weir_code cancel_code;
-    char cancel_text[256];
+    const char *cancel_text;
     call_result result;
-    char why[GUEST_WHY];
+    guest_words *words; /* NULL until something goes wrong */
 
     bool http_busy;
     buf http_text; /* the request's strings, decoded */

@@ -1,12 +1,13 @@
 /* Exchange memory and its allocator.
  *
- * One mapping holds everything of a kernel, lazily touched:
+ * A kernel has one place of address space (room.h), lazily touched:
  *
- *     | block records, growing down | kernel | index, growing up | exchange memory |
+ *     | block records, growing down | heads of free lists | index, growing up | exchange memory |
  *
- * The page in the middle holds the first records, the kernel and the first entries of the index,
- * so an instance that was asked little costs that page and one of exchange memory. The guest
- * reaches exchange memory only; what it writes there cannot mislead the allocator.
+ * The page in the middle holds the first records, the heads and the first entries of the index, so
+ * an instance that was asked little costs that page and one of exchange memory, and one that never
+ * had a block costs neither. The guest reaches exchange memory only; what it writes there cannot
+ * mislead the allocator.
  *
  * Layout in the region is upstream's: the first block at 77, each next one 12 octets behind the end
  * of the last. Fresh memory comes first (a short call never sees an address twice); when a call has
@@ -18,19 +19,21 @@
 #include "extism/kernel_internal.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #define HOST_PAGE ((size_t)4096)
 #define FRESH (8 * 1024)
 #define KEEP (128 * 1024) /* a call that used more gives its pages back */
 #define SPLIT_FROM 128    /* octets left over that are worth a block */
-#define FIRST_RECORDS 48  /* block records on the kernel's own page */
-#define FIRST_PAGES 16    /* what upstream's memory starts with; the allocator believes in one */
+#define FIRST_RECORDS 48  /* block records on the page in the middle */
+#define HEADS (KERNEL_CLASSES * sizeof(uint32_t))
+#define FIRST_PAGES 16 /* what upstream's memory starts with; the allocator believes in one */
 #define MAX_EXCHANGE (UINT64_C(65000) * KERNEL_PAGE)
 #define CLASS_SCAN 8 /* entries looked at in the one class whose blocks may be too small */
 
 _Static_assert(sizeof(block) == 32, "records stay aligned");
-_Static_assert(sizeof(kernel) + FIRST_RECORDS * sizeof(block) + 512 <= HOST_PAGE, "an idle kernel fits one page");
+_Static_assert(FIRST_RECORDS * sizeof(block) + HEADS + 1024 <= HOST_PAGE, "what a short call needs fits one page");
 
 static size_t round_up(size_t n, size_t to)
 {
@@ -42,21 +45,17 @@ kernel *kernel_new(uint64_t max)
     uint64_t pages = max < KERNEL_PAGE ? 1 : (max > MAX_EXCHANGE ? MAX_EXCHANGE : max + KERNEL_PAGE - 1) / KERNEL_PAGE;
     uint64_t exchange = (pages + FIRST_PAGES - 1) * KERNEL_PAGE;
     size_t records = round_up((pages * KERNEL_PAGE / (KERNEL_GAP + 1) + 1) * sizeof(block), HOST_PAGE);
-    size_t own = FIRST_RECORDS * sizeof(block) + sizeof(kernel);
+    size_t own = FIRST_RECORDS * sizeof(block) + HEADS;
     size_t meta = round_up(own + (exchange / 8 + 1) * sizeof(uint32_t), HOST_PAGE);
-    size_t len = records + meta + exchange;
 
-    char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (map == MAP_FAILED)
+    kernel *k = calloc(1, sizeof *k);
+    if (!k || !room_take(&k->room, records + meta + exchange)) {
+        free(k);
         return NULL;
-    madvise(map, len, MADV_NOHUGEPAGE); /* the first touch must cost a page, not two megabytes */
-
-    kernel *k = (kernel *)(map + records + FIRST_RECORDS * sizeof(block));
-    k->map = map;
-    k->map_len = len;
+    }
     k->pool_len = records + FIRST_RECORDS * sizeof(block);
-    k->index = (uint32_t *)(k + 1);
-    k->base = (uint8_t *)(map + records + meta);
+    k->records = (block *)(k->room.at + k->pool_len);
+    k->base = (uint8_t *)(k->room.at + records + meta);
     k->size = FIRST_PAGES * KERNEL_PAGE;
     k->arena = KERNEL_PAGE - KERNEL_FIRST_OCTET;
     k->max_arena = pages * KERNEL_PAGE - KERNEL_FIRST_OCTET;
@@ -66,15 +65,29 @@ kernel *kernel_new(uint64_t max)
 
 void kernel_free(kernel *k)
 {
-    if (k)
-        munmap(k->map, k->map_len);
+    if (!k)
+        return;
+    room_give(&k->room);
+    free(k);
 }
 
 /* ---- Block records ---- */
 
 static inline block *block_at(kernel *k, uint32_t id)
 {
-    return (block *)k - id;
+    return k->records - id;
+}
+
+/* By size class: the first free block. */
+static inline uint32_t *heads(kernel *k)
+{
+    return (uint32_t *)k->records;
+}
+
+/* By offset / 8: the block that starts there. Two never share one: blocks are 13 octets apart. */
+static inline uint32_t *index_of(kernel *k)
+{
+    return (uint32_t *)k->records + KERNEL_CLASSES;
 }
 
 static uint32_t id_take(kernel *k)
@@ -93,7 +106,7 @@ static inline uint32_t block_find(kernel *k, uint64_t offset)
 {
     if (offset >= k->size)
         return 0;
-    uint32_t id = k->index[offset / 8];
+    uint32_t id = index_of(k)[offset / 8];
     if (!id)
         return 0;
     const block *b = block_at(k, id);
@@ -134,15 +147,15 @@ static void free_put(kernel *k, uint32_t id)
 {
     uint32_t class = class_of(block_at(k, id)->cap);
     block_at(k, id)->state = BLOCK_FREE;
-    list_put(k, &k->free_heads[class], id);
+    list_put(k, &heads(k)[class], id);
     k->free_map[class / 64] |= UINT64_C(1) << (class % 64);
 }
 
 static void free_cut(kernel *k, uint32_t id)
 {
     uint32_t class = class_of(block_at(k, id)->cap);
-    list_cut(k, &k->free_heads[class], id);
-    if (!k->free_heads[class])
+    list_cut(k, &heads(k)[class], id);
+    if (!heads(k)[class])
         k->free_map[class / 64] &= ~(UINT64_C(1) << (class % 64));
 }
 
@@ -162,12 +175,12 @@ static uint32_t class_next(const kernel *k, uint32_t class)
 static uint32_t free_fit(kernel *k, uint32_t len)
 {
     uint32_t class = class_of(len);
-    uint32_t id = k->free_heads[class];
+    uint32_t id = heads(k)[class];
     for (int i = 0; id && i < CLASS_SCAN; i++, id = block_at(k, id)->next)
         if (block_at(k, id)->cap >= len)
             return id;
     class = class + 1 < KERNEL_CLASSES ? class_next(k, class + 1) : KERNEL_CLASSES;
-    return class < KERNEL_CLASSES ? k->free_heads[class] : 0;
+    return class < KERNEL_CLASSES ? heads(k)[class] : 0;
 }
 
 /* Puts a new record behind `id` in the order of addresses. */
@@ -184,7 +197,7 @@ static uint32_t block_insert(kernel *k, uint32_t before, uint32_t start, uint32_
         block_at(k, after)->before = id;
     else
         k->last = id;
-    k->index[start / 8] = id;
+    index_of(k)[start / 8] = id;
     return id;
 }
 
@@ -200,7 +213,7 @@ static void block_join(kernel *k, uint32_t id)
         block_at(k, g->after)->before = id;
     else
         k->last = id;
-    k->index[g->start / 8] = 0;
+    index_of(k)[g->start / 8] = 0;
     g->next = k->spare_ids;
     k->spare_ids = gone;
 }
@@ -392,17 +405,18 @@ void kernel_reset(kernel *k)
     uint8_t *to = k->base + KERNEL_ROOT + k->bump;
     if (k->bump <= KEEP) {
         for (uint32_t id = k->first; id; id = block_at(k, id)->after)
-            k->index[block_at(k, id)->start / 8] = 0;
-        memset(from, 0, (size_t)(to - from));
+            index_of(k)[block_at(k, id)->start / 8] = 0;
+        if (k->bump || kernel_peek_u64(k, KERNEL_FIRST_OCTET - 7)) /* a page that nobody wrote to is not touched */
+            memset(from, 0, (size_t)(to - from));
     } else {
-        wipe(k->index, k->index + (KERNEL_ROOT + k->bump) / 8 + 1);
+        wipe(index_of(k), index_of(k) + (KERNEL_ROOT + k->bump) / 8 + 1);
         wipe(from, to);
     }
     if (k->block_top > KEEP / sizeof(block))
-        give_back(block_at(k, k->block_top), (char *)k - HOST_PAGE);
+        give_back(block_at(k, k->block_top), (char *)k->records - HOST_PAGE);
     if (k->free_map[0] | k->free_map[1]) {
         memset(k->free_map, 0, sizeof k->free_map);
-        memset(k->free_heads, 0, sizeof k->free_heads);
+        memset(heads(k), 0, HEADS);
     }
     k->bump = k->used = k->active = 0;
     k->fresh_until = FRESH;

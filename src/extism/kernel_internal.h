@@ -6,6 +6,7 @@
 #define EXTISM_KERNEL_INTERNAL_H
 
 #include "extism/kernel.h"
+#include "extism/room.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "guest octets are little endian and copied as they are");
 
@@ -41,18 +42,16 @@ struct kernel {
     uint64_t max_arena;
     uint64_t used;
     uint64_t active;
-    uint32_t *index;      /* by offset / 8: the block that starts there. Two never share one: blocks are 13 octets apart */
+    block *records;       /* behind the first, since they grow down; here, heads of free lists and the index begin */
     uint32_t block_top;   /* ids ever used since the reset */
     uint32_t spare_ids;   /* ids of merged blocks, linked by next */
     uint32_t first, last; /* by address */
     uint32_t done;        /* list of BLOCK_DONE */
     uint32_t last_request, last_reply;
     uint64_t free_map[KERNEL_CLASSES / 64];
-    uint32_t free_heads[KERNEL_CLASSES];
 
-    void *map;
-    size_t map_len;
-    size_t pool_len; /* octets of block records below the kernel */
+    room room;
+    size_t pool_len; /* octets of block records */
 };
 
 static inline bool kernel_reaches_u8(const kernel *k, uint64_t at)

@@ -12,12 +12,30 @@
 static size_t resident_pages(kernel *k)
 {
     static unsigned char present[1 << 20];
-    size_t pages = k->map_len / 4096, n = 0;
+    size_t pages = k->room.len / 4096, n = 0;
     CHECK(pages <= sizeof present);
-    CHECK_INT(mincore(k->map, k->map_len, present), 0);
+    CHECK_INT(mincore(k->room.at, k->room.len, present), 0);
     for (size_t i = 0; i < pages; i++)
         n += present[i] & 1;
     return n;
+}
+
+/* Pages that are memory of its own: what was only read is the system's one page of zeros. */
+static unsigned long written_pages(kernel *k)
+{
+    char line[512];
+    unsigned long from, to, kib, sum = 0;
+    bool in = false;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    CHECK(f);
+    while (fgets(line, sizeof line, f)) {
+        if (sscanf(line, "%lx-%lx", &from, &to) == 2)
+            in = from < (unsigned long)k->room.at + k->room.len && to > (unsigned long)k->room.at;
+        else if (in && sscanf(line, "Anonymous: %lu", &kib) == 1)
+            sum += kib / 4;
+    }
+    fclose(f);
+    return sum;
 }
 
 static uint64_t resident_octets(void)
@@ -423,6 +441,60 @@ TEST(kernel, a_stream_of_small_messages_stays_in_a_few_pages)
     }
     CHECK(resident_pages(k) <= 8);
     kernel_free(k);
+}
+
+TEST(kernel, one_that_was_not_asked_for_a_block_has_touched_nothing)
+{
+    kernel *k = kernel_new(64 * MIB);
+    kernel_reset(k);
+    kernel_input_set(k, 0, 0);
+    kernel_reset(k);
+    CHECK_UINT(kernel_used(k), 0);
+    CHECK_UINT(kernel_length(k, 77), 0);
+    CHECK_UINT(written_pages(k), 0);
+    CHECK_UINT(kernel_alloc(k, 100), 77);
+    kernel_store_u8(k, 77, 1);
+    CHECK_UINT(written_pages(k), 2); /* the one in the middle, and the first of exchange memory */
+    kernel_free(k);
+}
+
+TEST(kernel, what_is_stored_before_the_first_block_goes_with_a_reset)
+{
+    kernel *k = kernel_new(64 * MIB);
+    kernel_store_u64(k, KERNEL_FIRST_OCTET - 7, UINT64_MAX);
+    kernel_store_u8(k, KERNEL_FIRST_OCTET, 9);
+    kernel_reset(k);
+    CHECK_UINT(kernel_load_u64(k, KERNEL_FIRST_OCTET - 7), 0);
+    CHECK_UINT(kernel_load_u8(k, KERNEL_FIRST_OCTET), 0);
+    kernel_store_u64(k, KERNEL_FIRST_OCTET - 7, UINT64_C(1) << 63);
+    kernel_reset(k);
+    CHECK_UINT(kernel_load_u64(k, KERNEL_FIRST_OCTET - 7), 0);
+    kernel_free(k);
+}
+
+/* Another guest's octets are never found, whether its place comes again or not. */
+TEST(kernel, a_new_one_finds_nothing_of_one_that_is_gone)
+{
+    enum { N = 5 };
+    kernel *k[N];
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++) {
+            CHECK((k[i] = kernel_new(64 * MIB)) != NULL);
+            CHECK_UINT(kernel_size(k[i]), 16 * 65536);
+            for (uint64_t at = 64; at < 16 * 65536; at += 512)
+                CHECK_UINT(kernel_load_u64(k[i], at), 0);
+            CHECK_UINT(kernel_alloc(k[i], 60000), 77);
+            uint64_t second = kernel_alloc(k[i], 5000000);
+            CHECK(second > 77);
+            memset(kernel_base(k[i]) + 77, 'x', 60000);
+            memset(kernel_base(k[i]) + second, 'x', 5000000);
+            kernel_release(k[i], 77);
+        }
+        for (int i = round % 2; i < N; i++)
+            kernel_free(k[i]);
+        if (round % 2)
+            kernel_free(k[0]);
+    }
 }
 
 /* Random blocks against a plain list: never two in one place, lengths exact, counts right. */

@@ -8,7 +8,7 @@
 #define ENTRY_COST 48
 
 struct vars {
-    map *entries; /* name -> var */
+    map *entries; /* name -> var; NULL until there is one */
     uint64_t used, max;
 };
 
@@ -23,11 +23,6 @@ vars *vars_new(uint64_t max)
     if (!v)
         return NULL;
     v->max = max;
-    v->entries = map_new();
-    if (!v->entries) {
-        free(v);
-        return NULL;
-    }
     return v;
 }
 
@@ -38,7 +33,7 @@ void vars_free(vars *v)
     size_t at = 0;
     bytes name;
     void *value;
-    while (map_each(v->entries, &at, &name, &value))
+    while (v->entries && map_each(v->entries, &at, &name, &value))
         free(value);
     map_free(v->entries);
     free(v);
@@ -46,7 +41,7 @@ void vars_free(vars *v)
 
 bytes vars_get(const vars *v, bytes name)
 {
-    const var *entry = map_get(v->entries, name);
+    const var *entry = v->entries ? map_get(v->entries, name) : NULL;
     return entry ? bytes_make(entry->octets, entry->len) : bytes_make("", 0);
 }
 
@@ -72,8 +67,12 @@ weir_code vars_set(vars *v, bytes name, bytes octets, weir_error *err)
                          BYTES_ARG(name), (unsigned long long)cost, (unsigned long long)v->used, (unsigned long long)v->max);
     var *entry = malloc(sizeof *entry + octets.len);
     void *old = NULL;
-    if (!entry)
+    if (!v->entries)
+        v->entries = map_new();
+    if (!entry || !v->entries) {
+        free(entry);
         return error_set(err, WEIR_NOMEM, "variable '" BYTES_FMT "': out of memory", BYTES_ARG(name));
+    }
     entry->len = octets.len;
     if (octets.len)
         memcpy(entry->octets, octets.at, octets.len);
@@ -90,7 +89,8 @@ weir_code vars_remove(vars *v, bytes name, weir_error *err)
 {
     if (v->max == 0)
         return vars_refuse(err);
-    var_forget(v, name, map_remove(v->entries, name));
+    if (v->entries)
+        var_forget(v, name, map_remove(v->entries, name));
     return WEIR_OK;
 }
 

@@ -71,6 +71,7 @@ void wasi_free(wasi *w)
     free(w->out.text);
     free(w->err.text);
     free(w->paths);
+    free(w->words);
     buf_fini(&w->args.text);
     buf_fini(&w->env.text);
     free(w);
@@ -118,7 +119,7 @@ wasi_errno wasi_fd_add(wasi *w, wasi_fd entry, uint32_t *fd)
     while (i < w->fd_count && w->fds[i].kind != FD_NONE)
         i++;
     if (i == w->fd_count) {
-        uint32_t more = w->fd_count ? w->fd_count * 2 : 8;
+        uint32_t more = w->fd_count ? w->fd_count * 2 : WASI_FIRST_FDS;
         wasi_fd *grown = more <= WASI_MAX_FDS ? realloc(w->fds, more * sizeof *grown) : NULL;
         if (!grown) {
             wasi_fd_drop(&entry);
@@ -209,9 +210,9 @@ static void words_note(wasi *w, bytes line)
     bool final = false;
     for (size_t i = 0; i < sizeof finals / sizeof *finals; i++)
         final |= bytes_starts(line, bytes_of(finals[i]));
-    if (line.len == 0 || w->words_final)
+    if (line.len == 0 || w->words_final || (!w->words && !(w->words = malloc(WASI_WORDS))))
         return;
-    w->words_len = line.len < sizeof w->words ? line.len : sizeof w->words;
+    w->words_len = line.len < WASI_WORDS ? line.len : WASI_WORDS;
     memcpy(w->words, line.at, w->words_len);
     w->words_final = final;
 }

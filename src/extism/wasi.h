@@ -16,6 +16,8 @@
 #include "extism/guest.h"
 
 #define WASI_MAX_FDS 256
+#define WASI_FIRST_FDS 4
+#define WASI_WORDS 256
 #define WASI_PATH_SIZE 4096         /* the NUL included */
 #define WASI_LINE 4096              /* of stdout and stderr; the rest of a longer one is counted */
 #define WASI_IO_CHUNK (1024 * 1024) /* octets moved by one call at most; a short count is legal */
@@ -101,7 +103,7 @@ struct wasi {
     wasi_fd *fds;
     uint32_t fd_count; /* size of the table */
     wasi_lines out, err;
-    char words[256]; /* the line of stderr that best explains an end */
+    char *words; /* the line of stderr that best explains an end; made at the first */
     size_t words_len;
     bool words_final; /* a panic's own line: later ones do not replace it */
     char *paths;      /* two of WASI_PATH_SIZE, made at the first use */

@@ -232,6 +232,25 @@ TEST(plugin, an_input_of_a_hundred_megabytes_comes_back)
     extism_plugin_free(p);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+typedef struct statm {
+    long pages, mappings; /* resident ones; of the process */
+} statm;
+
+static statm statm_now(void)
+{
+    statm s = {0, 0};
+    FILE *f = fopen("/proc/self/statm", "r");
+    CHECK(f && fscanf(f, "%*d %ld", &s.pages) == 1);
+    fclose(f);
+    CHECK((f = fopen("/proc/self/maps", "r")) != NULL);
+    for (int c; (c = getc(f)) != EOF;)
+        s.mappings += c == '\n';
+    fclose(f);
+    return s;
+}
+#endif
+
 TEST(plugin, a_thousand_live_at_once)
 {
 #if defined(__SANITIZE_THREAD__)
@@ -249,6 +268,29 @@ TEST(plugin, a_thousand_live_at_once)
     for (int i = 0; i < 1000; i++)
         extism_plugin_free(many[i]);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* What was reached, and shall stay so: docs/performance.md, "An instance". */
+TEST(plugin, two_thousand_take_three_mappings_and_under_three_pages_each)
+{
+    enum { N = 2000 };
+    static const char text[] = "(module " IMPORTS "(memory (export \"memory\") 34) (data (i32.const 1024) \"some data\")" ECHO ")";
+    static ExtismPlugin *many[N];
+    ExtismCompiledPlugin *c = extism_compiled_plugin_new((const uint8_t *)text, sizeof text - 1, NULL, 0, false, NULL);
+    extism_plugin_free(extism_plugin_new_from_compiled(c, NULL)); /* what is made once for all */
+    statm before = statm_now();
+    for (int i = 0; i < N; i++) {
+        CHECK((many[i] = extism_plugin_new_from_compiled(c, NULL)) != NULL);
+        CHECK_INT(call_of(many[i], "echo", ""), 0);
+    }
+    statm now = statm_now();
+    CHECK(now.mappings - before.mappings <= N * 3 + 100);
+    CHECK(now.pages - before.pages <= N * 5 / 2);
+    for (int i = 0; i < N; i++)
+        extism_plugin_free(many[i]);
+    extism_compiled_plugin_free(c);
+}
+#endif
 
 TEST(plugin, null_is_answered_where_upstream_crashes)
 {
