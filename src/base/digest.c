@@ -1,57 +1,27 @@
-/* Digests by OpenSSL. They can fail only where memory has run out for a few
- * octets; there is no sensible way on without a digest, so that aborts. */
+/* Digests by OpenSSL. SHA-256 by its plain functions, which need nothing set up: the others read the system's settings and
+ * load OpenSSL's providers first, once a process, and a program that starts only to ask one plugin waits for that. */
+#define OPENSSL_SUPPRESS_DEPRECATED /* since 3.0 the plain functions are not for new code, but there to stay */
+
 #include "base/digest.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <stdlib.h>
+#include <openssl/sha.h>
 
-#define SHA256_OCTETS 32
-
-static const char *or_empty(bytes b)
-{
-    return b.at ? b.at : "";
-}
-
-static void put_hex(char out[DIGEST_HEX],
-                    const unsigned char raw[SHA256_OCTETS])
+void digest_hex(char out[DIGEST_HEX], const unsigned char raw[DIGEST_OCTETS])
 {
     static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < SHA256_OCTETS; i++) {
+    for (size_t i = 0; i < DIGEST_OCTETS; i++) {
         out[2 * i] = hex[raw[i] >> 4];
         out[2 * i + 1] = hex[raw[i] & 15];
     }
-    out[2 * SHA256_OCTETS] = '\0';
+    out[2 * DIGEST_OCTETS] = '\0';
 }
 
 void digest_sha256(char out[DIGEST_HEX], bytes data)
 {
-    unsigned char raw[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    if (!EVP_Digest(or_empty(data), data.len, raw, &len, EVP_sha256(), NULL) ||
-        len != SHA256_OCTETS)
-        abort();
-    put_hex(out, raw);
-}
-
-void digest_hmac_sha256(char out[DIGEST_HEX], bytes key, bytes data)
-{
-    unsigned char raw[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    if (key.len > INT32_MAX ||
-        !HMAC(EVP_sha256(), or_empty(key), (int)key.len,
-              (const unsigned char *)or_empty(data), data.len, raw, &len) ||
-        len != SHA256_OCTETS)
-        abort();
-    put_hex(out, raw);
-}
-
-void digest_sha1(unsigned char out[20], bytes data)
-{
-    unsigned char raw[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    if (!EVP_Digest(or_empty(data), data.len, raw, &len, EVP_sha1(), NULL) ||
-        len != 20)
-        abort();
-    memcpy(out, raw, 20);
+    unsigned char raw[DIGEST_OCTETS];
+    SHA256_CTX sum;
+    SHA256_Init(&sum);
+    SHA256_Update(&sum, data.at ? data.at : "", data.len);
+    SHA256_Final(raw, &sum);
+    digest_hex(out, raw);
 }

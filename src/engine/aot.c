@@ -1,5 +1,5 @@
 /* Compiled files on disk. Reading is the frequent operation, once for each start of a program:
- * open, check who owns it, hash, leave the mapping to the engine. Everything is done relative to the
+ * open, check who owns it, sum up, leave the mapping to the engine. Everything is done relative to the
  * folder's descriptor, and the engine is given the descriptor that was checked, not the name. */
 #include "engine/aot.h"
 
@@ -16,16 +16,17 @@
 
 #include "base/file.h"
 
-#define MAGIC "weir image 1\n"
+#define MAGIC_ANY "weir image "
+#define MAGIC MAGIC_ANY "2\n"
 #define SUFFIX ".cwasm"
 #define NAME_SIZE (DIGEST_HEX + sizeof SUFFIX - 1)
 #define LEFTOVER_S 3600
 
 /* ---- The seal ---- */
 
-static bool is_digest(const char *text)
+static bool is_hex(const char *text, int digits)
 {
-    for (int k = 0; k < DIGEST_HEX - 1; k++)
+    for (int k = 0; k < digits; k++)
         if (!((text[k] >= '0' && text[k] <= '9') || (text[k] >= 'a' && text[k] <= 'f')))
             return false;
     return true;
@@ -35,7 +36,8 @@ void aot_seal_write(char out[AOT_SEAL_SIZE], const aot_seal *seal)
 {
     char text[AOT_SEAL_SIZE + 1];
     memset(out, 0, AOT_SEAL_SIZE);
-    int len = snprintf(text, sizeof text, MAGIC "%016" PRIx64 "%s%s", seal->image_size, seal->digest, seal->key);
+    int len = snprintf(text, sizeof text, MAGIC "%016" PRIx64 "%s%s%016" PRIx64 "%d", seal->image_size, seal->sum, seal->key, seal->facts.wasm_size,
+                       seal->facts.has_start);
     memcpy(out, text, (size_t)len);
 }
 
@@ -44,12 +46,16 @@ bool aot_seal_read(aot_seal *out, bytes tail, uint64_t file_size)
     char again[AOT_SEAL_SIZE];
     if (tail.len != AOT_SEAL_SIZE || file_size <= AOT_SEAL_SIZE || !bytes_starts(tail, BYTES(MAGIC)))
         return false;
-    const char *size = tail.at + sizeof MAGIC - 1, *digest = size + 16, *key = digest + DIGEST_HEX - 1;
-    if (!is_digest(digest) || !is_digest(key))
+    const char *sum = tail.at + sizeof MAGIC - 1 + 16, *key = sum + CHECKSUM_HEX - 1, *facts = key + DIGEST_HEX - 1;
+    if (!is_hex(sum, CHECKSUM_HEX - 1) || !is_hex(key, DIGEST_HEX - 1) || !is_hex(facts, 16))
         return false;
     memset(out, 0, sizeof *out);
-    memcpy(out->digest, digest, DIGEST_HEX - 1);
+    memcpy(out->sum, sum, CHECKSUM_HEX - 1);
     memcpy(out->key, key, DIGEST_HEX - 1);
+    char size[17] = {0};
+    memcpy(size, facts, 16);
+    out->facts.wasm_size = strtoull(size, NULL, 16);
+    out->facts.has_start = facts[16] == '1';
     out->image_size = file_size - AOT_SEAL_SIZE;
     aot_seal_write(again, out); /* one way to write each seal: the rest is compared */
     return memcmp(again, tail.at, AOT_SEAL_SIZE) == 0;
@@ -75,17 +81,15 @@ static void add_cpu(buf *b)
                 buf_add_text(b, line);
 }
 
-void aot_key(char out[DIGEST_HEX], bytes wasm, const char *engine, const char *settings)
+void aot_key(char out[DIGEST_HEX], const char module[DIGEST_HEX], const char *engine, const char *settings)
 {
-    char digest[DIGEST_HEX];
     buf b;
-    digest_sha256(digest, wasm);
     buf_init(&b, 32768);
     add_cpu(&b);
-    buf_add_fmt(&b, "\n%s\n%s\n%s\n", engine, settings, digest);
+    buf_add_fmt(&b, "\n%s\n%s\n%s\n", engine, settings, module);
     digest_sha256(out, buf_bytes(&b));
     if (b.failed) /* out of memory: still a key of this module, though not of this machine */
-        memcpy(out, digest, DIGEST_HEX);
+        memcpy(out, module, DIGEST_HEX);
     buf_fini(&b);
 }
 
@@ -105,9 +109,11 @@ static bool ours(const struct stat *st)
 int aot_open_folder(const char *path, weir_error *err)
 {
     struct stat st;
-    if (file_make_folder(path, err))
-        return -1;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && file_make_folder(path, err))
+        return -1;
+    if (fd < 0)
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
         error_set(err, WEIR_SYSTEM, "'%s': %s", path, strerror(errno));
     } else if (!ours(&st)) {
@@ -120,10 +126,10 @@ int aot_open_folder(const char *path, weir_error *err)
     return -1;
 }
 
-static weir_code check_image(int fd, const struct stat *st, const char *key, weir_error *err)
+static weir_code check_image(int fd, const struct stat *st, const char *key, aot_facts *facts, weir_error *err)
 {
     aot_seal seal;
-    char digest[DIGEST_HEX];
+    char sum[CHECKSUM_HEX];
     if (!S_ISREG(st->st_mode) || !ours(st))
         return error_set(err, WEIR_REFUSED, "it is not a file of ours alone");
     size_t size = (size_t)st->st_size;
@@ -133,17 +139,22 @@ static weir_code check_image(int fd, const struct stat *st, const char *key, wei
     if (at == MAP_FAILED)
         return error_set(err, WEIR_SYSTEM, "it cannot be mapped: %s", strerror(errno));
     weir_code code = WEIR_OK;
-    if (!aot_seal_read(&seal, bytes_make(at + size - AOT_SEAL_SIZE, AOT_SEAL_SIZE), size))
+    bytes tail = bytes_make(at + size - AOT_SEAL_SIZE, AOT_SEAL_SIZE);
+    if (bytes_starts(tail, BYTES(MAGIC_ANY)) && !bytes_starts(tail, BYTES(MAGIC)))
+        code = error_set(err, WEIR_NOT_FOUND, "it is another release's");
+    else if (!aot_seal_read(&seal, tail, size))
         code = error_set(err, WEIR_INVALID, "its seal is broken");
     else if (strcmp(seal.key, key) != 0)
         code = error_set(err, WEIR_INVALID, "it belongs to another key");
-    else if (digest_sha256(digest, bytes_make(at, size - AOT_SEAL_SIZE)), strcmp(digest, seal.digest) != 0)
+    else if (checksum(sum, bytes_make(at, size - AOT_SEAL_SIZE)), strcmp(sum, seal.sum) != 0)
         code = error_set(err, WEIR_INVALID, "its contents are damaged");
+    else
+        *facts = seal.facts;
     munmap(at, size);
     return code;
 }
 
-int aot_open(int folder, const char *key, weir_error *err)
+int aot_open(int folder, const char *key, aot_facts *facts, weir_error *err)
 {
     char name[NAME_SIZE];
     struct stat st;
@@ -151,7 +162,7 @@ int aot_open(int folder, const char *key, weir_error *err)
     int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
         error_set(err, errno == ENOENT ? WEIR_NOT_FOUND : WEIR_SYSTEM, "%s", strerror(errno));
-    } else if (!check_image(fd, &st, key, err)) {
+    } else if (!check_image(fd, &st, key, facts, err)) {
         if (time(NULL) - st.st_mtime > 86400)
             futimens(fd, NULL); /* aot_trim goes by it */
         return fd;
@@ -175,12 +186,12 @@ static bool write_all(int fd, const char *at, size_t len)
     return true;
 }
 
-weir_code aot_store(int folder, const char *key, bytes image, weir_error *err)
+weir_code aot_store(int folder, const char *key, bytes image, aot_facts facts, weir_error *err)
 {
     static unsigned counter;
     char name[NAME_SIZE], fresh[64], tail[AOT_SEAL_SIZE];
-    aot_seal seal = {.image_size = image.len};
-    digest_sha256(seal.digest, image);
+    aot_seal seal = {.image_size = image.len, .facts = facts};
+    checksum(seal.sum, image);
     memcpy(seal.key, key, sizeof seal.key);
     aot_seal_write(tail, &seal);
     file_name(name, key);

@@ -112,6 +112,10 @@ typedef enum cache_result { CACHE_HIT,
                             CACHE_OFF } cache_result;
 weir_code module_load(module **out, engine *e, bytes wasm, const char *folder, cache_result *cached, weir_error *err);
 
+/* The module in the file `path`, when its compiled file is there: the module itself is read for its digest only, piece
+ * by piece, and not kept. False, whatever the reason: load it, which says why if that fails, too. */
+bool module_known(module **out, engine *e, const char *path, const char *folder);
+
 module *module_ref(module *m);
 void module_unref(module *m); /* NULL is fine; thread-safe */
 size_t module_import_count(const module *m);

@@ -1,6 +1,8 @@
 /* Modules: compiling, or mapping what was compiled before, and what they import and export. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -197,15 +199,21 @@ static wasmtime_module_t *map_image(engine *e, const place *where, int fd, weir_
     return mapped;
 }
 
+static wasmtime_module_t *open_image(engine *e, const place *where, aot_facts *facts, weir_error *err)
+{
+    int fd = aot_open(where->fd, where->key, facts, err);
+    if (fd < 0)
+        return NULL;
+    wasmtime_module_t *mapped = map_image(e, where, fd, err);
+    close(fd);
+    return mapped;
+}
+
 static wasmtime_module_t *find_image(engine *e, const place *where)
 {
     weir_error err = WEIR_ERROR_INIT;
-    wasmtime_module_t *mapped = NULL;
-    int fd = aot_open(where->fd, where->key, &err);
-    if (fd >= 0) {
-        mapped = map_image(e, where, fd, &err);
-        close(fd);
-    }
+    aot_facts facts;
+    wasmtime_module_t *mapped = open_image(e, where, &facts, &err);
     if (!mapped && err.code != WEIR_NOT_FOUND)
         log_warn("engine", "compiled file '%s/%s.cwasm' is not used: %s", where->folder, where->key, err.text);
     return mapped;
@@ -219,7 +227,7 @@ static weir_code store_image(module *m, engine *e, const place *where, weir_erro
     wasmtime_error_t *error = wasmtime_module_serialize(m->wasm, &image);
     if (error)
         return error_from_wasmtime(err, WEIR_SYSTEM, error);
-    weir_code code = aot_store(where->fd, where->key, bytes_make(image.data, image.size), err);
+    weir_code code = aot_store(where->fd, where->key, bytes_make(image.data, image.size), (aot_facts){m->wasm_size, m->has_start}, err);
     wasm_byte_vec_delete(&image);
     if (code)
         return code;
@@ -235,11 +243,13 @@ static weir_code store_image(module *m, engine *e, const place *where, weir_erro
 static weir_code load(module **out, engine *e, bytes wasm, const place *given, weir_error *err)
 {
     bool has_start;
+    char digest[DIGEST_HEX];
     place where = *given;
     weir_code code = wasm_check(wasm, &has_start, err);
     if (code)
         return code;
-    aot_key(where.key, wasm, engine_name(), e->settings);
+    digest_leaves(digest, wasm);
+    aot_key(where.key, digest, engine_name(), e->settings);
     wasmtime_module_t *mapped = find_image(e, &where);
     if (mapped) {
         *where.result = CACHE_HIT;
@@ -268,6 +278,32 @@ weir_code module_load(module **out, engine *e, bytes wasm, const char *folder, c
     weir_code code = with_binary(out, e, wasm, &where, err, load);
     close(where.fd);
     return code;
+}
+
+/* A regular file only: to open anything else may wait, or take from it what the next reader wants. */
+static bool digest_path(char out[DIGEST_HEX], const char *path)
+{
+    struct stat st;
+    int fd = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    bool done = fd >= 0 && fstat(fd, &st) == 0 && digest_leaves_file(out, fd, (uint64_t)st.st_size);
+    if (fd >= 0)
+        close(fd);
+    return done;
+}
+
+bool module_known(module **out, engine *e, const char *path, const char *folder)
+{
+    weir_error err = WEIR_ERROR_INIT;
+    char digest[DIGEST_HEX];
+    aot_facts facts;
+    place where = {.folder = folder};
+    *out = NULL;
+    if (!digest_path(digest, path) || (where.fd = aot_open_folder(folder, &err)) < 0)
+        return false;
+    aot_key(where.key, digest, engine_name(), e->settings);
+    wasmtime_module_t *mapped = open_image(e, &where, &facts, &err);
+    close(where.fd);
+    return mapped && !module_wrap(out, e, mapped, facts.wasm_size, facts.has_start, &err);
 }
 
 module *module_ref(module *m)

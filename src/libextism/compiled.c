@@ -29,6 +29,8 @@ static weir_code load_one(ExtismCompiledPlugin *c, size_t i, const char *folder,
 {
     manifest_module *m = &c->manifest->modules[i];
     cache_result cached;
+    if (*folder && m->path && !m->hash && m->data.len == 0 && module_known(&c->modules[i], c->engine, m->path, folder))
+        return manifest_check_name(c->manifest, i, err);
     weir_code code = m->url ? fetch_module(m, err) : WEIR_OK;
     if (!code && (code = manifest_load(c->manifest, i, err)) && m->path && m->data.len == 0)
         code = file_error(m->path, err);
