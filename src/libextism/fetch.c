@@ -63,6 +63,8 @@ static bool run(fetch *f, const http_request *request, weir_error *err)
     http_call *call;
     static const dialer_options options = {.user_agent = "weir-extism/" WEIR_VERSION};
     bool asked = false;
+    if (late_open && late_open(err))
+        return true;
     if (!(f->targets = targets_new()))
         error_set(err, WEIR_NOMEM, "out of memory");
     else if (!loop_new(&f->loop, err) && !dialer_new(&f->dialer, f->loop, &options, err)) {

@@ -4,7 +4,7 @@
  *   compiled.c   manifest to code that plugins share        functions.c  the program's host functions
  *   process.c    the engines of a process and its cache     stop.c       time limits and cancelling
  *   fetch.c      HTTP, for plugins and for modules          logs.c       where log lines go
- *   texts.c      errors in Extism's words
+ *   texts.c      errors in Extism's words                late.c         libcurl, opened when it is first wanted
  *
  * A plugin's lock is held while it is called and while its error or output is asked for; everything else about it
  * is the caller's business, as upstream. */
@@ -118,6 +118,8 @@ weir_code process_cache(buf *folder, weir_error *err);
 
 /* ---- HTTP ---- */
 
+/* Before the first function of libcurl's; not there where they are linked. WEIR_SYSTEM: a library is missing. */
+__attribute__((weak)) weir_code late_open(weir_error *err);
 bool fetch_for_guest(guest *g, guest_http *h);
 weir_code fetch_module(manifest_module *m, weir_error *err);
 
