@@ -91,7 +91,7 @@ static bool read_limit(const asked *a, uint64_t *limit)
 }
 
 /* Page by page, each record as it came. */
-static int print_pages(asked *a, const char *query, uint64_t limit)
+static int print_pages(asked *a, const char *query, uint64_t limit, uint64_t *printed)
 {
     char *cursor = strdup("");
     uint64_t left = limit;
@@ -109,6 +109,7 @@ static int print_pages(asked *a, const char *query, uint64_t limit)
         for (json_iter it = json_each(json_member(page.doc, "records")); !code && (!limit || left) && json_next(&it, &key, &record); left--) {
             fwrite(record.raw.at, 1, record.raw.len, stdout);
             putchar('\n');
+            ++*printed;
         }
         if (!code && (!limit || left) && !ferror(stdout))
             cursor = json_string_dup(json_member(page.doc, "next"));
@@ -160,7 +161,10 @@ static int records(asked *a)
         code = print_csv(a, &query, limit);
     } else if (!code) {
         buf_add_char(&query, '\0');
-        code = print_pages(a, query.at, limit);
+        uint64_t printed = 0;
+        code = print_pages(a, query.at, limit, &printed);
+        if (!code && !printed) /* where there is nothing, a pattern that is mistyped looks the same */
+            fprintf(stderr, "weir: the history has no such records; weir history topics lists what there is\n");
     }
     buf_fini(&query);
     return code;

@@ -41,6 +41,7 @@ static const column in_list[] = {
     {"RECORDS", "figures.records", COLUMN_COUNT, 0},
     {"TRAPS", "figures.traps", COLUMN_COUNT, 0},
     {"MEMORY", "figures.memory_octets", COLUMN_OCTETS, 0},
+    {"PENDING", "pending.version", COLUMN_TEXT, 12},
     {"WHY", "why", COLUMN_TEXT, 0},
     {NULL, NULL, COLUMN_TEXT, 0},
 };

@@ -8,7 +8,8 @@ static const char help[] =
     "Where the records of a running weir serve go besides its own readers (docs/sinks.md). SINK is its number.\n\n"
     "verbs\n"
     "  list                   all of them\n"
-    "  show SINK              one, with its account\n"
+    "  show SINK              one, with its account: queued waits here, buffered was sent or is to be, and nobody has acknowledged\n"
+    "                         it yet, written is what the other end has\n"
     "  add SPEC               ndjson:FILE, csv:FOLDER, redis://..., nats://..., kafka://..., unix:PATH, udp://...\n"
     "  enable SINK, disable SINK\n"
     "  remove SINK\n\n"
@@ -31,8 +32,9 @@ static const column in_list[] = {
     {"PATTERN", "pattern", COLUMN_TEXT, 24},
     {"CONN", "connection", COLUMN_COUNT, 0},
     {"STATE", "state", COLUMN_TEXT, 8},
-    {"DELIVERED", "account.delivered", COLUMN_COUNT, 0},
+    {"WRITTEN", "account.written", COLUMN_COUNT, 0},
     {"QUEUED", "account.queued", COLUMN_COUNT, 0},
+    {"BUFFERED", "account.buffered", COLUMN_COUNT, 0},
     {"DROPPED", "account.dropped", COLUMN_COUNT, 0},
     {"LOST", "account.lost", COLUMN_COUNT, 0},
     {"WHY", "why", COLUMN_TEXT, 0},
@@ -54,6 +56,9 @@ static const column one_by_one[] = {
     {"queued", "account.queued", COLUMN_COUNT, 0},
     {"accepted", "account.accepted", COLUMN_COUNT, 0},
     {"written", "account.written", COLUMN_COUNT, 0},
+    {"buffered", "account.buffered", COLUMN_COUNT, 0},
+    {"sent again", "account.again", COLUMN_COUNT, 0},
+    {"doubles", "account.doubles", COLUMN_COUNT, 0},
     {"lost", "account.lost", COLUMN_COUNT, 0},
     {"octets", "account.octets", COLUMN_OCTETS, 0},
     {"lag ms", "account.lag_ms", COLUMN_COUNT, 0},

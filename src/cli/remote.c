@@ -365,7 +365,7 @@ static weir_code no_token(const remote *r, weir_error *err)
 {
     if (r->token_from)
         return error_set(err, WEIR_REFUSED, "%s does not know the token of '%s': it is another daemon's, was taken back, or has expired; give one with --token-file FILE or in WEIR_TOKEN", r->base, r->token_from);
-    return error_set(err, WEIR_REFUSED, "%s needs a token: --token-file FILE, or WEIR_TOKEN in the environment; the first one is in the daemon's folder, admin.token%s%s%s",
+    return error_set(err, WEIR_REFUSED, "%s needs a token: --token-file FILE, or WEIR_TOKEN in the environment; the first one is in the daemon's folder, admin.token%s%s%s; 'weir serve --admin-token' makes another",
                      r->base, r->token_note ? " (" : "", r->token_note ? r->token_note : "", r->token_note ? ")" : "");
 }
 
@@ -385,6 +385,21 @@ static bool own_words(bytes body, buf *text, weir_code *code, bool *scope)
     return !text->failed;
 }
 
+static void replace(buf *text, const char *words, const char *by)
+{
+    char *at = text->len ? memmem(text->at, text->len, words, strlen(words)) : NULL;
+    if (!at)
+        return;
+    size_t before = (size_t)(at - text->at);
+    buf all;
+    buf_init(&all, text->max);
+    buf_add(&all, text->at, before);
+    buf_add_text(&all, by);
+    buf_add(&all, at + strlen(words), text->len - before - strlen(words));
+    buf_fini(text);
+    *text = all;
+}
+
 /* "GET /v1/streams lists them" is for programs; here the command does. */
 static void say_command(buf *text)
 {
@@ -392,19 +407,10 @@ static void say_command(buf *text)
     char spoken[64], path[64];
     for (size_t i = 0; i < sizeof nouns / sizeof *nouns; i++) {
         snprintf(path, sizeof path, "GET /v1/%ss lists", nouns[i]);
-        char *at = text->len ? memmem(text->at, text->len, path, strlen(path)) : NULL;
-        if (!at)
-            continue;
-        size_t before = (size_t)(at - text->at);
-        buf all;
-        buf_init(&all, text->max);
         snprintf(spoken, sizeof spoken, "weir %s list lists", nouns[i]);
-        buf_add(&all, text->at, before);
-        buf_add_text(&all, spoken);
-        buf_add(&all, at + strlen(path), text->len - before - strlen(path));
-        buf_fini(text);
-        *text = all;
+        replace(text, path, spoken);
     }
+    replace(text, "?force=1", "--force");
 }
 
 static weir_code judge(remote *r, uint16_t status, bytes body, weir_error *err)

@@ -22,7 +22,7 @@ const top_columns top_views[TOP_VIEWS] = {
         {"RST", "figures.restarts", TOP_COUNT, 4, 3}, {0}}},
     {"sinks", "/v1/sinks", "sinks", "id", {
         {"SINK", "spec", TOP_TEXT, 0, 9}, {"NAME", "name", TOP_TEXT, 10, 4}, {"STATE", "state", TOP_TEXT, 8, 9},
-        {"REC/S", "account.delivered", TOP_RATE, 7, 9}, {"DELIVERED", "account.delivered", TOP_COUNT, 9, 5}, {"QUEUED", "account.queued", TOP_COUNT, 6, 8},
+        {"REC/S", "account.written", TOP_RATE, 7, 9}, {"WRITTEN", "account.written", TOP_COUNT, 9, 5}, {"QUEUED", "account.queued", TOP_COUNT, 6, 8},
         {"DROPPED", "account.dropped", TOP_COUNT, 7, 7}, {"LOST", "account.lost", TOP_COUNT, 5, 8}, {"LAG", "account.lag_ms", TOP_MS, 6, 6}, {0}}},
     {"readers", "/metrics", "readers", "id", {
         {"PATTERN", "pattern", TOP_TEXT, 0, 9}, {"READER", "id", TOP_TEXT, 7, 8}, {"REC/S", "delivered", TOP_RATE, 7, 9},

@@ -109,7 +109,7 @@ TEST(hub, bad_pattern_is_an_error)
     sub *s = NULL;
     begin();
     CHECK_INT(hub_subscribe(&s, h, "a..b", NULL, &err), WEIR_INVALID);
-    CHECK_HAS(err.text, "subscriber: pattern 'a..b': has an empty token");
+    CHECK_HAS(err.text, "subscriber: pattern 'a..b' has an empty token");
     CHECK(s == NULL);
     end();
 }

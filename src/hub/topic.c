@@ -71,15 +71,15 @@ weir_code topic_pattern_check(bytes pattern, weir_error *err)
     const char *at = pattern.at, *end = pattern.at + pattern.len;
 
     if (!pattern.len)
-        return error_set(err, WEIR_INVALID, "pattern '': is empty; '>' selects everything");
+        return error_set(err, WEIR_INVALID, "pattern '' is empty; '>' selects everything");
     if (pattern.len > TOPIC_MAX)
-        return error_set(err, WEIR_INVALID, "pattern '" BYTES_FMT "...': has %zu octets, at most %d are allowed",
+        return error_set(err, WEIR_INVALID, "pattern '" BYTES_FMT "...' has %zu octets, at most %d are allowed",
                          BYTES_ARG(pattern), pattern.len, TOPIC_MAX);
     for (;;) {
         const char *dot = memchr(at, '.', (size_t)(end - at));
         bytes token = bytes_make(at, (size_t)((dot ? dot : end) - at));
         if (!token.len)
-            return error_set(err, WEIR_INVALID, "pattern '" BYTES_FMT "': has an empty token; '*' selects any one token",
+            return error_set(err, WEIR_INVALID, "pattern '" BYTES_FMT "' has an empty token; '*' selects any one token",
                              BYTES_ARG(pattern));
         if (bytes_is(token, ">") && dot)
             return error_set(err, WEIR_INVALID, "pattern '" BYTES_FMT "': '>' selects the rest and so must be the last token; '*' selects one",

@@ -451,7 +451,7 @@ weir_code connection_first(node_connection **out, node *n, node_plugin *p, weir_
     if (fields.type == JSON_ARRAY)
         for (json_iter it = json_each(fields); json_next(&it, &key, &field);)
             if (json_member(field, "required").type == JSON_TRUE && json_member(field, "default").type == JSON_NONE)
-                return error_set(err, WEIR_INVALID, "plugin '%s' has no connection yet, and one needs a configuration: POST /v1/connections first", p->id);
+                return error_set(err, WEIR_INVALID, "plugin '%s' has no connection yet, and one needs a configuration: create the connection first", p->id);
     char *room = NULL;
     weir_code code = make(out, n, p, default_name(p, &room), nothing, err);
     free(room);

@@ -382,7 +382,7 @@ static void restart(ask *a)
     if (!s)
         return;
     if (!s->wanted) {
-        ask_fail(a, WEIR_INVALID, "stream %s is switched off; PATCH it to {\"wanted\":\"on\"}", s->id_text);
+        ask_fail(a, WEIR_INVALID, "stream %s is switched off; start it instead", s->id_text);
         return;
     }
     const char *elsewhere = "";

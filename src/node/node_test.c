@@ -315,7 +315,7 @@ TEST(node, wrong_bodies_are_refused_with_a_text)
         {"plugins.upload", NULL, "not a module", "no WebAssembly module", WEIR_INVALID},
         {"plugins.upload", NULL, "{\"wasm\":[{\"path\":\"/etc/passwd\"}]}", "no WebAssembly module", WEIR_INVALID},
         {"sinks.create", NULL, "{}", "\"spec\" is needed", WEIR_INVALID},
-        {"sinks.create", NULL, "{\"spec\":\"carrier-pigeon:\"}", "carrier-pigeon", WEIR_NOT_FOUND},
+        {"sinks.create", NULL, "{\"spec\":\"carrier-pigeon:\"}", "carrier-pigeon", WEIR_INVALID},
         {"sinks.create", NULL, "{\"spec\":\"ndjson:/tmp/x\",\"policy\":\"block\"}", "\"policy\"", WEIR_INVALID},
         {"tokens.create", NULL, "{\"name\":\"x\",\"scope\":\"god\"}", "\"scope\"", WEIR_INVALID},
         {"tokens.create", NULL, "{\"name\":\"x\",\"scope\":\"read\",\"expires_at\":\"1\"}", "\"expires_at\"", WEIR_INVALID},

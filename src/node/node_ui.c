@@ -134,7 +134,7 @@ static void put(ask *a)
     else if (a->body.len > UI_MAX)
         error_set(&err, WEIR_LIMIT, "more than %u octets are not kept", UI_MAX);
     else if (!there && list_count(&a->n->ui) >= UI_NAMES)
-        error_set(&err, WEIR_LIMIT, "%d layouts are kept already; DELETE one", UI_NAMES);
+        error_set(&err, WEIR_LIMIT, "%d layouts are kept already; delete one", UI_NAMES);
     else if (!json_read(&doc, buf_bytes(&a->body), &err) && !put_and_wait(a->n, "ui", key, &a->body, BYTES(""), &err)) {
         kept *k = find(a->n, key);
         if (k)

@@ -62,7 +62,7 @@ weir_code stream_take_name(node_stream *s, weir_error *err)
     bytes name = record_stream_name(s->records);
     const node_stream *other = map_get(s->n->names, name);
     if (other)
-        return error_set(err, WEIR_BUSY, "stream %s has the topic '%s' of connection %s already; PATCH or restart that one, or ask for it on another connection",
+        return error_set(err, WEIR_BUSY, "stream %s has the topic '%s' of connection %s already; change or restart that one, or ask for it on another connection",
                          other->id_text, record_stream_topic(s->records).at, s->connection->id_text);
     if (!(s->mark = mark_of_stream(s->n, s->records)) || !map_set(s->n->names, name, s, NULL) || !map_set(s->n->stream_ids, bytes_of(s->id_text), s, NULL))
         return error_set(err, WEIR_NOMEM, "out of memory");
@@ -164,7 +164,7 @@ void stream_go(node_stream *s)
     } else if (n->share && !n->share->may_open(n->share->arg, record_stream_name(s->records), &elsewhere))
         waits(s, elsewhere);
     else if (!marked(s))
-        waits(s, "its mark is being stored");
+        waits(s, "it is being stored");
     else
         open_it(s);
 }

@@ -44,7 +44,7 @@ static weir_code unknown(const char *spec, weir_error *err)
         size_t len = strlen(names);
         snprintf(names + len, sizeof names - len, "%s'%s'", i ? ", " : "", registry[i]->name);
     }
-    return error_set(err, WEIR_NOT_FOUND, "sink '%s': there is no such sink; there are %s", shown, names);
+    return error_set(err, WEIR_INVALID, "sink '%s': there is no such sink; there are %s", shown, names);
 }
 
 weir_code sink_open(sink **out, const char *spec, const sink_options *options, weir_error *err)

@@ -35,7 +35,7 @@ static weir_code refuse(const redis *r, weir_error *err)
 {
     if (r->c->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK))
         return error_set(err, WEIR_TIMEOUT, "does not answer for %d s", WRITE_S);
-    return error_set(err, WEIR_NETWORK, "%s", r->c->errstr);
+    return error_set(err, WEIR_NETWORK, "%s%s", r->c->errstr, r->c->err == REDIS_ERR_PROTOCOL ? "; what answers there is no Redis" : "");
 }
 
 /* What an error answer means for us. */

@@ -189,9 +189,9 @@ TEST(suite, unknown_sink_is_refused_with_the_list)
 {
     weir_error err = WEIR_ERROR_INIT;
     sink *k = NULL;
-    CHECK_INT(sink_open(&k, "kafak:x", NULL, &err), WEIR_NOT_FOUND);
+    CHECK_INT(sink_open(&k, "kafak:x", NULL, &err), WEIR_INVALID);
     CHECK_HAS(err.text, "sink 'kafak:x': there is no such sink; there are 'ndjson', 'csv', 'table', ");
-    CHECK_INT(sink_open(&k, "a-name-longer-than-any-sink-will-ever-have", NULL, &err), WEIR_NOT_FOUND);
+    CHECK_INT(sink_open(&k, "a-name-longer-than-any-sink-will-ever-have", NULL, &err), WEIR_INVALID);
     CHECK_INT(sink_open(&k, "ndjson:", NULL, &err), WEIR_INVALID);
     CHECK_HAS(err.text, "no path behind the colon");
     CHECK(k == NULL);

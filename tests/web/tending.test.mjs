@@ -237,6 +237,9 @@ describe('who tends a node', () => {
         await dialog.waitFor({state: 'detached'});
         const row = page.locator('main tbody tr', {hasText: 'tape'});
         await row.locator('.state.good', {hasText: 'open'}).waitFor();
+        const away = await ask(server, 'POST', '/v1/sinks', {spec: 'redis://127.0.0.1:1'});
+        await page.locator('main tbody tr .why', {hasText: 'cannot be reached'}).waitFor(); // the reason is in the list, not only at a pointer
+        await ask(server, 'DELETE', '/v1/sinks/' + away.id);
         const lines = () => (existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').filter(Boolean).map(l => JSON.parse(l)) : []);
         await changes(page, () => lines().length > 2, false, 'the file');
         assert.ok(lines().every(r => r.type === 'trades'));

@@ -141,7 +141,7 @@ function Bottom() {
     return (
         <footer class="bottom" aria-label={t.shell.status}>
             {n?.demo && <span class="tag">{t.shell.demo}</span>}
-            <span><a href={href('streams')}>{t.shell.streams(on)}</a>{off > 0 && <span class="warn"> {t.shell.notLive(off)}</span>}</span>
+            <span><a href={href('streams')}>{t.shell.streams(on)}</a>{off > 0 && <span class="warn"> · {t.shell.notLive(off)}</span>}</span>
             {route.value.page === 'market' && <>
                 <span class="figure">{t.shell.rate(count(r.records))}</span>
                 <span class="figure not-narrow">{t.shell.lag(r.lag < 1000 ? Math.round(r.lag) + ' ms' : duration(r.lag))}</span>

@@ -29,11 +29,11 @@ export function SinksPage() {
             <Wait what={sinks.value} trouble={trouble.value}>
                 <Table label={t.pages.sinks} rows={list} keyOf={s => s.id} onOpen={s => { location.hash = href('sinks', s.id); }} selected={open?.id ?? null} empty={filter ? t.noMatch : <Examples />} columns={[
                     {head: t.name, cell: s => <a href={href('sinks', s.id)}>{show(s.name || '#' + s.id)}</a>},
-                    {head: t.sinks.spec, wide: true, cell: s => <code>{show(s.spec)}</code>},
+                    {head: t.sinks.spec, wide: true, cell: s => <><code>{show(s.spec)}</code>{s.enabled && s.state !== 'open' && s.why && <small class="why">{show(s.why)}</small>}</>},
                     {head: t.sinks.pattern, narrow: false, cell: s => <><code>{show(s.pattern)}</code>{s.connection !== null && <span class="dim"> {show(connectionName(s.connection))}</span>}</>},
                     {head: t.state, cell: s => <span title={show(s.why)}><State of={s.enabled ? s.state : 'disabled'} /></span>},
                     {head: t.sinks.written, num: true, cell: s => count(s.account?.written ?? s.account?.delivered ?? 0)},
-                    {head: t.sinks.queued, num: true, cell: s => count((s.account?.queued ?? 0) + (s.account?.buffered ?? 0))},
+                    {head: t.sinks.queued, num: true, narrow: false, cell: s => count((s.account?.queued ?? 0) + (s.account?.buffered ?? 0))},
                     {head: t.sinks.dropped, num: true, cell: s => count((s.account?.dropped ?? 0) + (s.account?.lost ?? 0))},
                 ]} />
             </Wait>

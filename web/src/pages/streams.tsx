@@ -53,7 +53,7 @@ function List() {
             <Wait what={streams.value} trouble={trouble.value}>
                 <Table label={t.pages.streams} rows={list.slice(0, 1000)} keyOf={s => s.id} onOpen={s => go('streams', s.id)} empty={filter ? t.noMatch : t.streams.none} columns={[
                     {head: t.streams.type, cell: s => show([s.type, ...Object.values(s.parameters ?? {})].join(' '))},
-                    {head: t.streams.identifier, wide: true, cell: s => <a href={href('streams', s.id)}>{show(s.identifier)}</a>},
+                    {head: t.streams.identifier, wide: true, cell: s => <><a href={href('streams', s.id)}>{show(s.identifier)}</a>{s.wanted === 'on' && s.state !== 'live' && s.why && <small class="why">{show(s.why)}</small>}</>},
                     {head: t.connection, narrow: false, cell: s => <span class="dim" title={show(s.plugin)}>{show(connectionName(s.connection))}</span>},
                     {head: t.state, cell: s => <span title={show(s.why)}><State of={s.state} /></span>},
                     {head: t.streams.lastRecv, num: true, narrow: false, cell: s => (ms(s.figures.last_ts_recv) === null ? t.none : duration(now - ms(s.figures.last_ts_recv)!))},
