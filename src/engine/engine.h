@@ -132,8 +132,15 @@ uint64_t module_compile_ns(const module *m); /* 0 when it came from the cache */
  * Returning a trap ends the guest's call. */
 typedef trap *(*host_fn)(void *env, void *guest, value *v);
 
+/* The same for what guests call all the time, with nothing of ours between: it works on instance_near and raises its
+ * trap itself. For one that neither parks, nor calls the guest, nor looks at linear memory. */
+typedef void *(*direct_fn)(void *, void *, value *v, size_t n);
+extern __thread void *instance_near __attribute__((tls_model("initial-exec"))); /* that of the guest which runs here */
+void *instance_raise(trap *t);                                                  /* to be returned; takes the trap */
+
 typedef struct binding {
-    host_fn fn; /* NULL: this import is not offered */
+    host_fn fn;       /* NULL: this import is not offered */
+    direct_fn direct; /* called in place of fn, unless NULL */
     void *env;
     char type[ENGINE_TYPE_SIZE]; /* the type that fn has */
 } binding;
@@ -163,6 +170,7 @@ typedef struct instance_limits {
     uint32_t max_elements; /* of a table; 0: 1,000,000 */
     bool on_caller;        /* no fiber: it runs on its caller's stack, on any thread, one at a time, and cannot park */
     uint64_t fuel;         /* at birth, where the engine counts it */
+    void *near;            /* what its direct functions work on */
 } instance_limits;
 
 /* Instantiates. A start section runs here, on a fiber, with *out set already (its imports may want

@@ -134,21 +134,40 @@ static trap *host_trim(void *env, void *guest, value *v)
     return NULL;
 }
 
+/* Adds to what its instance has near. Beyond 100 it traps. */
+static void *host_add_near(void *bound, void *caller, value *v, size_t n)
+{
+    int *sum = instance_near;
+    (void)bound, (void)caller;
+    CHECK_UINT(n, 1);
+    *sum += v[0].i32;
+    v[0].i32 = *sum;
+    return *sum > 100 ? instance_raise(trap_new("%d is too much", *sum)) : NULL;
+}
+
+static trap *host_never(void *env, void *guest, value *v)
+{
+    (void)env, (void)guest, (void)v;
+    return trap_new("the way that is not direct");
+}
+
 static const struct {
     const char *name, *type;
     host_fn fn;
+    direct_fn direct;
 } imports[] = {
-    {"park", "()", host_park},
-    {"call", "i(i)", host_call},
-    {"try", "i(i)", host_try},
-    {"note", "(i)", host_note},
-    {"fail", "()", host_fail},
-    {"quit", "(i)", host_quit},
-    {"other", "()", host_other},
-    {"peek", "i()", host_peek},
-    {"trim", "i()", host_trim},
-    {"vector", "V(V)", host_note},
-    {"wide", "(i)", host_note},
+    {"park", "()", host_park, NULL},
+    {"call", "i(i)", host_call, NULL},
+    {"try", "i(i)", host_try, NULL},
+    {"note", "(i)", host_note, NULL},
+    {"fail", "()", host_fail, NULL},
+    {"quit", "(i)", host_quit, NULL},
+    {"other", "()", host_other, NULL},
+    {"peek", "i()", host_peek, NULL},
+    {"trim", "i()", host_trim, NULL},
+    {"vector", "V(V)", host_note, NULL},
+    {"wide", "(i)", host_note, NULL},
+    {"add_near", "i(i)", host_never, host_add_near},
 };
 
 static void bind(void *arg, const module_extern *x, binding *out)
@@ -159,6 +178,7 @@ static void bind(void *arg, const module_extern *x, binding *out)
     for (size_t k = 0; k < sizeof imports / sizeof *imports; k++)
         if (bytes_is(x->module, "t") && bytes_is(x->name, imports[k].name)) {
             out->fn = imports[k].fn;
+            out->direct = imports[k].direct;
             strcpy(out->type, imports[k].type);
         }
 }
@@ -559,6 +579,39 @@ TEST(engine, a_prepared_call_can_be_cancelled_before_it_runs)
     instance_cancel(r.i);
     CHECK_INT(instance_outcome(r.i)->kind, OUTCOME_CANCELLED);
     check_usable(&r);
+    rig_fini(&r);
+}
+
+/* What is near stays each instance's own: where one runs another's call, and where a start section runs. */
+TEST(engine, a_direct_function_works_on_what_its_instance_has_near)
+{
+    static const char text[] = "(module (import \"t\" \"add_near\" (func $add (param i32) (result i32))) (import \"t\" \"other\" (func $other))"
+                               "(func $start (drop (call $add (i32.const 1)))) (start $start)"
+                               "(func (export \"add\") (param i32) (result i32) (call $add (local.get 0)))"
+                               "(func (export \"both\") (result i32) (drop (call $add (i32.const 10))) (call $other) (call $add (i32.const 20))))";
+    rig r = {.e = engine_make((engine_options){0})};
+    world second = {0};
+    weir_error err = WEIR_ERROR_INIT;
+    int near[2] = {0, 50};
+    value v[2] = {{.i32 = 3}};
+    func f;
+    r.l = link_text(r.e, text);
+    CHECK_OK(instance_new(&r.w.self, r.l, &(instance_limits){.near = &near[0]}, &r.w, &err));
+    CHECK_OK(instance_new(&second.self, r.l, &(instance_limits){.near = &near[1]}, &second, &err));
+    r.i = r.w.self;
+    CHECK_INT(near[0], 1);
+    CHECK_INT(near[1], 51);
+    CHECK(instance_func(second.self, "add", &f));
+    instance_call(second.self, &f, v);
+    r.w.other = second.self;
+    CHECK_INT(begin(&r, "both", 0, 0), RUN_PARKED);
+    CHECK_INT(v[0].i32, 54);
+    CHECK_INT(instance_resume(r.i), RUN_DONE);
+    CHECK_INT(r.v[0].i32, 31);
+    CHECK_INT(run(&r, "add", 70, 0)->kind, OUTCOME_TRAPPED);
+    CHECK_TEXT(instance_outcome(r.i)->text, "101 is too much");
+    CHECK(instance_near == NULL);
+    instance_free(second.self);
     rig_fini(&r);
 }
 

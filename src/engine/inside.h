@@ -48,6 +48,7 @@ struct module {
 /* One import and its function; Wasmtime hands it back at each call. */
 typedef struct bound {
     host_fn fn;
+    direct_fn direct;
     void *env;
 } bound;
 

@@ -45,7 +45,7 @@ typedef enum state {
 } state;
 
 struct instance {
-    void *guest;
+    void *guest, *near;
     state state;
     bool wake;       /* a parked fiber may go on */
     bool cancelling; /* the fiber is being unwound; nothing may suspend it */
@@ -78,6 +78,7 @@ struct instance {
 };
 
 static __thread instance *current __attribute__((tls_model("initial-exec")));
+__thread void *instance_near __attribute__((tls_model("initial-exec")));
 
 /* ---- On the fiber ---- */
 
@@ -189,6 +190,11 @@ static __attribute__((noinline)) wasm_trap_t *raise_trap(instance *i, trap *t)
     return wasmtime_trap_new("host", 4);
 }
 
+void *instance_raise(trap *t)
+{
+    return raise_trap(current, t);
+}
+
 wasm_trap_t *host_enter(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n)
 {
     (void)caller, (void)n;
@@ -284,20 +290,23 @@ wasm_trap_t *fiber_main(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t
 
 typedef struct entry {
     instance *before;
+    void *near_before;
 } entry;
 
 static entry enter(instance *i)
 {
-    entry e = {current};
+    entry e = {current, instance_near};
     if (i->ticker)
         ticker_enter(i->ticker, i->seat);
     current = i;
+    instance_near = i->near;
     return e;
 }
 
 static void leave(instance *i, entry e)
 {
     current = e.before;
+    instance_near = e.near_before;
     if (i->ticker)
         ticker_leave(i->seat);
 }
@@ -549,6 +558,7 @@ weir_code instance_new(instance **out, linked *l, const instance_limits *limits,
     if (!i)
         return error_set(err, WEIR_NOMEM, "instance: out of memory");
     i->guest = guest;
+    i->near = limits ? limits->near : NULL;
     i->linked = l;
     i->on_caller = limits && limits->on_caller;
     __atomic_add_fetch(&l->refs, 1, __ATOMIC_RELAXED);

@@ -33,11 +33,17 @@ weir_code link_bind(const linked *l, module *m, bound *bounds, bind_fn bind, voi
         if (parts_offer(l, x->module))
             continue;
         bind(arg, x, &b);
-        bounds[k] = (bound){b.fn, b.env};
+        bounds[k] = (bound){b.fn, b.direct, b.env};
         if (!code)
             code = check(x, &b, err);
     }
     return code;
+}
+
+/* A direct_fn has Wasmtime's form in all but the names of types. */
+static wasmtime_func_unchecked_callback_t direct_enter(direct_fn fn)
+{
+    return (wasmtime_func_unchecked_callback_t)(void (*)(void))fn;
 }
 
 wasmtime_error_t *link_define(const linked *l, wasmtime_linker_t *linker, module *m, bound *bounds, wasmtime_func_unchecked_callback_t enter)
@@ -50,8 +56,8 @@ wasmtime_error_t *link_define(const linked *l, wasmtime_linker_t *linker, module
         if (parts_offer(l, x->module))
             continue;
         const wasm_functype_t *function = wasm_externtype_as_functype_const(wasm_importtype_type(types.data[k]));
-        error = wasmtime_linker_define_func_unchecked(linker, x->module.at, x->module.len, x->name.at, x->name.len, function, enter,
-                                                      &bounds[k], NULL);
+        error = wasmtime_linker_define_func_unchecked(linker, x->module.at, x->module.len, x->name.at, x->name.len, function,
+                                                      bounds[k].direct ? direct_enter(bounds[k].direct) : enter, &bounds[k], NULL);
     }
     wasm_importtype_vec_delete(&types);
     return error;

@@ -61,7 +61,9 @@ weir_code guest_new(guest **out, linked *l, const guest_options *o, weir_error *
             limits.max_memory = asked;
     }
     *out = g; /* already here, since a start section calls host functions */
-    if (guest_parts(c, o, err) || instance_new(&g->inst, l, &limits, g, err)) {
+    weir_code code = guest_parts(c, o, err);
+    limits.near = g->kernel;
+    if (code || instance_new(&g->inst, l, &limits, g, err)) {
         error_wrap(err, "%s", g->name);
         *out = NULL;
         guest_free(g);
@@ -97,6 +99,7 @@ static bool table_bind(const import_entry *table, size_t count, bytes name, bind
     for (size_t i = 0; i < count; i++)
         if (bytes_is(name, table[i].name)) {
             out->fn = table[i].fn;
+            out->direct = table[i].direct;
             snprintf(out->type, sizeof out->type, "%s", table[i].type);
             return true;
         }

@@ -80,6 +80,7 @@ typedef struct import_entry {
     const char *name;
     const char *type;
     host_fn fn;
+    direct_fn direct; /* or NULL */
 } import_entry;
 
 extern const import_entry imports_table[];

@@ -18,6 +18,22 @@
     kernel *k = ((guest *)self)->kernel; \
     (void)env;                           \
     (void)k
+/* A function of exchange memory, and twice the way to it: as all imports go, and directly (engine.h), since kits move
+ * every eight octets by a call. */
+#define EXCHANGE(name)                                                        \
+    static trap *exchange_##name(kernel *k, value *v);                        \
+    IMPORT(name)                                                              \
+    {                                                                         \
+        (void)env;                                                            \
+        return exchange_##name(((guest *)self)->kernel, v);                   \
+    }                                                                         \
+    static void *direct_##name(void *bound, void *caller, value *v, size_t n) \
+    {                                                                         \
+        (void)bound, (void)caller, (void)n;                                   \
+        trap *t = exchange_##name(instance_near, v);                          \
+        return __builtin_expect(!t, true) ? NULL : instance_raise(t);         \
+    }                                                                         \
+    static inline __attribute__((always_inline)) trap *exchange_##name(kernel *k, value *v)
 #define GUEST        \
     guest *g = self; \
     (void)env;       \
@@ -25,16 +41,15 @@
 
 /* ---- Exchange memory ---- */
 
-static trap *outside(const char *name, uint64_t at)
+static __attribute__((cold, noinline)) trap *outside(const char *name, uint64_t at)
 {
     return trap_outside("%s: out of bounds memory access at %" PRIu64, name, at);
 }
 
-IMPORT(load_u64)
+EXCHANGE(load_u64)
 {
-    KERNEL;
     uint64_t at = v[0].u64;
-    if (__builtin_expect(!kernel_reaches_u64(k, at), 0)) {
+    if (__builtin_expect(!kernel_reaches_u64(k, at), false)) {
         v[0].u64 = 0;
         return kernel_traps_u64(k, at) ? outside("load_u64", at) : NULL;
     }
@@ -42,11 +57,10 @@ IMPORT(load_u64)
     return NULL;
 }
 
-IMPORT(load_u8)
+EXCHANGE(load_u8)
 {
-    KERNEL;
     uint64_t at = v[0].u64;
-    if (__builtin_expect(!kernel_reaches_u8(k, at), 0)) {
+    if (__builtin_expect(!kernel_reaches_u8(k, at), false)) {
         v[0].u32 = 0;
         return kernel_traps_u8(k, at) ? outside("load_u8", at) : NULL;
     }
@@ -54,136 +68,119 @@ IMPORT(load_u8)
     return NULL;
 }
 
-IMPORT(store_u64)
+EXCHANGE(store_u64)
 {
-    KERNEL;
     uint64_t at = v[0].u64;
-    if (__builtin_expect(!kernel_reaches_u64(k, at), 0))
+    if (__builtin_expect(!kernel_reaches_u64(k, at), false))
         return kernel_traps_u64(k, at) ? outside("store_u64", at) : NULL;
     kernel_poke_u64(k, at, v[1].u64);
     return NULL;
 }
 
-IMPORT(store_u8)
+EXCHANGE(store_u8)
 {
-    KERNEL;
     uint64_t at = v[0].u64;
-    if (__builtin_expect(!kernel_reaches_u8(k, at), 0))
+    if (__builtin_expect(!kernel_reaches_u8(k, at), false))
         return kernel_traps_u8(k, at) ? outside("store_u8", at) : NULL;
     k->base[at] = (uint8_t)v[1].u32;
     return NULL;
 }
 
-IMPORT(input_load_u64)
+EXCHANGE(input_load_u64)
 {
-    KERNEL;
     uint64_t i = v[0].u64, len = k->slots.input_len, at = k->slots.input_at + i;
     v[0].u64 = len >= 8 && i <= len - 8 && kernel_reaches_u64(k, at) ? kernel_peek_u64(k, at) : 0;
     return NULL;
 }
 
-IMPORT(input_load_u8)
+EXCHANGE(input_load_u8)
 {
-    KERNEL;
     uint64_t i = v[0].u64, at = k->slots.input_at + i;
     v[0].u32 = i < k->slots.input_len && kernel_reaches_u8(k, at) ? k->base[at] : 0;
     return NULL;
 }
 
-IMPORT(length)
+EXCHANGE(length)
 {
-    KERNEL;
     v[0].u64 = kernel_length(k, v[0].u64);
     return NULL;
 }
 
 /* A length that no 32-bit memory could have is answered with 0; one beyond this instance's ceiling
  * stops the guest, since many a kit writes to whatever it got. */
-IMPORT(alloc)
+EXCHANGE(alloc)
 {
-    KERNEL;
     uint64_t len = v[0].u64;
     v[0].u64 = kernel_alloc(k, len);
-    if (v[0].u64 == 0 && len != 0 && len <= UINT32_MAX)
+    if (__builtin_expect(v[0].u64 == 0 && len != 0 && len <= UINT32_MAX, false))
         return trap_new("alloc: no room for %" PRIu64 " octets in exchange memory: %" PRIu64 " of %" PRIu64 " are in use",
                         len, kernel_used(k), k->max_arena);
     return NULL;
 }
 
-IMPORT(free)
+EXCHANGE(free)
 {
-    KERNEL;
     kernel_release(k, v[0].u64);
     return NULL;
 }
 
-IMPORT(input_length)
+EXCHANGE(input_length)
 {
-    KERNEL;
     v[0].u64 = k->slots.input_len;
     return NULL;
 }
 
-IMPORT(input_offset)
+EXCHANGE(input_offset)
 {
-    KERNEL;
     v[0].u64 = k->slots.input_at;
     return NULL;
 }
 
-IMPORT(input_set)
+EXCHANGE(input_set)
 {
-    KERNEL;
     kernel_input_set(k, v[0].u64, v[1].u64);
     return NULL;
 }
 
-IMPORT(output_set)
+EXCHANGE(output_set)
 {
-    KERNEL;
     kernel_output_set(k, v[0].u64, v[1].u64);
     return NULL;
 }
 
-IMPORT(output_offset)
+EXCHANGE(output_offset)
 {
-    KERNEL;
     v[0].u64 = k->slots.output_at;
     return NULL;
 }
 
-IMPORT(output_length)
+EXCHANGE(output_length)
 {
-    KERNEL;
     v[0].u64 = k->slots.output_len;
     return NULL;
 }
 
-IMPORT(error_set)
+EXCHANGE(error_set)
 {
-    KERNEL;
     kernel_error_set(k, v[0].u64);
     return NULL;
 }
 
-IMPORT(error_get)
+EXCHANGE(error_get)
 {
-    KERNEL;
     v[0].u64 = k->slots.error_at;
     return NULL;
 }
 
-IMPORT(reset)
+EXCHANGE(reset)
 {
-    KERNEL;
     (void)v;
     kernel_reset(k);
     return NULL;
 }
 
-IMPORT(memory_bytes)
+EXCHANGE(memory_bytes)
 {
-    KERNEL;
     v[0].u64 = k->arena;
     return NULL;
 }
@@ -222,7 +219,7 @@ IMPORT(block_new)
     if (!octets)
         return beyond("block_new", from, len);
     v[0].u64 = len;
-    trap *t = import_alloc(env, self, v);
+    trap *t = exchange_alloc(k, v);
     if (v[0].u64)
         memcpy(k->base + v[0].u64, octets, len);
     return t;
@@ -379,29 +376,30 @@ IMPORT(http_headers)
 }
 
 /* clang-format off */
-#define ENTRY(name, type) {#name, type, import_##name}
+#define ENTRY(name, type) {#name, type, import_##name, NULL}
+#define EXCHANGE_ENTRY(name, type) {#name, type, import_##name, direct_##name}
 /* clang-format on */
 const import_entry imports_table[] = {
-    ENTRY(alloc, "I(I)"),
-    ENTRY(free, "(I)"),
-    ENTRY(length, "I(I)"),
-    {"length_unsafe", "I(I)", import_length},
-    ENTRY(load_u8, "i(I)"),
-    ENTRY(load_u64, "I(I)"),
-    ENTRY(store_u8, "(Ii)"),
-    ENTRY(store_u64, "(II)"),
-    ENTRY(input_length, "I()"),
-    ENTRY(input_offset, "I()"),
-    ENTRY(input_load_u8, "i(I)"),
-    ENTRY(input_load_u64, "I(I)"),
-    ENTRY(input_set, "(II)"),
-    ENTRY(output_set, "(II)"),
-    ENTRY(output_offset, "I()"),
-    ENTRY(output_length, "I()"),
-    ENTRY(error_set, "(I)"),
-    ENTRY(error_get, "I()"),
-    ENTRY(reset, "()"),
-    ENTRY(memory_bytes, "I()"),
+    EXCHANGE_ENTRY(alloc, "I(I)"),
+    EXCHANGE_ENTRY(free, "(I)"),
+    EXCHANGE_ENTRY(length, "I(I)"),
+    {"length_unsafe", "I(I)", import_length, direct_length},
+    EXCHANGE_ENTRY(load_u8, "i(I)"),
+    EXCHANGE_ENTRY(load_u64, "I(I)"),
+    EXCHANGE_ENTRY(store_u8, "(Ii)"),
+    EXCHANGE_ENTRY(store_u64, "(II)"),
+    EXCHANGE_ENTRY(input_length, "I()"),
+    EXCHANGE_ENTRY(input_offset, "I()"),
+    EXCHANGE_ENTRY(input_load_u8, "i(I)"),
+    EXCHANGE_ENTRY(input_load_u64, "I(I)"),
+    EXCHANGE_ENTRY(input_set, "(II)"),
+    EXCHANGE_ENTRY(output_set, "(II)"),
+    EXCHANGE_ENTRY(output_offset, "I()"),
+    EXCHANGE_ENTRY(output_length, "I()"),
+    EXCHANGE_ENTRY(error_set, "(I)"),
+    EXCHANGE_ENTRY(error_get, "I()"),
+    EXCHANGE_ENTRY(reset, "()"),
+    EXCHANGE_ENTRY(memory_bytes, "I()"),
     ENTRY(config_get, "I(I)"),
     ENTRY(var_get, "I(I)"),
     ENTRY(var_set, "(II)"),

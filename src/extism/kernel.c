@@ -12,8 +12,9 @@
  * Layout in the region is upstream's: the first block at 77, each next one 12 octets behind the end
  * of the last. Fresh memory comes first (a short call never sees an address twice); when a call has
  * used more than FRESH octets, freed blocks are preferred, so that a call of days stays in a few
- * pages. Free blocks are found by size class (four for each power of two) and a bitmap, joined with
- * free neighbours, and split when much is left over.
+ * pages. Who talks to the host in a loop frees and asks for the same few sizes again and again, so the blocks
+ * freed last rest as they are, and one that fits is given out as it is. The others are found by size class (four
+ * for each power of two) and a bitmap, joined with free neighbours, and split when much is left over.
  *
  * Frequent: load and store (kernel_internal.h), then alloc and length; reset once a call. */
 #include "extism/kernel_internal.h"
@@ -24,9 +25,10 @@
 
 #define HOST_PAGE ((size_t)4096)
 #define FRESH (8 * 1024)
-#define KEEP (128 * 1024) /* a call that used more gives its pages back */
-#define SPLIT_FROM 128    /* octets left over that are worth a block */
-#define FIRST_RECORDS 48  /* block records on the page in the middle */
+#define KEEP (128 * 1024)        /* a call that used more gives its pages back, */
+#define KEEP_AGAIN (4096 * 1024) /* but not up to this, where the one before it used more, too */
+#define SPLIT_FROM 128           /* octets left over that are worth a block */
+#define FIRST_RECORDS 48         /* block records on the page in the middle */
 #define HEADS (KERNEL_CLASSES * sizeof(uint32_t))
 #define FIRST_PAGES 16 /* what upstream's memory starts with; the allocator believes in one */
 #define MAX_EXCHANGE (UINT64_C(65000) * KERNEL_PAGE)
@@ -110,7 +112,7 @@ static inline uint32_t block_find(kernel *k, uint64_t offset)
     if (!id)
         return 0;
     const block *b = block_at(k, id);
-    return b->start == offset && b->state != BLOCK_FREE ? id : 0;
+    return b->start == offset && b->state >= BLOCK_ACTIVE ? id : 0;
 }
 
 static void list_put(kernel *k, uint32_t *head, uint32_t id)
@@ -218,6 +220,40 @@ static void block_join(kernel *k, uint32_t id)
     k->spare_ids = gone;
 }
 
+/* Joined with its free neighbours, it can be found by size. */
+static void block_give(kernel *k, uint32_t id)
+{
+    const block *b = block_at(k, id);
+    if (b->after && block_at(k, b->after)->state == BLOCK_FREE) {
+        free_cut(k, b->after);
+        block_join(k, id);
+    }
+    if (b->before && block_at(k, b->before)->state == BLOCK_FREE) {
+        id = b->before;
+        free_cut(k, id);
+        block_join(k, id);
+    }
+    free_put(k, id);
+}
+
+static void block_rest(kernel *k, uint32_t id)
+{
+    uint32_t *place = &k->resting[k->rest_next++ % KERNEL_RESTING];
+    if (*place)
+        block_give(k, *place);
+    *place = id;
+    block_at(k, id)->state = BLOCK_RESTING;
+}
+
+static void rest_is_over(kernel *k)
+{
+    for (int i = 0; i < KERNEL_RESTING; i++) {
+        if (k->resting[i])
+            block_give(k, k->resting[i]);
+        k->resting[i] = 0;
+    }
+}
+
 static void block_release(kernel *k, uint32_t id)
 {
     block *b = block_at(k, id);
@@ -229,17 +265,7 @@ static void block_release(kernel *k, uint32_t id)
         k->last_request = 0;
     k->used -= b->used;
     k->active--;
-
-    if (b->after && block_at(k, b->after)->state == BLOCK_FREE) {
-        free_cut(k, b->after);
-        block_join(k, id);
-    }
-    if (b->before && block_at(k, b->before)->state == BLOCK_FREE) {
-        id = b->before;
-        free_cut(k, id);
-        block_join(k, id);
-    }
-    free_put(k, id);
+    block_rest(k, id);
 }
 
 static uint64_t block_activate(kernel *k, uint32_t id, uint32_t len)
@@ -277,10 +303,30 @@ static void recycle(kernel *k)
     }
 }
 
+/* One that rests and is no larger than it must be, or 0. */
+static uint32_t rest_fit(kernel *k, uint32_t len)
+{
+    for (int i = 0; i < KERNEL_RESTING; i++) {
+        uint32_t id = k->resting[i];
+        if (id && block_at(k, id)->cap >= len && block_at(k, id)->cap - len < SPLIT_FROM) {
+            k->resting[i] = 0;
+            return id;
+        }
+    }
+    return 0;
+}
+
 static uint64_t alloc_reused(kernel *k, uint32_t len)
 {
     recycle(k);
-    uint32_t id = free_fit(k, len);
+    uint32_t id = rest_fit(k, len);
+    if (id)
+        return block_activate(k, id, len);
+    id = free_fit(k, len);
+    if (!id) {
+        rest_is_over(k);
+        id = free_fit(k, len);
+    }
     if (!id)
         return 0;
     free_cut(k, id);
@@ -399,11 +445,29 @@ static void wipe(void *from, void *to)
     give_back(from, to);
 }
 
+/* Whether what the call used is zeroed and kept. A page costs some fifty times as much to get from the system as to
+ * zero: who has moved a megabyte twice will do so again. The first call that used little gives back what was kept. */
+static bool pages_kept(kernel *k)
+{
+    bool much = k->bump > KEEP, again = k->much;
+    k->much = much;
+    if (much && again && k->bump <= KEEP_AGAIN) {
+        k->kept = k->bump > k->kept ? k->bump : k->kept;
+        return true;
+    }
+    if (k->kept) {
+        give_back(index_of(k) + KEEP / 8, index_of(k) + (KERNEL_ROOT + k->kept) / 8 + 1);
+        give_back(k->base + KEEP, k->base + KERNEL_ROOT + k->kept);
+        k->kept = 0;
+    }
+    return !much;
+}
+
 void kernel_reset(kernel *k)
 {
     uint8_t *from = k->base + KERNEL_FIRST_OCTET - 7; /* eight octets may be stored there */
     uint8_t *to = k->base + KERNEL_ROOT + k->bump;
-    if (k->bump <= KEEP) {
+    if (pages_kept(k)) {
         for (uint32_t id = k->first; id; id = block_at(k, id)->after)
             index_of(k)[block_at(k, id)->start / 8] = 0;
         if (k->bump || kernel_peek_u64(k, KERNEL_FIRST_OCTET - 7)) /* a page that nobody wrote to is not touched */
@@ -421,6 +485,7 @@ void kernel_reset(kernel *k)
     k->bump = k->used = k->active = 0;
     k->fresh_until = FRESH;
     k->input_seen = false;
+    memset(k->resting, 0, sizeof k->resting);
     k->block_top = k->spare_ids = k->first = k->last = k->done = k->last_request = k->last_reply = 0;
     k->slots = (kernel_slots){0};
 }

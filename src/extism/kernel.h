@@ -43,7 +43,7 @@ uint64_t kernel_output_length(kernel *k);
 uint64_t kernel_error(kernel *k);
 
 /* Drops all blocks, zeroes what they held and what the slots say. Costs what the call used; after
- * a call that used much, its pages go back to the system. */
+ * a call that used much, its pages go back to the system, unless the one before it used much, too. */
 void kernel_reset(kernel *k);
 
 /* The recorded output, clamped to the memory. */

@@ -16,8 +16,11 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "guest octets are litt
 #define KERNEL_GAP 12         /* octets before each block, where upstream keeps a header */
 #define KERNEL_CLASSES 128
 
+#define KERNEL_RESTING 4
+
 typedef enum block_state {
     BLOCK_FREE,
+    BLOCK_RESTING, /* free, but not yet joined with its neighbours: the next of its size gets it as it is */
     BLOCK_ACTIVE,
     BLOCK_DONE, /* active still, but the guest needs it no longer: free from the next alloc on */
 } block_state;
@@ -40,6 +43,8 @@ struct kernel {
     uint64_t fresh_until; /* bump position up to which nothing is reused */
     bool input_seen;      /* since the reset */
     uint64_t max_arena;
+    uint64_t kept; /* octets whose pages were kept though they are many */
+    bool much;     /* the call before used many */
     uint64_t used;
     uint64_t active;
     block *records;       /* behind the first, since they grow down; here, heads of free lists and the index begin */
@@ -48,6 +53,7 @@ struct kernel {
     uint32_t first, last; /* by address */
     uint32_t done;        /* list of BLOCK_DONE */
     uint32_t last_request, last_reply;
+    uint32_t resting[KERNEL_RESTING], rest_next; /* the places are taken in turns */
     uint64_t free_map[KERNEL_CLASSES / 64];
 
     room room;

@@ -259,6 +259,45 @@ TEST(kernel, an_idle_one_costs_two_pages_and_a_giant_call_gives_its_pages_back)
     kernel_free(k);
 }
 
+/* A call with a megabyte in and out. */
+static void large_call(kernel *k, uint64_t len)
+{
+    for (int i = 0; i < 2; i++) {
+        uint64_t h = kernel_alloc(k, len);
+        CHECK(h != 0);
+        for (uint64_t at = h; at < h + len - 8; at += 512)
+            CHECK_UINT(kernel_load_u64(k, at), 0);
+        memset(kernel_base(k) + h, 0xEE, len);
+    }
+}
+
+TEST(kernel, a_second_large_call_keeps_its_pages_and_a_small_one_gives_them_back)
+{
+    kernel *k = kernel_new(64 * MIB);
+    large_call(k, MIB);
+    kernel_reset(k);
+    CHECK(resident_pages(k) < 40);
+    large_call(k, MIB);
+    kernel_reset(k);
+    CHECK(resident_pages(k) > 500);
+    large_call(k, MIB / 2);
+    kernel_reset(k);
+    large_call(k, MIB);
+    kernel_reset(k);
+    CHECK(resident_pages(k) > 500);
+    large_call(k, 5 * MIB); /* more than is kept */
+    kernel_reset(k);
+    CHECK(resident_pages(k) < 40);
+    large_call(k, MIB);
+    kernel_reset(k);
+    CHECK(resident_pages(k) > 500);
+    kernel_alloc(k, 100);
+    kernel_reset(k);
+    CHECK(resident_pages(k) < 80);
+    large_call(k, MIB);
+    kernel_free(k);
+}
+
 TEST(kernel, freed_neighbours_become_one_block)
 {
     kernel *k = kernel_new(64 * MIB);
@@ -272,6 +311,41 @@ TEST(kernel, freed_neighbours_become_one_block)
     CHECK_UINT(kernel_length(k, h[2]), 0);
     CHECK_UINT(kernel_length(k, filler), 10000);
     CHECK_UINT(kernel_length(k, h[4]), 1000);
+    kernel_free(k);
+}
+
+TEST(kernel, who_asks_for_the_same_sizes_again_gets_the_same_blocks)
+{
+    kernel *k = kernel_new(64 * MIB);
+    CHECK(kernel_alloc(k, 10000) != 0);
+    uint64_t request = kernel_alloc(k, 200), reply = kernel_alloc(k, 60), behind = kernel_alloc(k, 500);
+    uint32_t records = k->block_top;
+    for (int i = 0; i < 1000; i++) {
+        kernel_release(k, reply);
+        kernel_release(k, request);
+        CHECK_UINT(kernel_length(k, request), 0);
+        kernel_release(k, request); /* twice, as kits do */
+        CHECK_UINT(kernel_block_count(k), 2);
+        CHECK_UINT(kernel_alloc(k, 190), request);
+        CHECK_UINT(kernel_length(k, request), 190);
+        CHECK_UINT(kernel_alloc(k, 60), reply);
+    }
+    CHECK_UINT(k->block_top, records);
+    CHECK_UINT(kernel_length(k, behind), 500);
+    kernel_free(k);
+}
+
+TEST(kernel, more_blocks_than_may_rest_become_one)
+{
+    kernel *k = kernel_new(64 * MIB);
+    uint64_t filler = kernel_alloc(k, 10000), h[12];
+    for (int i = 0; i < 12; i++)
+        h[i] = kernel_alloc(k, 1000);
+    for (int i = 0; i < 11; i++)
+        kernel_release(k, h[i * 5 % 11]);
+    CHECK_UINT(kernel_alloc(k, 11 * 1000 + 10 * 12), h[0]);
+    CHECK_UINT(kernel_length(k, h[11]), 1000);
+    CHECK_UINT(kernel_length(k, filler), 10000);
     kernel_free(k);
 }
 

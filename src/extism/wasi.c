@@ -379,7 +379,7 @@ WASI(sock_shutdown)
     return no_socket(w, v);
 }
 
-#define X(name, type) {#name, type, wasi_##name},
+#define X(name, type) {#name, type, wasi_##name, NULL},
 const import_entry wasi_table[] = {WASI_FUNCTIONS(X)};
 #undef X
 const size_t wasi_count = sizeof wasi_table / sizeof *wasi_table;

@@ -76,13 +76,20 @@ static void dump(ExtismPlugin *p)
         close(fd);
 }
 
+static const uint8_t nothing[1];
+
+static void output_set(ExtismPlugin *p, const uint8_t *at, uint64_t len)
+{
+    atomic_store_explicit(&p->output, at, memory_order_release);
+    atomic_store_explicit(&p->output_len, len, memory_order_release);
+}
+
 static int32_t finish(ExtismPlugin *p, const char *name)
 {
     const call_result *r = guest_result(p->guest);
     kernel *k = p->guest->kernel;
     uint64_t error_at = kernel_error(k);
-    p->output_at = kernel_output_offset(k);
-    p->output_len = r->output.len;
+    output_set(p, kernel_output_offset(k) < kernel_size(k) ? kernel_base(k) + kernel_output_offset(k) : nothing, r->output.len);
     p->has_error = false;
     p->started_over = name[0] == '_' && strcmp(name, "_start") == 0;
     if (error_at)
@@ -110,22 +117,30 @@ static int32_t run(ExtismPlugin *p, const char *name, bytes input)
     return finish(p, name);
 }
 
+/* Makes the guest where there is none to be called, or says why not. */
+static bool guest_there(ExtismPlugin *p)
+{
+    if (p->guest && !p->started_over)
+        return true;
+    buf why;
+    buf_init(&why, 1 << 16);
+    weir_code code = plugin_guest(p, &why);
+    if (code)
+        plugin_error(p, BYTES_FMT, BYTES_ARG(buf_bytes(&why)));
+    buf_fini(&why);
+    return !code;
+}
+
 static int32_t call(ExtismPlugin *p, const char *name, bytes input)
 {
-    buf why;
     int32_t rc = RC_FAILED;
     p->has_error = false;
-    p->output_len = 0;
-    buf_init(&why, 1 << 16);
-    bool watched = stop_begin(&p->stop, p->policy->timeout_ms);
-    if (!watched)
+    output_set(p, nothing, 0);
+    if (!stop_begin(&p->stop, p->policy->timeout_ms))
         plugin_error(p, "no thread to watch its time limit; raise 'ulimit -u'");
-    else if (plugin_guest(p, &why))
-        plugin_error(p, BYTES_FMT, BYTES_ARG(buf_bytes(&why)));
-    else
+    else if (guest_there(p))
         rc = run(p, name, input);
     stop_end(&p->stop);
-    buf_fini(&why);
     return rc;
 }
 
@@ -143,7 +158,8 @@ int32_t extism_plugin_call_with_host_context(ExtismPlugin *p, const char *func_n
     if (p->has_error)
         logs_write(LOG_ERROR, "extism::plugin", p->id_text, "call to %s %s: %s", func_name,
                    rc == RC_FAILED || rc == 134 ? "encountered an error" : "returned with error message", p->error.at ? p->error.at : "");
-    logs_write(LOG_DEBUG, "extism::plugin", p->id_text, "call to %s returned %d", func_name, rc);
+    if (logs_level() <= LOG_DEBUG)
+        logs_write(LOG_DEBUG, "extism::plugin", p->id_text, "call to %s returned %d", func_name, rc);
     plugin_leave(p);
     return rc;
 }
@@ -170,25 +186,40 @@ const char *extism_error(ExtismPlugin *plugin)
     return extism_plugin_error(plugin);
 }
 
+typedef struct output {
+    const uint8_t *at; /* NULL: there was no call yet */
+    uint64_t len;
+} output;
+
+static output output_load(const ExtismPlugin *p)
+{
+    return (output){atomic_load_explicit(&p->output, memory_order_acquire), atomic_load_explicit(&p->output_len, memory_order_acquire)};
+}
+
+/* What the last call left. Its lock would cost a third of a call, so it is read without: it is whole when nobody took
+ * the lock meanwhile. Otherwise a call may run, and whoever asks waits for its end. */
+static output output_get(ExtismPlugin *p)
+{
+    unsigned turn = atomic_load_explicit(&p->turn, memory_order_acquire);
+    output o = output_load(p);
+    if (turn % 2 == 0 && turn == atomic_load_explicit(&p->turn, memory_order_relaxed))
+        return o;
+    bool entered = plugin_enter(p);
+    o = output_load(p);
+    if (entered)
+        plugin_leave(p);
+    return o;
+}
+
 ExtismSize extism_plugin_output_length(ExtismPlugin *plugin)
 {
-    if (!plugin)
-        return 0;
-    bool entered = plugin_enter(plugin);
-    uint64_t len = plugin->output_len;
-    if (entered)
-        plugin_leave(plugin);
-    return len;
+    return plugin ? output_get(plugin).len : 0;
 }
 
 const uint8_t *extism_plugin_output_data(ExtismPlugin *plugin)
 {
-    static const uint8_t nothing[1];
     if (!plugin)
         return NULL;
-    bool entered = plugin_enter(plugin);
-    const uint8_t *at = plugin->guest && plugin->output_at < kernel_size(plugin->guest->kernel) ? kernel_base(plugin->guest->kernel) + plugin->output_at : nothing;
-    if (entered)
-        plugin_leave(plugin);
-    return at;
+    const uint8_t *at = output_get(plugin).at;
+    return at ? at : nothing;
 }

@@ -6,8 +6,8 @@
  *   fetch.c      HTTP, for plugins and for modules          logs.c       where log lines go
  *   texts.c      errors in Extism's words                late.c         libcurl, opened when it is first wanted
  *
- * A plugin's lock is held while it is called and while its error or output is asked for; everything else about it
- * is the caller's business, as upstream. */
+ * A plugin's lock is held while it is called and while its error is asked for; who asks for its output waits for a call
+ * that runs. Everything else about it is the caller's business, as upstream. */
 #ifndef LIBEXTISM_INSIDE_H
 #define LIBEXTISM_INSIDE_H
 
@@ -89,6 +89,7 @@ bool stop_sleep(stop *s, uint64_t deadline); /* false: it is to stop */
 struct ExtismPlugin {
     pthread_mutex_t lock;
     atomic_uintptr_t owner; /* the thread that is inside a call */
+    atomic_uint turn;       /* counts takings and givings back of the lock: odd while somebody has it */
     ExtismCompiledPlugin *compiled;
     manifest *policy; /* of its own, since its config changes */
     guest *guest;     /* NULL: to be made by the next call */
@@ -98,7 +99,8 @@ struct ExtismPlugin {
     buf error;                /* with its NUL */
     bool has_error, by_guest; /* by_guest: it is the guest's own text, which stays until the next call */
     bool started_over, headers, stdio;
-    uint64_t output_at, output_len;
+    _Atomic(const uint8_t *) output; /* written under the lock, read without (call.c) */
+    atomic_uint_least64_t output_len;
     uint8_t id[16];
     char id_text[37];
 };

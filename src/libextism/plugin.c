@@ -20,6 +20,13 @@ static atomic_uint alive;
 
 /* ---- Its lock ---- */
 
+/* By whoever has the lock: nobody else writes it. */
+static void turn_on(ExtismPlugin *p)
+{
+    unsigned turn = atomic_load_explicit(&p->turn, memory_order_relaxed);
+    atomic_store_explicit(&p->turn, turn + 1, memory_order_release);
+}
+
 bool plugin_enter(ExtismPlugin *p)
 {
     uintptr_t self = (uintptr_t)pthread_self();
@@ -27,11 +34,13 @@ bool plugin_enter(ExtismPlugin *p)
         return false;
     pthread_mutex_lock(&p->lock);
     atomic_store_explicit(&p->owner, self, memory_order_relaxed);
+    turn_on(p);
     return true;
 }
 
 void plugin_leave(ExtismPlugin *p)
 {
+    turn_on(p);
     atomic_store_explicit(&p->owner, 0, memory_order_relaxed);
     pthread_mutex_unlock(&p->lock);
 }

@@ -131,6 +131,32 @@ TEST(plugin, takes_calls_from_any_thread_one_after_the_other)
     extism_plugin_free(p);
 }
 
+static void *echo_in_turns(void *arg)
+{
+    for (int i = 0; i < 2000; i++)
+        CHECK_INT(call_of(arg, "echo", i % 2 ? "four" : "sixsix"), 0);
+    return NULL;
+}
+
+/* Never the 0 that stands there while a call runs. */
+TEST(plugin, an_output_asked_for_by_another_thread_is_that_of_a_whole_call)
+{
+    ExtismPlugin *p = plugin_of("(module " IMPORTS ECHO ")");
+    pthread_t thread;
+    CHECK_UINT(extism_plugin_output_length(p), 0);
+    CHECK(extism_plugin_output_data(p) != NULL);
+    CHECK_INT(call_of(p, "echo", "four"), 0);
+    pthread_create(&thread, NULL, echo_in_turns, p);
+    for (int i = 0; i < 20000; i++) {
+        uint64_t len = extism_plugin_output_length(p);
+        CHECK(len == 4 || len == 6);
+        CHECK(extism_plugin_output_data(p) != NULL);
+    }
+    pthread_join(thread, NULL);
+    CHECK_TEXT(output_of(p), "four");
+    extism_plugin_free(p);
+}
+
 static void *call_long(void *arg)
 {
     static int rc;

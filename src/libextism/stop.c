@@ -132,7 +132,7 @@ bool stop_begin(stop *s, uint64_t timeout_ms)
 {
     if (++s->last == 0)
         s->last = 1;
-    atomic_store(&s->running, s->last);
+    atomic_store_explicit(&s->running, s->last, memory_order_release);
     if (timeout_ms == 0)
         stop_it(s, s->last);
     s->limited = timeout_ms != 0 && timeout_ms != MANIFEST_NO_LIMIT;
@@ -141,7 +141,7 @@ bool stop_begin(stop *s, uint64_t timeout_ms)
 
 void stop_end(stop *s)
 {
-    atomic_store(&s->running, 0);
+    atomic_store_explicit(&s->running, 0, memory_order_release);
     if (!s->limited)
         return;
     pthread_mutex_lock(&watch_lock);
