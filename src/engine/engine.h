@@ -56,7 +56,8 @@ typedef enum slice_verdict {
 
 typedef struct engine_options {
     uint32_t max_instances;     /* size of the pool, at most 20,000; 0: 4,000, or what the machine allows. A pool costs
-                                   2.5 us a place at the start: a command that runs one plugin asks for a few */
+                                   2.5 us a place at the start: a command that runs one plugin asks for a few. Without
+                                   a pool, what may be alive at most; 0: 20,000 */
     uint64_t max_memory;        /* one linear memory, octets; 0: 256 MiB */
     uint32_t tick_ms;           /* length of a tick; 0: 5 */
     bool no_pool;               /* allocate on demand: for valgrind and small programs */
