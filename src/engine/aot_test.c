@@ -241,9 +241,9 @@ TEST(aot, a_file_of_another_release_is_replaced_without_a_word)
 
 static int starts;
 
-static trap *count_start(void *env, void *guest, value *v)
+static trap *count_start(void *env, void *self, value *v)
 {
-    (void)env, (void)guest, (void)v;
+    (void)env, (void)self, (void)v;
     starts++;
     return NULL;
 }
