@@ -12,6 +12,7 @@
 typedef struct word {
     char text[WORD_MAX];
     size_t len;
+    bool answered;
 } word;
 
 typedef struct channel {
@@ -22,6 +23,7 @@ typedef struct channel {
 struct channels {
     word *words;
     size_t word_count, word_room, count, late; /* `late`: the old one has them, the heir does not */
+    size_t answered;                           /* words */
     channel all[CHANNELS_MAX];
 };
 
@@ -54,6 +56,7 @@ static bool add_word(channels *c, bytes text)
     w->text[0] = '"';
     memcpy(w->text + 1, text.at, text.len);
     w->text[text.len + 1] = '"';
+    w->answered = false;
     w->len = text.len + 2;
     return true;
 }
@@ -122,8 +125,20 @@ void channels_old(channels *c, bytes text)
     it->old = true;
 }
 
+static void answer(channels *c, bytes text)
+{
+    size_t len = text.len < CHANNELS_ANSWER ? text.len : CHANNELS_ANSWER;
+    for (size_t i = 0; i < c->word_count; i++)
+        if (!c->words[i].answered && memmem(text.at, len, c->words[i].text, c->words[i].len)) {
+            c->words[i].answered = true;
+            c->answered++;
+        }
+}
+
 void channels_heir(channels *c, bytes text)
 {
+    if (c->answered < c->word_count)
+        answer(c, text);
     channel *it = channel_of(c, text);
     c->late -= it->old && !it->heir;
     it->heir = true;
@@ -132,4 +147,9 @@ void channels_heir(channels *c, bytes text)
 bool channels_joined(const channels *c)
 {
     return c->late == 0;
+}
+
+bool channels_answered(const channels *c)
+{
+    return c->answered == c->word_count;
 }

@@ -28,6 +28,7 @@ TEST(channels, are_told_apart_by_what_the_initial_messages_name)
     for (size_t i = 0; i < sizeof venues / sizeof *venues; i++) {
         channels *c = of(venues[i].initial);
         CHECK(channels_joined(c));
+        CHECK(!channels_answered(c));
         channels_heir(c, bytes_of(venues[i].answer)); /* it is no data yet */
         channels_old(c, bytes_of(venues[i].first));
         CHECK(!channels_joined(c));
@@ -39,8 +40,29 @@ TEST(channels, are_told_apart_by_what_the_initial_messages_name)
         CHECK(!channels_joined(c));
         channels_heir(c, bytes_of(venues[i].second));
         CHECK(channels_joined(c));
+        CHECK(channels_answered(c));
         channels_free(c);
     }
+}
+
+/* Silent on both, "trade@B" may be late: it is, until something names it, wherever in a long answer. */
+TEST(channels, are_answered_when_each_string_was_named)
+{
+    char far[3000];
+    channels *c = of("{\"cmd\":\"SUBSCRIBE\",\"params\":[\"trade@A\",\"trade@B\"]}");
+    channels_old(c, BYTES("{\"topic\":\"trade@A\",\"px\":\"1\"}"));
+    channels_heir(c, BYTES("{\"topic\":\"trade@A\",\"px\":\"1\"}"));
+    CHECK(channels_joined(c));
+    channels_heir(c, BYTES("{\"cmd\":\"SUBSCRIBE\",\"data\":[\"trade@A\"]}"));
+    channels_old(c, BYTES("{\"topic\":\"trade@B\",\"px\":\"1\"}")); /* not the new one */
+    CHECK(!channels_answered(c));
+    snprintf(far, sizeof far, "{\"data\":[\"%02000d\",\"trade@B\"]}", 7);
+    channels_heir(c, bytes_of(far));
+    CHECK(channels_answered(c));
+    channels_free(c);
+    c = of("hello");
+    CHECK(channels_answered(c)); /* nothing is asked for by a name */
+    channels_free(c);
 }
 
 TEST(channels, that_nothing_names_are_one)

@@ -445,8 +445,8 @@ TEST(renew, a_trap_in_the_middle_costs_no_connection)
 
 #define CHANNELS "{\"marker\":\"two\"}"
 
-/* Two channels, each alive on the old connection; the new one brings the first alone so far. */
-static void begin_late(void)
+/* Two channels, and both connections. */
+static void begin_two(void)
 {
     begin("push.wasm");
     w.answers = true;
@@ -465,6 +465,12 @@ static void begin_late(void)
     UNTIL(w.subscribed == 2);
     settle();
     new = w.ws;
+}
+
+/* Each channel is alive on the old connection; the new one brings the first alone so far. */
+static void begin_late(void)
+{
+    begin_two();
     tell(new, w.last); /* the answer */
     tell_both("\"trade@A\" 1");
     tell(old, "\"trade@B\" 1");
@@ -501,6 +507,24 @@ TEST(renew, the_old_connection_stays_until_a_channel_that_is_late_has_come)
     expect_none();
     CHECK_UINT(counts()->gaps, 0);
     finish();
+}
+
+/* Silent on both, and not answered yet: what comes meanwhile comes by the old one. */
+TEST(renew, the_old_connection_stays_until_the_new_one_has_named_a_silent_channel)
+{
+    for (int answered = 0; answered <= 1; answered++) {
+        begin_two();
+        tell(new, "{\"cmd\":\"SUBSCRIBE\",\"data\":[\"trade@A\"]}");
+        tell_both("\"trade@A\" 1");
+        later(1000);
+        later(3000);
+        CHECK_UINT(stream_open_sockets(w.stream), 2);
+        tell(old, "\"trade@B\" 1"); /* the new one's subscription is late */
+        tell(new, answered ? "{\"data\":[\"trade@B\"]}" : "\"trade@A\" 2");
+        later(answered ? 1000 : 30000);
+        CHECK_UINT(stream_open_sockets(w.stream), 1);
+        finish();
+    }
 }
 
 /* The next record is a status of that kind. */

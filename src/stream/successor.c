@@ -33,6 +33,12 @@ static uint64_t within(uint64_t ns, uint64_t most)
     return ns < most ? ns : most;
 }
 
+/* All that the old one brought comes by it, too, and what was silent is subscribed to. */
+static bool complete(const successor *n)
+{
+    return channels_joined(n->channels) && channels_answered(n->channels);
+}
+
 /* Both brought one and the same, or what was late has come. */
 static void look(successor *n)
 {
@@ -41,7 +47,7 @@ static void look(successor *n)
         enter(n, SUCCESSOR_SETTLES, settle);
         n->wait_until = loop_now(n->loop) + within(PATIENCE_NS, n->margin_ns / 2);
     }
-    if (n->phase != SUCCESSOR_SETTLES || !n->waits || !channels_joined(n->channels))
+    if (n->phase != SUCCESSOR_SETTLES || !n->waits || !complete(n))
         return;
     n->waits = false;
     timer_after(&n->step, settle); /* the old one may be behind with it */
@@ -69,7 +75,7 @@ static void on_step(void *arg)
             timer_after(&n->step, patience);
         return;
     case SUCCESSOR_SETTLES:
-        n->waits = !channels_joined(n->channels) && loop_now(n->loop) < n->wait_until;
+        n->waits = !complete(n) && loop_now(n->loop) < n->wait_until;
         if (n->waits)
             timer_at(&n->step, n->wait_until);
         else

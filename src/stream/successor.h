@@ -6,8 +6,8 @@
  *     DIALS      until its initial messages are sent
  *     GATHERS    its messages wait; those of the old one go on. overlap.h looks for one that both brought
  *     SETTLES    there was one: another moment, for a venue that serves one connection before the other, and until each channel
- *                that brought data by the old one meanwhile has come by this one, too (channels.h), half a minute at most;
- *                then `ready`. Meanwhile what both have brought is left out (left_out) where much waits
+ *                that brought data by the old one meanwhile has come by this one, too, and this one has named whatever it was
+ *                asked for (channels.h), half a minute at most; then `ready`. Meanwhile what both have brought is left out (left_out) where much waits
  *     TRIES      there was none for some seconds (texts that differ by connection): the plugin is asked about the
  *                successor's messages, too, in order, until it makes data of one; then the owner takes it
  *     FOLLOWS    it was taken (successor_take) and the old one closed; what the old one brought is left out until
@@ -17,7 +17,7 @@
  * brings nothing or no data while the old one does. If the old one ends first, the owner takes the
  * successor as it is (successor_stands, successor_heard).
  * A channel that is still missing when the owner takes it is a gap until it comes (successor_whole). What is not seen: one that
- * brought nothing by the old one while both were open; nothing tells a channel that is late from one that is quiet.
+ * brought nothing by the old one while both were open and is subscribed more than half a minute late, or where no answer names it.
  * All on the loop's thread. */
 #ifndef STREAM_SUCCESSOR_H
 #define STREAM_SUCCESSOR_H
