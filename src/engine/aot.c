@@ -61,6 +61,15 @@ bool aot_seal_read(aot_seal *out, bytes tail, uint64_t file_size)
     return memcmp(again, tail.at, AOT_SEAL_SIZE) == 0;
 }
 
+/* Of the image and what else is believed. */
+static void sum_of(char out[CHECKSUM_HEX], bytes image, aot_facts facts)
+{
+    char text[CHECKSUM_HEX + 24], sum[CHECKSUM_HEX];
+    checksum(sum, image);
+    snprintf(text, sizeof text, "%s%016" PRIx64 "%d", sum, facts.wasm_size, facts.has_start);
+    checksum(out, bytes_of(text));
+}
+
 /* ---- The key ---- */
 
 /* What the kernel says of the first CPU: model and features. Code made for one CPU may use what
@@ -146,7 +155,7 @@ static weir_code check_image(int fd, const struct stat *st, const char *key, aot
         code = error_set(err, WEIR_INVALID, "its seal is broken");
     else if (strcmp(seal.key, key) != 0)
         code = error_set(err, WEIR_INVALID, "it belongs to another key");
-    else if (checksum(sum, bytes_make(at, size - AOT_SEAL_SIZE)), strcmp(sum, seal.sum) != 0)
+    else if (sum_of(sum, bytes_make(at, size - AOT_SEAL_SIZE), seal.facts), strcmp(sum, seal.sum) != 0)
         code = error_set(err, WEIR_INVALID, "its contents are damaged");
     else
         *facts = seal.facts;
@@ -191,7 +200,7 @@ weir_code aot_store(int folder, const char *key, bytes image, aot_facts facts, w
     static unsigned counter;
     char name[NAME_SIZE], fresh[64], tail[AOT_SEAL_SIZE];
     aot_seal seal = {.image_size = image.len, .facts = facts};
-    checksum(seal.sum, image);
+    sum_of(seal.sum, image, facts);
     memcpy(seal.key, key, sizeof seal.key);
     aot_seal_write(tail, &seal);
     file_name(name, key);

@@ -66,7 +66,7 @@ static bool is_over(task *t, uint64_t now)
     uint64_t own = t->waited + t->call_ticks * (TICK_MS * NS_PER_MS), whole = t->call_ms * NS_PER_MS;
     if (now < t->deadline)
         return false;
-    if (own >= whole || now - t->began >= PATIENCE * whole)
+    if (own >= whole || t->by_clock || now - t->began >= PATIENCE * whole)
         return true;
     t->deadline = now + whole - own;
     return false;
@@ -201,6 +201,7 @@ static void begin(task *t, const char *export_name, bytes input, uint64_t call_m
 {
     size_t len = strnlen(export_name, sizeof t->export_name - 1);
     t->waiting = t->woken = t->overran = t->stopping = false;
+    t->by_clock = false;
     t->ticks = t->call_ticks = 0;
     t->waited = 0;
     memcpy(t->export_name, export_name, len);
@@ -219,6 +220,11 @@ void task_call(task *t, const char *export_name, bytes input, uint64_t call_ms, 
     t->done_arg = arg;
     begin(t, export_name, input, call_ms);
     defer(t->loop, &t->ready);
+}
+
+void task_by_clock(task *t)
+{
+    t->by_clock = true;
 }
 
 void task_on_returned(task *t, task_returned on_returned)

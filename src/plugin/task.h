@@ -44,6 +44,7 @@ struct task {
     bool active, waiting, woken;
     uint64_t began, deadline; /* of the call, clock_mono; 0: none */
     uint64_t call_ms;
+    bool by_clock;       /* they pass whoever has the CPU */
     uint64_t waited;     /* in this call, ns */
     uint32_t call_ticks; /* of CPU in this call */
     uint32_t ticks;      /* since the last host call */
@@ -108,6 +109,8 @@ void task_free(task *t);
 /* Starts a call. `call_ms` bounds the whole call, what it waits and what it computes; 0 does not. Time in which a busy machine gives it no
  * turn is not its own, up to ten times as much. `input` is copied. The task must be idle. */
 void task_call(task *t, const char *export_name, bytes input, uint64_t call_ms, task_done on_done, void *arg);
+/* Of the call that task_call began: its time passes whoever has the CPU, as somebody waits for its end. */
+void task_by_clock(task *t);
 /* Begins at once what task_call has queued; on_done may come from within. On the loop's own stack only. */
 void task_run(task *t);
 /* `on_returned` is asked on the guest's fiber, with task_call's arg, when an export has returned: true, and it has taken

@@ -85,6 +85,14 @@ TEST(task, a_call_that_had_no_turn_is_not_stopped_for_that)
     loop_step(f.loop, 0);
     CHECK(f.over);
     CHECK_INT(f.code, WEIR_TIMEOUT);
+
+    f.over = false;
+    task_call(f.task, "spin", BYTES(""), 500, fake_done, &f);
+    task_by_clock(f.task); /* somebody waits */
+    loop_step(f.loop, 0);
+    test_mono += 500 * NS_PER_MS;
+    fake_turn(&f);
+    CHECK(f.over);
     fake_end(&f);
 }
 

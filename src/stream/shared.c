@@ -165,6 +165,7 @@ static void part(shared *sh, bool sound)
         return;
     }
     task_call(sh->task, sh->shutdown, BYTES(""), SHUTDOWN_MS, on_shut_down, sh);
+    task_by_clock(sh->task);
 }
 
 static void on_answer(void *arg, const call_result *r)
