@@ -289,7 +289,7 @@ static bool block_named(const kernel *k, const block *b)
            (s->error_at >= b->start && s->error_at < end) || s->input_at == b->start;
 }
 
-static void recycle(kernel *k)
+static __attribute__((noinline)) void recycle(kernel *k)
 {
     while (k->done) {
         uint32_t id = k->done;
@@ -316,13 +316,10 @@ static uint32_t rest_fit(kernel *k, uint32_t len)
     return 0;
 }
 
-static uint64_t alloc_reused(kernel *k, uint32_t len)
+/* Apart, so that the usual way stays short. */
+static __attribute__((noinline)) uint64_t alloc_searched(kernel *k, uint32_t len)
 {
-    recycle(k);
-    uint32_t id = rest_fit(k, len);
-    if (id)
-        return block_activate(k, id, len);
-    id = free_fit(k, len);
+    uint32_t id = free_fit(k, len);
     if (!id) {
         rest_is_over(k);
         id = free_fit(k, len);
@@ -339,6 +336,19 @@ static uint64_t alloc_reused(kernel *k, uint32_t len)
     return block_activate(k, id, len);
 }
 
+static uint64_t alloc_reused(kernel *k, uint32_t len)
+{
+    if (k->done)
+        recycle(k);
+    uint32_t id = rest_fit(k, len);
+    return id ? block_activate(k, id, len) : alloc_searched(k, len);
+}
+
+static inline uint64_t arena_left(const kernel *k)
+{
+    return k->arena - k->bump - KERNEL_FIRST_OCTET;
+}
+
 static bool arena_grow(kernel *k, uint64_t missing)
 {
     uint64_t grown = (missing + KERNEL_PAGE - 1) / KERNEL_PAGE * KERNEL_PAGE;
@@ -349,22 +359,24 @@ static bool arena_grow(kernel *k, uint64_t missing)
     return true;
 }
 
+static __attribute__((noinline)) uint64_t alloc_fresh(kernel *k, uint64_t len)
+{
+    uint64_t need = len + KERNEL_GAP, left = arena_left(k);
+    if (need >= left && !arena_grow(k, need - left))
+        return 0;
+    uint64_t start = KERNEL_ROOT + k->bump + KERNEL_GAP;
+    k->bump += need;
+    return block_activate(k, block_insert(k, k->last, (uint32_t)start, (uint32_t)len), (uint32_t)len);
+}
+
 uint64_t kernel_alloc(kernel *k, uint64_t len)
 {
     if (len == 0 || len > k->max_arena)
         return 0;
     uint64_t need = len + KERNEL_GAP;
-    uint64_t left = k->arena - k->bump - KERNEL_FIRST_OCTET;
-    if (k->bump + need > k->fresh_until || need >= left) {
-        uint64_t reused = alloc_reused(k, (uint32_t)len);
-        if (reused)
-            return reused;
-        if (need >= left && !arena_grow(k, need - left))
-            return 0;
-    }
-    uint64_t start = KERNEL_ROOT + k->bump + KERNEL_GAP;
-    k->bump += need;
-    return block_activate(k, block_insert(k, k->last, (uint32_t)start, (uint32_t)len), (uint32_t)len);
+    bool fresh = k->bump + need <= k->fresh_until && need < arena_left(k);
+    uint64_t reused = fresh ? 0 : alloc_reused(k, (uint32_t)len);
+    return reused ? reused : alloc_fresh(k, len);
 }
 
 void kernel_release(kernel *k, uint64_t offset)

@@ -161,39 +161,34 @@ const char *function_type(const function *f)
 
 /* ---- A call ---- */
 
+static bool narrow(ExtismValType kind)
+{
+    return kind == ExtismValType_I32 || kind == ExtismValType_F32;
+}
+
+/* False: of a kind that cannot be passed. */
 static bool value_out(ExtismVal *out, ExtismValType kind, value v)
 {
-    *out = (ExtismVal){.t = kind};
-    switch (kind) {
-    case ExtismValType_I32:
-    case ExtismValType_F32:
-        out->v.i32 = v.i32;
-        return true;
-    case ExtismValType_I64:
-    case ExtismValType_F64:
-        out->v.i64 = v.i64;
-        return true;
-    default:
-        return false;
-    }
+    out->t = kind;
+    out->v.i64 = narrow(kind) ? (int64_t)v.u32 : v.i64;
+    return narrow(kind) || kind == ExtismValType_I64 || kind == ExtismValType_F64;
 }
 
 static trap *call(function *f, guest *g, ExtismVal *vals, value *v)
 {
     ExtismPlugin *p = g->owner;
     ExtismVal *out = vals + f->inputs;
+    const ExtismValType *out_kinds = f->kinds + f->inputs;
     bool fits = true;
     for (size_t i = 0; i < f->inputs; i++)
         fits &= value_out(&vals[i], f->kinds[i], v[i]);
     for (size_t i = 0; i < f->outputs; i++)
-        fits &= value_out(&out[i], f->kinds[f->inputs + i], (value){.u64 = 0});
+        fits &= value_out(&out[i], out_kinds[i], (value){.u64 = 0});
     if (!fits)
         return guest_trap(g, "host function '%s': vectors and references cannot be passed", f->name);
     f->call((ExtismCurrentPlugin *)p, f->inputs ? vals : NULL, f->inputs, f->outputs ? out : NULL, f->outputs, f->data);
-    for (size_t i = 0; i < f->outputs; i++) {
-        bool narrow = f->kinds[f->inputs + i] == ExtismValType_I32 || f->kinds[f->inputs + i] == ExtismValType_F32;
-        v[i].u64 = narrow ? (uint32_t)out[i].v.i32 : (uint64_t)out[i].v.i64;
-    }
+    for (size_t i = 0; i < f->outputs; i++)
+        v[i].u64 = narrow(out_kinds[i]) ? (uint32_t)out[i].v.i32 : (uint64_t)out[i].v.i64;
     trap *failed = p->failed;
     p->failed = NULL;
     return failed;
