@@ -337,8 +337,9 @@ describe('who tends a node', () => {
         await shot(page, 'tending-filled');
     });
 
-    test('a connection that breaks: what came meanwhile is caught up whole, and the page says so', async () => {
+    test('a connection that breaks: what came meanwhile is caught up whole, and the page says so', async t => {
         const line = await wire(server.port);
+        t.after(() => line.close());
         const p = await open();
         p.allowed.push(/401.*\/v1\/session/, /ERR_CONNECTION_(RESET|CLOSED)|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED|WebSocket connection|Failed to fetch/);
         await p.goto(`${line.origin}/#token=${server.token}`);
@@ -355,12 +356,11 @@ describe('who tends a node', () => {
         await changes(p, async () => /Back after [\d.]+s\. [1-9]\d+ records caught up from history\.\s+No gap was reported\./.test(await missed.innerText()), false, 'what the page says of it');
         await shot(p, 'tending-caught-up');
         const topic = (await stream('trades')).topic;
-        const kept = (await ask(server, 'GET', `/v1/history?pattern=${topic}&kinds=data&order=desc&format=json&limit=40`)).records.map(r => r.data.price);
+        const kept = async () => (await ask(server, 'GET', `/v1/history?pattern=${topic}&kinds=data&order=desc&format=json&limit=40`)).records.map(r => Number(r.data.price).toFixed(2));
         const shown = () => p.locator('.trades tbody tr .price').evaluateAll(list => list.map(td => td.innerText.replace(/,/g, '')));
-        await changes(p, async () => (await shown()).join(' ').includes(kept.slice(0, 30).map(x => Number(x).toFixed(2)).join(' ')), false, 'the tape, all of it');
+        await changes(p, async () => { const all = await kept(); return (await shown()).join(' ').includes(all.slice(0, 30).join(' ')); }, false, 'the tape, all of it');
         await missed.getByRole('button', {name: 'Close'}).click();
         await missed.waitFor({state: 'detached'});
-        line.close();
         await done(p);
     });
 
