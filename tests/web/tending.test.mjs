@@ -345,6 +345,9 @@ describe('who tends a node', () => {
         await p.goto(`${line.origin}/#token=${server.token}`);
         await alive(p);
         await p.locator('.trades tbody tr').first().waitFor();
+        const counts = () => Promise.all(['ticker', 'bbo', 'trades', 'orderbook'].map(async type => (await stream(type)).figures.records));
+        const told = await counts(); // a gap of the test before is told with a stream's next record
+        await changes(p, async () => (await counts()).every((n, i) => n > told[i]), false, 'a stream since the gap before');
         line.cut();
         await p.locator('.banner.bad', {hasText: 'Connection lost'}).waitFor();
         const records = (await stream('trades')).figures.records;
