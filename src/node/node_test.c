@@ -483,6 +483,18 @@ TEST(node, a_drain_waits_for_sinks_whose_other_end_is_there)
     server_free(&redis);
 }
 
+/* The server has the record with that number. */
+static void until_written(fixture *t, int port, uint64_t seq)
+{
+    char question[200];
+    snprintf(question, sizeof question, "redis-cli -p %d --raw XRANGE weir - + | grep -q '\"seq\":\"%llu\"'", port, (unsigned long long)seq);
+    for (uint64_t until = clock_mono() + 60 * NS_PER_S; system(question);) {
+        CHECK(clock_mono() < until);
+        for (int i = 0; i < 100; i++) /* a question takes longer than many turns */
+            fixture_turn(t);
+    }
+}
+
 /* A sink's server that hangs holds up nothing: what it was sent is acknowledged when it goes on, and the sink that takes the place of
  * the one before waits for that, so all is there once and in order. */
 TEST(node, a_sink_changed_while_its_server_hangs_loses_nothing_and_holds_up_nobody)
@@ -503,18 +515,14 @@ TEST(node, a_sink_changed_while_its_server_hangs_loses_nothing_and_holds_up_nobo
     CHECK_HAS(t.json, "\"state\":\"waiting\"");
     CHECK(!strstr(t.json, "\"buffered\":0,")); /* so it did not wait for them */
     kill(redis.pid, SIGCONT);
-    until_connected(&t, 2); /* what is not connected is not waited for */
+    until_connected(&t, 2); /* what is not connected is not waited for, nor what has yet to greet its server */
     CHECK_HAS(t.json, "\"lost\":0,");
+    until_written(&t, redis.port, fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 20));
     kill(redis.pid, SIGSTOP);
     uint64_t last = fixture_last_seq(&t, "trades.woox-datasource.SPOT_BTC_USDT", 20);
     CHECK_INT(ask_it(&t, "sinks.remove", "1", NULL), WEIR_OK);
     kill(redis.pid, SIGCONT);
-    snprintf(body, sizeof body, "redis-cli -p %d --raw XRANGE weir - + | grep -q '\"seq\":\"%llu\"'", redis.port, (unsigned long long)last);
-    for (uint64_t until = clock_mono() + 60 * NS_PER_S; system(body);) {
-        CHECK(clock_mono() < until);
-        for (int i = 0; i < 100; i++) /* a question takes longer than many turns */
-            fixture_turn(&t);
-    }
+    until_written(&t, redis.port, last);
     snprintf(body, sizeof body, "redis-cli -p %d --raw XRANGE weir - + | sed -n 's/^{\"seq\":\"\\([0-9]*\\)\",\"kind\":\"data\".*/\\1/p' | sort -n -u -c", redis.port);
     CHECK(system(body) == 0);
     fixture_close(&t);
