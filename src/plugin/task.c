@@ -59,6 +59,12 @@ static void on_wait_timer(void *arg)
         defer(t->loop, &t->ready);
 }
 
+/* It waits, and nothing that it waits for has come. */
+static bool stuck(const task *t)
+{
+    return t->waiting && !list_linked(&t->ready.node);
+}
+
 /* Is the call's time over? What it waited and computed is its own; that its thread, or its turn, did not come is not, so for
  * that its deadline moves. Time is counted in whole ticks: who parks before each of them has PATIENCE times as much at most. */
 static bool is_over(task *t, uint64_t now)
@@ -66,7 +72,7 @@ static bool is_over(task *t, uint64_t now)
     uint64_t own = t->waited + t->call_ticks * (TICK_MS * NS_PER_MS), whole = t->call_ms * NS_PER_MS;
     if (now < t->deadline)
         return false;
-    if (own >= whole || t->by_clock || now - t->began >= PATIENCE * whole)
+    if (own >= whole || stuck(t) || t->by_clock || now - t->began >= PATIENCE * whole)
         return true;
     t->deadline = now + whole - own;
     return false;
@@ -76,12 +82,11 @@ static void on_call_timer(void *arg)
 {
     task *t = arg;
     char text[200];
-    bool stuck = t->waiting && !list_linked(&t->ready.node); /* nothing came, either */
-    if (stuck ? loop_now(t->loop) < t->deadline : !is_over(t, loop_now(t->loop))) {
+    if (!is_over(t, loop_now(t->loop))) {
         timer_at(&t->call_timer, t->deadline);
         return;
     }
-    if (stuck)
+    if (stuck(t))
         snprintf(text, sizeof text, "%s stopped after %llu ms; it was waiting in %s", t->export_name,
                  (unsigned long long)t->call_ms, t->waiting_in);
     else

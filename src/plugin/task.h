@@ -44,7 +44,7 @@ struct task {
     bool active, waiting, woken;
     uint64_t began, deadline; /* of the call, clock_mono; 0: none */
     uint64_t call_ms;
-    bool by_clock;       /* they pass whoever has the CPU */
+    bool by_clock;       /* the deadline stays where it is (task_by_clock) */
     uint64_t waited;     /* in this call, ns */
     uint32_t call_ticks; /* of CPU in this call */
     uint32_t ticks;      /* since the last host call */

@@ -537,9 +537,10 @@ static handover_verdict from_old(handover *h, orphan *o, const world_publication
     bool left_out = was_there(&o->again, hash);
     if (what->ts_recv >= o->heir_real) { /* what came before, the new socket cannot have */
         forget_older(o, what->ts_recv);
-        if (is_twin(o, hash))
-            o->twin_real = o->twin_real ? o->twin_real : what->ts_recv;
-        else if (!remember(&o->brought, hash))
+        bool twin = is_twin(o, hash);
+        if (twin && !o->twin_real)
+            o->twin_real = what->ts_recv;
+        if (!twin && !remember(&o->brought, hash))
             left_out |= overflows(o, hash, what->ts_recv);
         if (past_twin(o, what->ts_recv))
             join(o);
@@ -552,18 +553,19 @@ static handover_verdict from_old(handover *h, orphan *o, const world_publication
 static handover_verdict behind_cut(handover *h, const task *t, uint64_t hash, uint64_t recv_ns)
 {
     orphan *o = handed_to(&h->after, t->received_from);
-    if (o && t->received_before && !was_there(&o->again, hash)) {
-        remember(&o->brought, hash);
+    if (!o)
         return HANDOVER_PASS;
-    }
-    if (o && !t->received_before && recv_ns > o->cut_real + 2 * QUIET_NS) { /* the old one cannot have brought it */
+    if (!t->received_before && recv_ns > o->cut_real + 2 * QUIET_NS) { /* the old one cannot have brought it */
         let_go(o);
         return HANDOVER_PASS;
     }
-    if (!o || (!t->received_before && !was_there(&o->brought, hash)))
-        return HANDOVER_PASS;
-    h->repeats++;
-    return HANDOVER_DOUBLE;
+    if (was_there(t->received_before ? &o->again : &o->brought, hash)) {
+        h->repeats++;
+        return HANDOVER_DOUBLE;
+    }
+    if (t->received_before)
+        remember(&o->brought, hash);
+    return HANDOVER_PASS;
 }
 
 handover_verdict handover_publish(handover *h, const task *t, const world_publication *what)

@@ -10,8 +10,9 @@
  *   it is read, and was OVERLAP before                               both have brought the same for so long
  *   it has brought more than is remembered (WINDOW_MAX)              the new one began before, so it brings the rest
  * No silence counts before the new socket has brought something: its subscription may be late. Then the old socket is closed,
- * and what it had brought already since the new one was open is left out when it comes again, over the new one or, when that is
- * replaced in its turn, out of its inbox: by a hash of each record, counted, so that two equal trades stay two.
+ * and what it had brought already is left out when it comes again, over the new one or, when that is replaced in its turn, out of
+ * its inbox: by a hash of each record, counted, so that two equal trades stay two. Counted is what came from a second before the new
+ * one's first message on, and left out what the new one brings until a second behind the end: a price may come back.
  * What can go wrong, each a gap: the old socket closes before a new one is open, or before that one has brought anything (`broken`
  * says so); no new one comes in LASTING, or brings nothing in LASTING; memory is out.
  * A socket finds its successor by the address that was dialled. All on the loop's thread, some on a guest's fiber. */

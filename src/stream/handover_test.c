@@ -41,6 +41,14 @@ static void successor(void)
     UNTIL(w.upgrades == 2 && w.subscribed == 2 && is(STREAM_LIVE));
 }
 
+/* The second instance is gone, too. */
+static void third(void)
+{
+    UNTIL(is(STREAM_WAITING)); /* for the back-off */
+    later(4000);
+    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+}
+
 static void expect_frames(const char *frames)
 {
     char part[40];
@@ -48,6 +56,18 @@ static void expect_frames(const char *frames)
         snprintf(part, sizeof part, "\"data\":{\"frame\":\"%c\"}", *c);
         expect(part);
     }
+}
+
+/* The new socket began with a snapshot, and the old one goes on. */
+static void two_by_the_old_one(void)
+{
+    replaced("quit now");
+    successor();
+    to(1, "s");
+    settle();
+    to(0, "2");
+    to(0, "3");
+    expect_frames("23");
 }
 
 /* A record that both brought was long enough ago. */
@@ -148,9 +168,7 @@ TEST(handover, to_a_second_successor_calls_nothing_lost_that_the_oldest_socket_b
     to(0, "quit now"); /* the plugin reads the oldest one, while "2" waits on the second */
     expect_frames("2");
     expect("quit now");
-    UNTIL(is(STREAM_WAITING)); /* for the back-off */
-    later(4000);
-    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+    third();
     to(0, "3");
     to(2, "3");
     to(2, "4");
@@ -253,13 +271,7 @@ TEST(handover, joins_behind_the_whole_message_that_both_brought)
 /* What the first socket brought waits in the second one's inbox, unread, when that one is replaced, too. */
 TEST(handover, to_a_second_successor_leaves_out_what_the_first_one_had_not_read_yet)
 {
-    replaced("quit now");
-    successor();
-    to(1, "s");
-    settle();
-    to(0, "2");
-    to(0, "3");
-    expect_frames("23");
+    two_by_the_old_one();
     to(1, "quit now"); /* before what comes again */
     settle();
     to(1, "2");
@@ -269,9 +281,7 @@ TEST(handover, to_a_second_successor_leaves_out_what_the_first_one_had_not_read_
     later(100);
     expect_frames("s");
     expect("quit now");
-    UNTIL(is(STREAM_WAITING)); /* for the back-off */
-    later(4000);
-    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+    third();
     expect_none();
     to(2, "5");
     settle();
@@ -429,13 +439,7 @@ TEST(handover, leaves_out_nothing_that_only_looks_like_what_came_long_before)
 
 TEST(handover, remembers_until_the_new_socket_is_read_however_long_that_takes)
 {
-    replaced("quit now");
-    successor();
-    to(1, "s");
-    settle();
-    to(0, "2");
-    to(0, "3");
-    expect_frames("23");
+    two_by_the_old_one();
     to(1, "nap"); /* the plugin reads nothing for seven seconds */
     to(1, "2");
     to(1, "3");
@@ -461,9 +465,7 @@ TEST(handover, to_a_second_successor_has_all_of_the_memory_for_itself)
     many("a", MORE_THAN_IS_REMEMBERED);
     to(0, "quit now");
     expect("quit now");
-    UNTIL(is(STREAM_WAITING)); /* for the back-off */
-    later(4000);
-    UNTIL(w.upgrades == 3 && w.subscribed == 3);
+    third();
     to(2, "s");
     settle();
     to(0, "1");
